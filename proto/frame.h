@@ -1,0 +1,51 @@
+// The frame of the native protocol: a 16-byte header, then a Protobuf message.
+//
+//    0    1    2        3      4              8                16
+//   'G'  'Y'  version  type   payload bytes  request id        payload ...
+//                             (u32, LE)      (u64, LE)
+//
+// A reply carries the id of its request; replies may come in any order. A process speaks `kProtocolVersion` and
+// understands the version before it, so that two adjacent releases work together on one ring. A frame that
+// breaks these rules ends the connection: after it, nothing in the stream can be trusted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "proto/result.h"
+
+namespace gyre {
+
+inline constexpr std::uint8_t kProtocolVersion = 1;
+inline constexpr std::uint8_t kProtocolVersionMin = 1;
+
+enum class FrameType : std::uint8_t {
+  kRequest = 1,      // native.proto Request: a command
+  kReply = 2,        // native.proto Reply
+  kPeerRequest = 3,  // cluster.proto PeerRequest: node to node
+  kPeerReply = 4,    // cluster.proto PeerReply
+};
+
+struct FrameHeader {
+  static constexpr std::size_t kBytes = 16;
+
+  std::uint8_t version = kProtocolVersion;
+  FrameType type = FrameType::kRequest;
+  std::uint32_t payload_bytes = 0;
+  std::uint64_t request_id = 0;
+};
+
+// Writes kBytes at `out`.
+void EncodeFrameHeader(const FrameHeader& header, char* out);
+
+// Reads the kBytes at `in`. Fails on a wrong magic, version, type, or a payload of more than
+// `payload_bytes_max`.
+Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_max);
+
+// Header and payload, appended to `out`; for cold paths and tests.
+void AppendFrame(FrameType type, std::uint64_t request_id, std::string_view payload,
+                 std::string& out);
+
+}  // namespace gyre

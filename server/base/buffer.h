@@ -1,0 +1,76 @@
+// A byte queue in one contiguous block: bytes are appended at the end and consumed at the front.
+//
+//   data_        begin_            end_           capacity_
+//    | consumed   | readable        | writable       |
+//
+// Invariant: begin_ <= end_ <= capacity_. Memory is kept when the buffer empties, so that the steady state does
+// not allocate; `Release` gives it back (an idle connection holds none). Not thread-safe.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+namespace gyre {
+
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  std::size_t size() const { return end_ - begin_; }
+  bool empty() const { return begin_ == end_; }
+  std::size_t capacity() const { return capacity_; }
+  const char* data() const { return data_.get() + begin_; }
+  char* mutable_data() { return data_.get() + begin_; }
+  std::string_view view() const { return {data(), size()}; }
+
+  void Append(std::string_view bytes) {
+    std::memcpy(Prepare(bytes.size()), bytes.data(), bytes.size());
+    Commit(bytes.size());
+  }
+  void Append(char byte) {
+    *Prepare(1) = byte;
+    Commit(1);
+  }
+
+  // Room for at least `bytes` more; valid until the next call that is not Commit. Never null.
+  char* Prepare(std::size_t bytes) {
+    if (capacity_ - end_ < bytes || data_ == nullptr) MakeRoom(bytes);
+    return data_.get() + end_;
+  }
+  std::size_t writable() const { return capacity_ - end_; }
+  void Commit(std::size_t bytes) {
+    assert(bytes <= capacity_ - end_);
+    end_ += bytes;
+  }
+
+  void Consume(std::size_t bytes) {
+    assert(bytes <= size());
+    begin_ += bytes;
+    if (begin_ == end_) begin_ = end_ = 0;
+  }
+  // Drops all but the first `bytes` readable ones.
+  void Truncate(std::size_t bytes) {
+    assert(bytes <= size());
+    end_ = begin_ + bytes;
+  }
+  void Clear() { begin_ = end_ = 0; }
+  // Clears and returns the memory.
+  void Release();
+
+ private:
+  void MakeRoom(std::size_t bytes);
+
+  std::unique_ptr<char[]> data_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace gyre

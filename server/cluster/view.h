@@ -1,0 +1,87 @@
+// What a node knows of the cluster at one moment: immutable, shared by all threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "proto/node_id.h"
+#include "proto/slot.h"
+
+namespace gyre {
+
+// As in cluster.proto.
+enum class MemberState : std::uint8_t { kAlive = 0, kSuspect = 1, kDead = 2, kStopped = 3 };
+
+struct MemberInfo {
+  NodeId id;
+  std::string name;
+  std::string host;
+  std::uint16_t port = 0;
+  std::uint16_t resp_port = 0;
+  std::uint16_t resp_cluster_port = 0;
+  std::uint16_t memcached_port = 0;
+  std::uint16_t http_port = 0;
+  std::string zone;
+  std::uint32_t weight = 1;
+  std::uint64_t incarnation = 0;
+  MemberState state = MemberState::kAlive;
+
+  // Suspects still serve: only a death moves ownership.
+  bool serving() const { return state == MemberState::kAlive || state == MemberState::kSuspect; }
+};
+
+using MemberIndex = std::uint16_t;
+inline constexpr MemberIndex kNoMember = 0xffff;
+
+struct ClusterView {
+  std::uint64_t digest = 0;  // changes with anything below; never 0 for a published view
+  std::uint32_t partition_count = kPartitionCountDefault;
+  std::uint32_t replicas = 2;
+  std::vector<MemberInfo> members;   // all known ones, sorted by id
+  std::vector<bool> on_ring;         // [member] holds a place on the ring
+  MemberIndex self = kNoMember;
+  // [partition] the serving member that orders the writes: the one that says so, else the first complete one
+  // in preference order; kNoMember if there is none.
+  std::vector<MemberIndex> owner;
+  // [partition] the first `replicas` serving ring members in preference order.
+  std::vector<std::vector<MemberIndex>> holders;
+  // [partition] all serving members that have the partition whole, best placed first.
+  std::vector<std::vector<MemberIndex>> complete;
+
+  const MemberInfo& me() const { return members[self]; }
+  MemberIndex Find(const NodeId& id) const {
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (members[i].id == id) return static_cast<MemberIndex>(i);
+    }
+    return kNoMember;
+  }
+};
+
+using ClusterViewPtr = std::shared_ptr<const ClusterView>;
+
+// Hands the newest view from the control thread to the loops. A loop keeps the pointer that it got and asks
+// `revision()`, one relaxed load, whether there is a newer one.
+class ViewPublisher {
+ public:
+  void Publish(ClusterViewPtr view) {
+    MutexLock lock(mutex_);
+    view_ = std::move(view);
+    revision_.fetch_add(1, std::memory_order_release);
+  }
+  std::uint64_t revision() const { return revision_.load(std::memory_order_acquire); }
+  ClusterViewPtr Load() {
+    MutexLock lock(mutex_);
+    return view_;
+  }
+
+ private:
+  std::atomic<std::uint64_t> revision_{0};
+  Mutex mutex_;
+  ClusterViewPtr view_ GYRE_GUARDED_BY(mutex_);
+};
+
+}  // namespace gyre

@@ -1,0 +1,76 @@
+// The contract between net, which knows bytes and sockets, and what answers requests. One handler for each
+// loop; all calls on its thread.
+#pragma once
+
+#include <utility>
+
+#include "protocol/reply.h"
+#include "protocol/request.h"
+#include "protocol/session.h"
+
+namespace gyre {
+
+// Where one reply goes. Counted by PendingReply handles; implemented by net's connection.
+class ReplySlot {
+ public:
+  virtual ReplyWriter& writer() = 0;
+  // The reply is complete: it may leave, once those before it have. Later calls do nothing.
+  virtual void Finish() = 0;
+  // Discards what was written so far, writes `error` instead and finishes.
+  virtual void FinishWithError(const Error& error) = 0;
+  virtual bool finished() const = 0;
+  virtual void AddRef() = 0;
+  virtual void Unref() = 0;
+
+ protected:
+  virtual ~ReplySlot() = default;
+};
+
+// A reply that is not there yet: an unfilled slot. Copies share it; the first Finish counts. If the last copy
+// goes without one, the client gets an internal error, so that no request hangs. If the connection is gone,
+// what is written goes nowhere. Loop thread only.
+class PendingReply {
+ public:
+  explicit PendingReply(ReplySlot& slot) : slot_(&slot) { slot_->AddRef(); }
+  PendingReply(const PendingReply& other) : slot_(other.slot_) {
+    if (slot_ != nullptr) slot_->AddRef();
+  }
+  PendingReply(PendingReply&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+  PendingReply& operator=(PendingReply other) noexcept {
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~PendingReply() {
+    if (slot_ != nullptr) slot_->Unref();
+  }
+
+  ReplyWriter& writer() { return slot_->writer(); }
+  void Finish() { slot_->Finish(); }
+  void FinishWithError(const Error& error) { slot_->FinishWithError(error); }
+  bool finished() const { return slot_->finished(); }
+
+ private:
+  ReplySlot* slot_;
+};
+
+// The reply of the request being handled.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  // A reply written here before Handle returns leaves at once.
+  virtual ReplyWriter& writer() = 0;
+  // The reply comes later, or (where it is already written) may leave later: when acks arrived.
+  virtual PendingReply Defer() = 0;
+};
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // Answers `request`: writes exactly one reply to `responder.writer()`, or defers it. Quiet requests get a
+  // writer that discards.
+  virtual void Handle(const Request& request, Session& session, Responder& responder) = 0;
+  // Called once all requests of a read were handled: what was gathered for peers is sent now.
+  virtual void EndOfBatch() {}
+};
+
+}  // namespace gyre
