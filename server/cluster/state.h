@@ -1,0 +1,49 @@
+// The replicated state that gossip carries, as the membership machine keeps it and the ownership machine reads it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cluster/view.h"
+#include "proto/node_id.h"
+#include "proto/slot.h"
+
+namespace gyre {
+
+// A bit for each partition.
+using PartitionSet = std::vector<bool>;
+
+// What one node says that it has: the higher (incarnation, revision) wins.
+struct Holdings {
+  std::uint64_t incarnation = 0;
+  std::uint64_t revision = 0;
+  PartitionSet complete;  // whole here
+  PartitionSet owned;     // this node orders their writes
+
+  friend bool operator==(const Holdings&, const Holdings&) = default;
+};
+
+// One entry of the ring: a last-writer-wins register. The higher revision wins; at equal revisions `removed`.
+struct RingEntry {
+  NodeId id;
+  std::string zone;
+  std::uint32_t weight = 1;
+  std::uint64_t revision = 0;
+  bool removed = false;
+
+  friend bool operator==(const RingEntry&, const RingEntry&) = default;
+};
+
+struct ClusterState {
+  NodeId self;
+  std::uint32_t partition_count = kPartitionCountDefault;
+  std::uint32_t replicas = 2;
+  std::map<NodeId, MemberInfo> members;   // this node included
+  std::map<NodeId, RingEntry> ring;       // removed ones included
+  std::map<NodeId, Holdings> holdings;    // of members whose incarnation it matches; others count as empty
+  std::uint64_t digest = 0;               // of all of it, the same on every node that has the same state
+};
+
+}  // namespace gyre
