@@ -23,8 +23,18 @@ namespace gyre {
 // Who gets the mutations of one partition: the first RF serving members and whoever else is complete, without
 // this node. An entry is guarded by the mutex of the partition's shard, like the partition's role.
 struct ReplicaSet {
+  // How this owner knows whether a target is complete. Gossip lags, so from the moment a target begins to pull
+  // here, or missed a write, only its settlement (Handover) makes it complete again.
+  enum class Standing : std::uint8_t {
+    kGossip,   // as its holdings say
+    kPulling,  // it pulls from this node: incomplete, whatever gossip says
+    kLagging,  // a write for it was dropped: incomplete until it has pulled again
+    kSettled,  // settled with this owner: complete, whatever gossip says
+  };
   struct Target {
     NodeId node;
+    std::uint64_t incarnation = 0;  // to which `standing` belongs; 0: not known
+    Standing standing = Standing::kGossip;
     bool complete = false;
   };
   std::array<Target, kReplicasMax> targets;

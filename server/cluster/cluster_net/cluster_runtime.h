@@ -1,0 +1,82 @@
+// The cluster room at work in a process: its threads, and what the node takes from it.
+//
+//   control thread     gossip, Membership, Coordinator: all decisions of this node
+//   background thread   Transfer, Repair, and the storage's own maintenance (Shard::Tick)
+//   worker loops        (the node's) one Transport, Replicator and PeerService each: MakeWorker
+//
+// They meet in three places only: posted callbacks, the ViewPublisher, and the shards' mutexes (which also guard
+// the ReplicationTable).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "cluster/membership.h"
+#include "cluster/peer_service.h"
+#include "cluster/replicator.h"
+#include "cluster/stats.h"
+#include "cluster/transport.h"
+#include "cluster/view.h"
+#include "proto/result.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+class EventLoop;
+
+struct ClusterRuntimeOptions {
+  MemberInfo self;  // id, name, addresses, zone, weight, incarnation
+  MembershipOptions membership;
+  // --join. None: this node founds a cluster and declares all partitions complete at once.
+  std::vector<Address> seeds;
+  ReplicatorOptions replicator;  // --replicas, --write-acks
+  // Bytes a second that this node pulls while it warms; 0: no limit.
+  std::uint64_t transfer_bytes_per_second = 0;
+  // Partitions a second that are compared with their other holders; 0: no repair.
+  std::uint32_t repair_partitions_per_second = 8;
+};
+
+// What one worker loop uses; on its thread only. Owned by the runtime.
+struct WorkerPart {
+  Transport& transport;
+  Replicator& replicator;
+  PeerService& peers;
+};
+
+class ClusterRuntime {
+ public:
+  // Binds the gossip port (UDP, self.host:self.port), so that a port in use fails here. `engine` outlives it.
+  static Result<std::unique_ptr<ClusterRuntime>> Create(ClusterRuntimeOptions options,
+                                                        Engine& engine);
+  // Ends its threads. Workers must have been closed (CloseWorkers) and their loops ended.
+  virtual ~ClusterRuntime() = default;
+
+  // The parts for one worker loop. Before Start, and before the loop runs.
+  virtual WorkerPart& MakeWorker(EventLoop& loop) = 0;
+  // Begins to gossip: call it once this node's native port listens.
+  virtual Status Start() = 0;
+  // On each worker's loop thread, before that loop ends: closes the links of its part; pending calls fail.
+  virtual void CloseWorker(WorkerPart& part) = 0;
+
+  // Any thread.
+  virtual ViewPublisher& views() = 0;
+  virtual ReplicationTable& replication() = 0;
+  virtual ClusterStats stats() = 0;
+
+  // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring for good, others
+  // take over what it holds; done when it holds nothing. Remove: a dead member leaves the ring.
+  virtual void Drain(const NodeId& id, std::function<void(Status)> done) = 0;
+  virtual void Remove(const NodeId& id, std::function<void(Status)> done) = 0;
+  // SIGTERM: hands ownership to complete replicas and says goodbye; keeps the place on the ring. Workers must
+  // go on serving (forwarding) until `done`, which comes within a bounded time.
+  virtual void BeginStop(std::function<void()> done) = 0;
+
+  // Ends the runtime's own threads; called by the destructor of implementations, too. After the workers are
+  // closed.
+  virtual void Stop() = 0;
+};
+
+}  // namespace gyre

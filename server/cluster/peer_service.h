@@ -1,0 +1,55 @@
+// Answers what other nodes ask of this one. One for each worker loop, on its thread.
+//
+// The data messages (replicate, pull, digests, versions, fetch) act on the engine here, under the shards' locks;
+// the others decide something and go to the control thread through `ControlPort`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "cluster/replicator.h"
+#include "cluster/view.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+// The way to the control thread.
+class ControlPort {
+ public:
+  // The encoded PeerReply.
+  using Done = std::function<void(std::string)>;
+
+  virtual ~ControlPort() = default;
+  // Passes an encoded PeerRequest on; `done` comes back on the caller's loop, later or from within the call.
+  virtual void Handle(std::string payload, Done done) = 0;
+};
+
+class PeerService {
+ public:
+  using Reply = std::function<void(std::string)>;
+  using WallClock = std::function<UnixMillis()>;
+
+  // All of them outlive the service.
+  PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views, ControlPort& control,
+              WallClock wall_clock = UnixNow);
+
+  // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply exactly once,
+  // from within the call or later; what is malformed is answered with a PeerError.
+  void Handle(std::string_view payload, Reply reply);
+
+ private:
+  std::string OnReplicate(std::string_view replicate);
+  std::string OnPull(std::string_view pull);
+  std::string OnDigests(std::string_view digests);
+  std::string OnVersions(std::string_view versions);
+  std::string OnFetch(std::string_view fetch);
+
+  Engine& engine_;
+  ReplicationTable& table_;
+  ViewPublisher& views_;
+  ControlPort& control_;
+  WallClock wall_clock_;
+};
+
+}  // namespace gyre

@@ -1,0 +1,48 @@
+// What the cluster room counts, for metrics and status. Counters only grow; gauges are marked.
+#pragma once
+
+#include <cstdint>
+
+#include "cluster/membership.h"
+#include "cluster/replicator.h"
+
+namespace gyre {
+
+struct OwnershipStats {
+  std::uint64_t owned = 0;         // gauge: partitions whose writes this node orders
+  std::uint64_t complete = 0;      // gauge: partitions that it has whole, the owned ones included
+  std::uint64_t warming = 0;       // gauge: partitions that it is filling
+  std::uint64_t handovers_in = 0;  // partitions that another owner handed over, planned
+  std::uint64_t handovers_out = 0;
+  std::uint64_t takeovers = 0;  // partitions taken because their owner died or stopped
+  std::uint64_t yields = 0;     // partitions given up to a better-placed owner after a network partition
+  std::uint64_t losses = 0;     // partitions declared empty because every complete holder was gone
+  std::uint64_t drops = 0;      // copies dropped because others hold the partition
+};
+
+struct TransferStats {
+  std::uint64_t partitions_left = 0;  // gauge: to be filled, the ones in progress included
+  std::uint64_t active = 0;           // gauge: being pulled now
+  std::uint64_t partitions_done = 0;
+  std::uint64_t pulls_failed = 0;  // begun again later
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct RepairStats {
+  std::uint64_t compared = 0;   // (partition, holder) pairs whose digests were compared
+  std::uint64_t different = 0;  // of those, differing
+  std::uint64_t sent = 0;       // records shipped to a holder
+  std::uint64_t fetched = 0;    // records fetched from a holder
+  std::uint64_t withheld = 0;   // records not shipped, because the other side may have evicted or forgotten them
+};
+
+struct ClusterStats {
+  MembershipStats membership;
+  OwnershipStats ownership;
+  ReplicatorStats replication;  // of all loops
+  TransferStats transfer;
+  RepairStats repair;
+};
+
+}  // namespace gyre
