@@ -1,0 +1,145 @@
+// One libuv loop with one thread: what every socket, timer and posted task of a worker runs on.
+//
+// libuv calls back from within its poll phase, so an iteration, seen from here, is:
+//
+//   poll (sleeps, then callbacks of sockets and Post) -> closed handles -> timers -> prepare ->
+//   poll ...
+//
+// `prepare` is the last moment before the loop sleeps. There the EndOfIteration tasks run: what was
+// gathered during the iteration (replies that became ready, frames for peers) leaves in one write
+// each.
+//
+// Time is read once an iteration, by whoever asks first. From that moment to `prepare` counts as
+// busy; a busy time is how long other clients of this loop had to wait.
+#pragma once
+
+#include <uv.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "net/duration_histogram.h"
+#include "net/handle.h"
+#include "net/intrusive_list.h"
+#include "proto/result.h"
+
+namespace gyre {
+
+class EndOfIteration;
+
+class EventLoop {
+ public:
+  static Result<std::unique_ptr<EventLoop>> Create();
+  // After Run returned, or if it never ran. Everything built on the loop must be gone by then;
+  // handles that are still closing are finished here.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Runs callbacks on the calling thread until Stop. Once in the life of a loop.
+  void Run();
+  // Any thread. Tasks posted before it still run, later ones are dropped; then Run returns.
+  void Stop();
+  // Any thread. Runs `task` on the loop, soon, in the order of the posts, never from within the
+  // call. After Stop, `task` is destroyed unrun.
+  void Post(std::function<void()> task);
+
+  // The time of this iteration. Loop thread only (or before Run).
+  TimePoint now() {
+    if (!awake_) WakeUp();
+    return now_;
+  }
+  UnixMillis unix_now() {
+    if (!awake_) WakeUp();
+    return unix_now_;
+  }
+
+  uv_loop_t* raw() { return &loop_; }
+
+  // Busy time of iterations. Any thread.
+  DurationHistogram::Snapshot busy() const { return busy_.Read(); }
+
+ private:
+  friend class EndOfIteration;
+
+  EventLoop() = default;
+  Status Init();
+  void WakeUp();
+  void OnPosted();
+  void OnPrepare();
+  void RunEndOfIteration();
+
+  // Loop thread only.
+  uv_loop_t loop_{};
+  uv_async_t posted_signal_{};
+  uv_prepare_t prepare_{};
+  bool open_ = false;
+  bool awake_ = false;  // now_ is of this iteration
+  TimePoint now_{};
+  UnixMillis unix_now_ = 0;
+  IntrusiveList<EndOfIteration> end_of_iteration_;
+  std::vector<std::function<void()>>
+      running_;  // kept, so that Post's steady state does not allocate
+
+  // Any thread.
+  DurationHistogram busy_;
+  Mutex mutex_;
+  std::vector<std::function<void()>> posted_ GYRE_GUARDED_BY(mutex_);
+  bool stopping_ GYRE_GUARDED_BY(mutex_) = false;
+};
+
+// Work that is due once before the loop sleeps. Loop thread; the loop outlives it.
+class EndOfIteration : public IntrusiveListNode<EndOfIteration> {
+ public:
+  EndOfIteration(EventLoop& loop, std::function<void()> task)
+      : loop_(loop), task_(std::move(task)) {}
+  ~EndOfIteration() { Cancel(); }
+  EndOfIteration(const EndOfIteration&) = delete;
+  EndOfIteration& operator=(const EndOfIteration&) = delete;
+
+  // Runs the task once before the loop sleeps next; calls before that add nothing.
+  void Schedule() {
+    if (!linked()) loop_.end_of_iteration_.PushBack(*this);
+  }
+  void Cancel() {
+    if (linked()) Unlink();
+  }
+
+ private:
+  friend class EventLoop;
+  EventLoop& loop_;
+  std::function<void()> task_;
+};
+
+// A timer. Loop thread; the loop outlives it. May be started, stopped and destroyed from its own
+// task.
+class Timer {
+ public:
+  explicit Timer(EventLoop& loop);
+  ~Timer() = default;  // stops
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Runs `task` after `delay`, then, if `repeat` is not zero, every `repeat`. Replaces what was
+  // started before. Resolution: 1 ms, rounded up.
+  void Start(Duration delay, Duration repeat, std::function<void()> task);
+  void Stop();
+  bool active() const;
+
+ private:
+  struct State {
+    EventLoop* loop = nullptr;
+    uv_timer_t handle{};
+    std::function<void()> task;
+  };
+  static void OnTimer(uv_timer_t* handle);
+
+  HandlePtr<State> state_;
+};
+
+}  // namespace gyre

@@ -1,0 +1,97 @@
+// The client side of native frames (proto/frame.h): one TCP connection to one address, made when
+// there is something to send.
+//
+//            Send or Connect                connected
+//   kDown -------------------> kConnecting -----------> kUp
+//     ^  (not within backoff)       |                    |
+//     +-----------------------------+--------------------+   refused, timed out, reset, closed, bad
+//     frame
+//
+// A link that goes down forgets its queue and says so once (on_down): the caller fails or repeats
+// what it had outstanding. After a failed attempt no other is made for a time that doubles with
+// each failure and is drawn at random from the upper half of it; Send is refused meanwhile, so
+// callers fail fast.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "net/event_loop.h"
+#include "proto/frame.h"
+#include "proto/limits.h"
+#include "proto/result.h"
+
+namespace gyre {
+
+struct FrameLinkOptions {
+  // From the name lookup to the established connection.
+  Duration connect_timeout = std::chrono::milliseconds(1000);
+  // Pause after the first failed attempt, and the longest.
+  Duration backoff_min = std::chrono::milliseconds(50);
+  Duration backoff_max = std::chrono::seconds(2);
+  // Bytes queued and not yet taken by the kernel; Send is refused above it.
+  std::size_t queue_bytes_max = std::size_t{64} << 20;
+  // The largest payload to accept.
+  std::size_t payload_bytes_max = kValueBytesHardMax + kFrameSlackBytes;
+};
+
+class FrameLink {
+ public:
+  enum class State : std::uint8_t { kDown, kConnecting, kUp };
+
+  struct Down {
+    Error error;           // kUnavailable: no connection was made; kIo, kProtocol: one broke
+    bool was_up = false;   // false: not a byte was sent
+    bool refused = false;  // nothing listens there: the process is gone
+    bool reset = false;    // the peer's kernel broke the connection: the process died
+    // The newest frames of the queue of which not a byte was sent; of older ones the outcome is
+    // unknown.
+    std::uint64_t frames_unsent = 0;
+  };
+
+  // Callbacks come from the loop, never from within a call of this class. They may call Send,
+  // Close, or destroy the link.
+  struct Callbacks {
+    // `payload` is valid for the call.
+    std::function<void(const FrameHeader& header, std::string_view payload)> on_frame;
+    std::function<void()> on_up;
+    std::function<void(const Down& down)> on_down;
+  };
+
+  // `host` is an address or a name, looked up again at each attempt.
+  FrameLink(EventLoop& loop, std::string host, std::uint16_t port, FrameLinkOptions options,
+            Callbacks callbacks);
+  // Closes silently.
+  ~FrameLink();
+  FrameLink(const FrameLink&) = delete;
+  FrameLink& operator=(const FrameLink&) = delete;
+
+  State state() const;
+  // Bytes that wait for the kernel.
+  std::size_t queue_bytes() const;
+
+  // Queues a frame, in order; it leaves before the loop sleeps, or at Flush. False, and nothing is
+  // queued: over queue_bytes_max, or down and not yet to be tried again.
+  bool Send(FrameType type, std::uint64_t request_id, std::string_view payload);
+  // Writes what is queued now (if up).
+  void Flush();
+
+  // Begins to connect if down, unless a failed attempt was just made. False if so.
+  bool Connect();
+  // Forgets the backoff: the next Send or Connect tries at once (gossip says that the peer is
+  // alive).
+  void ResetBackoff();
+  // Breaks the connection and forgets the queue, silently.
+  void Close();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gyre

@@ -1,0 +1,105 @@
+// The listening side of one loop: its ports, its connections and their limits.
+//
+// Every worker loop has a Server of its own on the same ports (SO_REUSEPORT): the kernel deals new
+// connections out among them, and a connection stays on its loop for life. So nothing here is
+// locked; only `stats` crosses threads, as relaxed counters.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/event_loop.h"
+#include "proto/result.h"
+#include "protocol/codec.h"
+#include "protocol/handler.h"
+#include "protocol/session.h"
+
+namespace gyre {
+
+struct ConnectionLimits {
+  // Of the whole process (all that are in the SessionRegistry). One more is answered with an error
+  // and closed.
+  std::size_t connections_max = 65'536;
+  // Bytes of output, waiting replies included, above which a connection's requests are neither
+  // executed nor read until its client has read half of it. Higher: longer pipelines go on at once;
+  // costs memory for each client that reads slowly.
+  std::size_t output_bytes_pause = std::size_t{1} << 20;
+  // A connection with more output than this is closed: one reply must fit.
+  std::size_t output_bytes_max = std::size_t{1} << 30;
+  // A client that has output waiting and takes no byte of it for this long is closed.
+  Duration slow_client_timeout = std::chrono::seconds(30);
+  // Replies of one connection that may be outstanding (deferred); above it, as above
+  // output_bytes_pause.
+  std::size_t pending_replies_max = 8192;
+  // After the last reply of a connection that we close, how long its client has to read it and
+  // close, too.
+  Duration linger_timeout = std::chrono::seconds(2);
+};
+
+struct ListenOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: any free one (tests); see Server::bound_port
+  Protocol protocol = Protocol::kResp;
+  bool cluster_port = false;
+  CodecFactory codec;
+  Handler* handler = nullptr;  // borrowed; outlives the server
+};
+
+// Counters only grow; gauges are marked.
+struct ServerStats {
+  std::uint64_t connections = 0;  // gauge
+  std::uint64_t accepted = 0;
+  std::uint64_t rejected = 0;         // over connections_max
+  std::uint64_t accept_errors = 0;    // out of files or memory; accepting pauses for a moment
+  std::uint64_t closed_slow = 0;      // over slow_client_timeout or output_bytes_max
+  std::uint64_t protocol_errors = 0;  // connections closed because of malformed input
+  std::uint64_t requests = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t pauses = 0;  // times that a connection's requests had to wait for its output
+};
+
+// Whether nobody listens on the TCP port; else one line that names `flag_name` ("--resp-port").
+// Before the loops' Servers bind it: with SO_REUSEPORT, two processes of one user would share it
+// without an error. `host` is an address or a name (then the call blocks for the resolver).
+Status CheckPortFree(const std::string& host, std::uint16_t port, const std::string& flag_name);
+
+class ConnectionContext;
+class Listener;
+
+// Loop thread, but for `stats`. The loop, registry and handlers outlive it.
+class Server {
+ public:
+  Server(EventLoop& loop, SessionRegistry& sessions, ConnectionLimits limits = {});
+  // Closes listeners and connections at once. Replies that are still pending go nowhere.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Opens one more port. The error's message is complete but for the flag to change.
+  Status Listen(ListenOptions options);
+  // The port of the latest Listen.
+  std::uint16_t bound_port() const;
+  void StopListening();
+
+  // Stops listening and reading, answers the requests that came in, closes connections as they fall
+  // idle, and the rest at `deadline`. Then calls `done`, from the loop, never from within the call.
+  // Once.
+  void Drain(TimePoint deadline, std::function<void()> done);
+
+  // Any thread.
+  ServerStats stats() const;
+
+ private:
+  std::unique_ptr<ConnectionContext> context_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+};
+
+}  // namespace gyre
