@@ -100,4 +100,10 @@ void ReplyRecorder::EndRecord() {
 
 void ReplyRecorder::Peer(std::string_view payload) { Bulk(payload); }
 
+void ReplyRecorder::Restart() {
+  open_.clear();
+  in_record_ = false;
+  root_ = Reply{};
+}
+
 }  // namespace gyre

@@ -36,7 +36,8 @@ struct RecordHead {
   std::size_t value_bytes = 0;
 };
 
-// One reply is one call, or one BeginList, its elements, EndList; or BeginRecord, chunks, EndRecord.
+// One reply is one call, or one BeginList, its elements, EndList; or BeginRecord, chunks, EndRecord. From its first
+// call to its last, nobody else appends to the output or consumes it.
 class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;
@@ -65,6 +66,10 @@ class ReplyWriter {
 
   // The request was passed on to its owner: native clients learn it (Reply.stale_ring). Before the reply.
   virtual void MarkStaleRing() {}
+
+  // Forgets the reply begun so far, whose bytes the caller has taken back out of the output: the next call begins
+  // it anew (ReplySlot::FinishWithError, halfway through a list).
+  virtual void Restart() {}
 };
 
 // A reply as a value.
@@ -111,6 +116,7 @@ class ReplyRecorder final : public ReplyWriter {
   void Chunk(std::string_view bytes) override;
   void EndRecord() override;
   void Peer(std::string_view payload) override;
+  void Restart() override;
 
  private:
   Reply& Add(Reply::Kind kind);
