@@ -1,0 +1,52 @@
+// What the commands ask of the node as a whole: its figures, its configuration, the ring. The node
+// implements it; the commands only word the answers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proto/node_id.h"
+#include "proto/result.h"
+
+namespace gyre {
+
+// Thread-safe: each worker loop calls it. Nothing here may block for longer than a short lock, or
+// throw.
+class Admin {
+ public:
+  // A name and its value, in the order in which they are printed.
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  using Done = std::function<void(Status)>;
+
+  virtual ~Admin() = default;
+
+  // The fields of one section of INFO, named as Redis names them, so that its tools parse them:
+  // "server", "clients", "memory", "stats", "replication", "cpu", "commandstats"
+  // (CommandStatsFields of the dispatchers, dispatcher.h). Empty for a section that it does not
+  // know. The sections "cluster" and "keyspace", and `redis_mode` of "server", are the
+  // dispatcher's, because they depend on the port that asks.
+  virtual Fields Info(std::string_view section) = 0;
+  // memcached's "stats [argument]"; empty for an argument that it does not know.
+  virtual Fields MemcachedStats(std::string_view argument) = 0;
+
+  // The parameters whose names match the glob `pattern` (GlobMatches, glob.h), and their values.
+  virtual Fields ConfigGet(std::string_view pattern) = 0;
+  // kInvalidArgument with advice: an unknown parameter, one that needs a restart, or a bad value.
+  virtual Status ConfigSet(std::string_view name, std::string_view value) = 0;
+  // CONFIG RESETSTAT: counters start from 0.
+  virtual void ResetStats() = 0;
+
+  // What `gyre status` prints: one JSON object.
+  virtual std::string StatusJson() = 0;
+
+  // Empties the node, then takes it from the ring (drain); takes a dead node from the ring
+  // (remove). `done` is called exactly once, when that is done or refused, on the loop that called:
+  // the implementer, whose work goes on on another thread, posts it back there. Minutes may pass.
+  virtual void Drain(const NodeId& node, Done done) = 0;
+  virtual void Remove(const NodeId& node, Done done) = 0;
+};
+
+}  // namespace gyre

@@ -1,0 +1,21 @@
+// Where requests of peers (Request::Kind::kPeer) go: mutations, pulls, handovers, push/pull.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace gyre {
+
+// One for each worker loop, on its thread.
+class PeerHandler {
+ public:
+  virtual ~PeerHandler() = default;
+
+  // Answers an encoded PeerRequest with an encoded PeerReply: `reply` is called exactly once, from
+  // within the call or later, on the same loop. `payload` is valid for the call. Malformed bytes
+  // are answered, too.
+  virtual void Handle(std::string_view payload, std::function<void(std::string)> reply) = 0;
+};
+
+}  // namespace gyre
