@@ -1,0 +1,233 @@
+#include "node.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "ops/cluster_metrics.h"
+
+namespace gyre {
+namespace {
+
+// After the handover, how long requests that are under way have to finish.
+constexpr Duration kDrainGrace = std::chrono::seconds(3);
+constexpr Duration kBeatInterval = std::chrono::seconds(1);
+// A worker that gives no sign of life for this long makes the node unhealthy.
+constexpr Duration kBeatOverdue = std::chrono::seconds(10);
+
+MemberInfo SelfOf(const Config& config, const Identity& identity) {
+  MemberInfo self;
+  self.id = identity.id;
+  self.name = config.name;
+  self.host = config.host;
+  self.port = config.port;
+  self.resp_port = config.resp_port;
+  self.resp_cluster_port = config.resp_cluster_port;
+  self.memcached_port = config.memcached_port;
+  self.http_port = config.http_port;
+  self.zone = config.zone;
+  self.weight = config.weight;
+  self.incarnation = identity.incarnation;
+  return self;
+}
+
+EngineOptions EngineOptionsOf(const Config& config, const Identity& identity) {
+  EngineOptions options;
+  options.memory_bytes = config.memory_bytes;
+  options.value_bytes_max = config.value_bytes_max;
+  options.partition_count = config.partitions;
+  options.threads = config.threads;
+  options.version_node = identity.id.bytes[0];
+  options.tombstone_ttl_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(config.tombstone_ttl).count();
+  return options;
+}
+
+ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& identity) {
+  ClusterRuntimeOptions options;
+  options.self = SelfOf(config, identity);
+  options.membership.cluster_name = config.cluster_name;
+  options.membership.evict_after = config.evict_after;
+  options.membership.seed = std::hash<NodeId>{}(identity.id) ^ identity.incarnation;
+  for (const HostPort& seed : config.join) options.seeds.push_back({seed.host, seed.port});
+  options.replicator.replicas = config.replicas;
+  options.replicator.write_acks = config.write_acks;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::Create(const Config& config) {
+  std::unique_ptr<Node> node(new Node(config));
+  if (Status ready = node->Init(); !ready) return tl::unexpected(ready.error());
+  return node;
+}
+
+Node::Node(const Config& config) : config_(config) {}
+
+Node::~Node() {
+  // Workers that never ran, because a later step of the start failed.
+  for (const auto& worker : workers_) worker->Join();
+}
+
+Status Node::Init() {
+  if (Status free = CheckPorts(); !free) return free;
+  Result<Identity> identity = LoadIdentity(config_.data_dir, UnixNow());
+  if (!identity) return tl::unexpected(identity.error());
+  identity_ = *identity;
+
+  for (std::uint32_t i = 0; i <= config_.threads; ++i) {
+    Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
+    if (!loop) return tl::unexpected(loop.error());
+    if (i == 0) {
+      admin_loop_ = std::move(*loop);
+    } else {
+      worker_loops_.push_back(std::move(*loop));
+    }
+  }
+
+  Result<std::unique_ptr<Engine>> engine = Engine::Create(EngineOptionsOf(config_, identity_));
+  if (!engine) return tl::unexpected(engine.error());
+  engine_ = std::move(*engine);
+
+  Result<std::unique_ptr<ClusterRuntime>> runtime =
+      ClusterRuntime::Create(RuntimeOptionsOf(config_, identity_), *engine_);
+  if (!runtime) return tl::unexpected(runtime.error());
+  runtime_ = std::move(*runtime);
+
+  admin_ =
+      std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_, workers_);
+  for (const auto& loop : worker_loops_) {
+    Result<std::unique_ptr<Worker>> worker =
+        Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_);
+    if (!worker) return tl::unexpected(worker.error());
+    workers_.push_back(std::move(*worker));
+  }
+  if (Status listening = ListenHttp(); !listening) return listening;
+
+  Result<std::unique_ptr<Signals>> signals = Signals::Create(*admin_loop_, [this] { OnSignal(); });
+  if (!signals) return tl::unexpected(signals.error());
+  signals_ = std::move(*signals);
+  watch_ = std::make_unique<Timer>(*admin_loop_);
+  return {};
+}
+
+Status Node::CheckPorts() const {
+  const std::pair<std::uint16_t, const char*> ports[] = {
+      {config_.port, "--port"},
+      {config_.resp_port, "--resp-port"},
+      {config_.resp_cluster_port, "--resp-cluster-port"},
+      {config_.memcached_port, "--memcached-port"},
+      {config_.http_port, "--http-port"}};
+  for (const auto& [port, flag] : ports) {
+    if (port == 0) continue;
+    if (Status free = CheckPortFree(config_.host, port, flag); !free) return free;
+  }
+  return {};
+}
+
+Status Node::ListenHttp() {
+  http_server_ = std::make_unique<Server>(*admin_loop_, sessions_);
+  if (config_.http_port == 0) return {};
+  http_.Route("/health", [this](const HttpRequest&) {
+    return WorkersAlive() ? HttpResponse::Text(200, "ok\n")
+                          : HttpResponse::Text(503, "a worker loop does not answer\n");
+  });
+  http_.Route("/ready", [this](const HttpRequest&) {
+    const std::string reason = NotReady();
+    return reason.empty() ? HttpResponse::Text(200, "ready\n")
+                          : HttpResponse::Text(503, reason + "\n");
+  });
+  http_.Route("/metrics", [this](const HttpRequest&) {
+    return HttpResponse{200, std::string(MetricsWriter::kContentType), Metrics()};
+  });
+  http_.Route("/status", [this](const HttpRequest&) {
+    return HttpResponse::Json(200, admin_->StatusJson() + "\n");
+  });
+  return http_server_->Listen({.host = config_.host,
+                               .port = config_.http_port,
+                               .protocol = Protocol::kHttp,
+                               .cluster_port = false,
+                               .codec = MakeHttpCodecFactory({}),
+                               .handler = &http_});
+}
+
+void Node::Run() {
+  for (const auto& worker : workers_) worker->Start();
+  if (Status started = runtime_->Start(); !started) {
+    GYRE_LOG_ERROR("cannot start the cluster runtime: {}", started.error().message);
+    StopWorkers();
+  } else {
+    GYRE_LOG_INFO(
+        "serving name={} id={} host={} port={} resp={} resp-cluster={} memcached={} http={} "
+        "memory_mib={} threads={}",
+        config_.name, identity_.id.ToString(), config_.host, config_.port, config_.resp_port,
+        config_.resp_cluster_port, config_.memcached_port, config_.http_port,
+        config_.memory_bytes >> 20, config_.threads);
+  }
+  watch_->Start(kBeatInterval, kBeatInterval, [this] { WatchWorkers(); });
+  admin_loop_->Run();
+  for (const auto& worker : workers_) worker->Join();
+  runtime_->Stop();
+  GYRE_LOG_INFO("stopped");
+}
+
+void Node::OnSignal() {
+  if (std::exchange(stopping_, true)) {
+    GYRE_LOG_WARN("second signal: stopping at once");
+    StopWorkers();
+    return;
+  }
+  GYRE_LOG_INFO("stopping: handing over what this node owns");
+  // Workers go on serving, so that clients see nothing while ownership moves.
+  runtime_->BeginStop([this] { admin_loop_->Post([this] { StopWorkers(); }); });
+}
+
+void Node::StopWorkers() {
+  for (const auto& worker : workers_) worker->Stop(kDrainGrace);
+  http_server_->Drain(admin_loop_->now() + kDrainGrace, [this] { admin_loop_->Stop(); });
+}
+
+void Node::WatchWorkers() {
+  for (const auto& worker : workers_) worker->Beat();
+}
+
+bool Node::WorkersAlive() const {
+  const TimePoint overdue = SteadyNow() - kBeatOverdue;
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [&](const auto& worker) { return worker->last_beat() > overdue; });
+}
+
+std::string Node::NotReady() {
+  if (stopping_) return "stopping";
+  const ClusterViewPtr view = runtime_->views().Load();
+  if (view == nullptr || view->self == kNoMember) return "not yet in the cluster";
+  const auto unowned = std::count(view->owner.begin(), view->owner.end(), kNoMember);
+  if (unowned > 0) return std::to_string(unowned) + " partitions have no owner yet";
+  return WorkersAlive() ? "" : "a worker loop does not answer";
+}
+
+std::string Node::Metrics() {
+  std::vector<ServerStats> servers;
+  std::vector<DurationHistogram::Snapshot> busy;
+  for (const auto& worker : workers_) {
+    servers.push_back(worker->server_stats());
+    busy.push_back(worker->busy());
+  }
+  const ClusterStats cluster = runtime_->stats();
+  MetricsWriter out;
+  WriteProcessMetrics(GYRE_VERSION, out);
+  WriteShardMetrics(engine_->stats(), out);
+  WriteServerMetrics(servers, out);
+  WriteLoopMetrics(busy, out);
+  WriteMembershipMetrics(cluster.membership, out);
+  WriteReplicatorMetrics({cluster.replication}, out);
+  WriteClusterMetrics(cluster, out);
+  if (const ClusterViewPtr view = runtime_->views().Load(); view != nullptr) {
+    WriteViewMetrics(*view, out);
+  }
+  return out.Take();
+}
+
+}  // namespace gyre

@@ -1,0 +1,65 @@
+// The node: every room, assembled. The members stand in dependency order, so that destruction is
+// shutdown.
+//
+// The calling thread runs the admin loop (HTTP, signals, the watch over the workers); each worker
+// has its own, and the cluster runtime two more.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cluster_net/cluster_runtime.h"
+#include "net/event_loop.h"
+#include "net/server.h"
+#include "node_admin.h"
+#include "ops/admin_http.h"
+#include "ops/config.h"
+#include "ops/identity.h"
+#include "signals.h"
+#include "storage/engine.h"
+#include "worker.h"
+
+namespace gyre {
+
+class Node {
+ public:
+  // Opens all ports; an error is one line that says what to change.
+  static Result<std::unique_ptr<Node>> Create(const Config& config);
+  ~Node();
+
+  // Serves until SIGTERM or SIGINT: then hands ownership over, finishes what is in flight, and
+  // returns. A second signal cuts it short.
+  void Run();
+
+ private:
+  explicit Node(const Config& config);
+  Status Init();
+  Status CheckPorts() const;
+  Status ListenHttp();
+  void OnSignal();
+  void StopWorkers();
+  void WatchWorkers();
+  // The reason why the node is not ready, or empty.
+  std::string NotReady();
+  bool WorkersAlive() const;
+  std::string Metrics();
+
+  const Config config_;
+  Identity identity_;
+  SessionRegistry sessions_;
+  std::unique_ptr<EventLoop> admin_loop_;
+  std::vector<std::unique_ptr<EventLoop>> worker_loops_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ClusterRuntime> runtime_;
+  std::unique_ptr<NodeAdmin> admin_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  AdminHttp http_;
+  std::unique_ptr<Server> http_server_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<Timer> watch_;
+
+  // Admin loop only.
+  bool stopping_ = false;
+};
+
+}  // namespace gyre

@@ -1,0 +1,87 @@
+#include "ops/cluster_metrics.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+namespace gyre {
+namespace {
+
+void WriteOwnership(const OwnershipStats& stats, MetricsWriter& out) {
+  out.Gauge("gyre_partitions_owned", "Partitions whose writes this node orders.",
+            static_cast<double>(stats.owned));
+  out.Gauge("gyre_partitions_complete", "Partitions that this node has whole.",
+            static_cast<double>(stats.complete));
+  out.Gauge("gyre_partitions_warming", "Partitions that this node is filling.",
+            static_cast<double>(stats.warming));
+  out.Counter("gyre_handovers_in_total", "Partitions handed over to this node, planned.",
+              stats.handovers_in);
+  out.Counter("gyre_handovers_out_total", "Partitions that this node handed over, planned.",
+              stats.handovers_out);
+  out.Counter("gyre_takeovers_total", "Partitions taken because their owner died or stopped.",
+              stats.takeovers);
+  out.Counter("gyre_ownership_yields_total",
+              "Partitions given up to a better-placed owner after a network partition.",
+              stats.yields);
+  out.Counter("gyre_partition_losses_total",
+              "Partitions declared empty because every complete holder was gone.", stats.losses);
+  out.Counter("gyre_partition_drops_total", "Copies dropped because other nodes hold them.",
+              stats.drops);
+}
+
+void WriteTransfer(const TransferStats& stats, MetricsWriter& out) {
+  out.Gauge("gyre_transfer_partitions_left", "Partitions still to be filled.",
+            static_cast<double>(stats.partitions_left));
+  out.Gauge("gyre_transfer_partitions_active", "Partitions being filled now.",
+            static_cast<double>(stats.active));
+  out.Counter("gyre_transfer_partitions_total", "Partitions filled.", stats.partitions_done);
+  out.Counter("gyre_transfer_failures_total", "Fills that broke and were begun again.",
+              stats.pulls_failed);
+  out.Counter("gyre_transfer_records_total", "Records received while filling.", stats.records);
+  out.Counter("gyre_transfer_bytes_total", "Bytes received while filling.", stats.bytes);
+}
+
+void WriteRepair(const RepairStats& stats, MetricsWriter& out) {
+  out.Counter("gyre_repair_compared_total", "Digests compared with another holder.",
+              stats.compared);
+  out.Counter("gyre_repair_different_total", "Of those, the ones that differed.", stats.different);
+  out.Counter("gyre_repair_records_sent_total", "Records sent to a holder that lacked them.",
+              stats.sent);
+  out.Counter("gyre_repair_records_fetched_total", "Records fetched from a holder.", stats.fetched);
+  out.Counter("gyre_repair_records_withheld_total",
+              "Records not sent, because the other side may have evicted them.", stats.withheld);
+}
+
+}  // namespace
+
+void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
+  WriteOwnership(stats.ownership, out);
+  WriteTransfer(stats.transfer, out);
+  WriteRepair(stats.repair, out);
+}
+
+void WriteViewMetrics(const ClusterView& view, MetricsWriter& out) {
+  static constexpr std::array<std::pair<MemberState, std::string_view>, 4> kStates = {
+      {{MemberState::kAlive, "alive"},
+       {MemberState::kSuspect, "suspect"},
+       {MemberState::kDead, "dead"},
+       {MemberState::kStopped, "stopped"}}};
+  for (const auto& [state, name] : kStates) {
+    const auto count =
+        std::count_if(view.members.begin(), view.members.end(),
+                      [state = state](const MemberInfo& member) { return member.state == state; });
+    out.Gauge("gyre_members", "Members as this node sees them.", static_cast<double>(count),
+              {{"state", name}});
+  }
+  out.Gauge("gyre_ring_members", "Nodes that hold a place on the ring.",
+            static_cast<double>(std::count(view.on_ring.begin(), view.on_ring.end(), true)));
+  out.Gauge("gyre_ring_partitions_unowned", "Partitions without an owner, as this node sees them.",
+            static_cast<double>(std::count(view.owner.begin(), view.owner.end(), kNoMember)));
+  const auto lacking =
+      std::count_if(view.complete.begin(), view.complete.end(),
+                    [&](const auto& complete) { return complete.size() < view.replicas; });
+  out.Gauge("gyre_ring_partitions_under_replicated",
+            "Partitions with fewer complete copies than --replicas.", static_cast<double>(lacking));
+}
+
+}  // namespace gyre

@@ -1,0 +1,14 @@
+// The cluster's figures as Prometheus samples: what this node owns, fills and repairs, and how it
+// sees the ring.
+#pragma once
+
+#include "cluster/stats.h"
+#include "cluster/view.h"
+#include "ops/metrics.h"
+
+namespace gyre {
+
+void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out);
+void WriteViewMetrics(const ClusterView& view, MetricsWriter& out);
+
+}  // namespace gyre

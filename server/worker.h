@@ -1,0 +1,77 @@
+// One worker: a loop, its thread, and everything that runs on it. A request is answered on the loop
+// that read it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <thread>
+
+#include "base/clock.h"
+#include "cluster_net/cluster_runtime.h"
+#include "command/dispatcher.h"
+#include "net/event_loop.h"
+#include "net/server.h"
+#include "ops/config.h"
+
+namespace gyre {
+
+class Worker {
+ public:
+  // Makes the loop and its part of the cluster, and opens the ports of `config`. `runtime`,
+  // `engine`, `sessions` and `admin` outlive the worker.
+  static Result<std::unique_ptr<Worker>> Create(const Config& config, EventLoop& loop,
+                                                ClusterRuntime& runtime, Engine& engine,
+                                                SessionRegistry& sessions, Admin& admin);
+  // After Join.
+  ~Worker();
+
+  void Start();
+  // Stops listening, answers what came in, closes, and ends the loop; at `grace` from now whatever
+  // is left is cut. Any thread.
+  void Stop(Duration grace);
+  void Join();
+
+  // The loop whose thread this is; null on a thread that is no worker's.
+  static EventLoop* CurrentLoop();
+
+  // Any thread.
+  ServerStats server_stats() const { return server_.stats(); }
+  DurationHistogram::Snapshot busy() const { return loop_.busy(); }
+  const Dispatcher& dispatcher() const { return dispatcher_; }
+  // Asks the loop for a sign of life; `last_beat` is when it last gave one.
+  void Beat();
+  TimePoint last_beat() const { return TimePoint(Duration(last_beat_ns_.load())); }
+
+ private:
+  // PeerService behind the contract of the command room.
+  class Peers final : public PeerHandler {
+   public:
+    explicit Peers(PeerService& service) : service_(service) {}
+    void Handle(std::string_view payload, std::function<void(std::string)> reply) override {
+      service_.Handle(payload, std::move(reply));
+    }
+
+   private:
+    PeerService& service_;
+  };
+
+  Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
+         SessionRegistry& sessions, Admin& admin);
+  Status Listen(const Config& config);
+
+  // Immutable after construction; in dependency order, so that destruction is shutdown.
+  EventLoop& loop_;
+  ClusterRuntime& runtime_;
+  WorkerPart& part_;
+  Peers peers_;
+  Dispatcher dispatcher_;
+  Server server_;
+
+  std::atomic<Duration::rep> last_beat_ns_;
+  std::thread thread_;
+};
+
+}  // namespace gyre
