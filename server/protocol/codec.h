@@ -1,5 +1,5 @@
-// The contract of a protocol: bytes -> Request, ReplyWriter calls -> bytes. One codec object for each
-// connection, on its loop's thread. A codec never blocks, allocates without bound, or throws.
+// The contract of a protocol: bytes -> Request, ReplyWriter calls -> bytes. One codec object for
+// each connection, on its loop's thread. A codec never blocks, allocates without bound, or throws.
 #pragma once
 
 #include <cstddef>
@@ -42,14 +42,15 @@ class Codec {
  public:
   virtual ~Codec() = default;
 
-  // Reads one request from the front of `input`. The same bytes give the same result however they were split.
-  // After kNeedMore the caller passes the same bytes again, with more behind them; a codec may remember how far
-  // it came, so that a large request is not parsed from its start for each read.
+  // Reads one request from the front of `input`. The same bytes give the same result however they
+  // were split. After kNeedMore the caller passes the same bytes again, with more behind them; a
+  // codec may remember how far it came, so that a large request is not parsed from its start for
+  // each read.
   virtual Decoded Decode(std::string_view input, Request& request) = 0;
 
-  // The writer for `request`'s reply: it appends to `out` and stays valid until the reply is complete, also
-  // when requests decoded later are answered first. The caller owns it.
-  // `Recycle` hands it back, so that the steady state does not allocate.
+  // The writer for `request`'s reply: it appends to `out` and stays valid until the reply is
+  // complete, also when requests decoded later are answered first. The caller owns it. `Recycle`
+  // hands it back, so that the steady state does not allocate.
   virtual ReplyWriter* WriterFor(const Request& request, Buffer& out) = 0;
   virtual void Recycle(ReplyWriter* writer) = 0;
 

@@ -1,5 +1,5 @@
-// The contract between net, which knows bytes and sockets, and what answers requests. One handler for each
-// loop; all calls on its thread.
+// The contract between net, which knows bytes and sockets, and what answers requests. One handler
+// for each loop; all calls on its thread.
 #pragma once
 
 #include <utility>
@@ -26,9 +26,9 @@ class ReplySlot {
   virtual ~ReplySlot() = default;
 };
 
-// A reply that is not there yet: an unfilled slot. Copies share it; the first Finish counts. If the last copy
-// goes without one, the client gets an internal error, so that no request hangs. If the connection is gone,
-// what is written goes nowhere. Loop thread only.
+// A reply that is not there yet: an unfilled slot. Copies share it; the first Finish counts. If the
+// last copy goes without one, the client gets an internal error, so that no request hangs. If the
+// connection is gone, what is written goes nowhere. Loop thread only.
 class PendingReply {
  public:
   explicit PendingReply(ReplySlot& slot) : slot_(&slot) { slot_->AddRef(); }
@@ -66,8 +66,8 @@ class Responder {
 class Handler {
  public:
   virtual ~Handler() = default;
-  // Answers `request`: writes exactly one reply to `responder.writer()`, or defers it. Quiet requests get a
-  // writer that discards.
+  // Answers `request`: writes exactly one reply to `responder.writer()`, or defers it. Quiet
+  // requests get a writer that discards.
   virtual void Handle(const Request& request, Session& session, Responder& responder) = 0;
   // Called once all requests of a read were handled: what was gathered for peers is sent now.
   virtual void EndOfBatch() {}

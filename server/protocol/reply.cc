@@ -7,15 +7,24 @@ namespace gyre {
 
 void Play(const Reply& reply, ReplyWriter& writer) {
   switch (reply.kind) {
-    case Reply::Kind::kNull: return writer.Null();
-    case Reply::Kind::kOutcome: return writer.Word(reply.outcome);
-    case Reply::Kind::kText: return writer.Text(reply.bytes);
-    case Reply::Kind::kBulk: return writer.Bulk(reply.bytes);
-    case Reply::Kind::kInteger: return writer.Integer(reply.integer);
-    case Reply::Kind::kUnsigned: return writer.Unsigned(reply.unsigned_integer);
-    case Reply::Kind::kDouble: return writer.Double(reply.number);
-    case Reply::Kind::kBoolean: return writer.Boolean(reply.boolean);
-    case Reply::Kind::kError: return writer.Fail(Error{reply.error, reply.bytes});
+    case Reply::Kind::kNull:
+      return writer.Null();
+    case Reply::Kind::kOutcome:
+      return writer.Word(reply.outcome);
+    case Reply::Kind::kText:
+      return writer.Text(reply.bytes);
+    case Reply::Kind::kBulk:
+      return writer.Bulk(reply.bytes);
+    case Reply::Kind::kInteger:
+      return writer.Integer(reply.integer);
+    case Reply::Kind::kUnsigned:
+      return writer.Unsigned(reply.unsigned_integer);
+    case Reply::Kind::kDouble:
+      return writer.Double(reply.number);
+    case Reply::Kind::kBoolean:
+      return writer.Boolean(reply.boolean);
+    case Reply::Kind::kError:
+      return writer.Fail(Error{reply.error, reply.bytes});
     case Reply::Kind::kList: {
       const std::size_t count =
           reply.shape == ListShape::kMap ? reply.elements.size() / 2 : reply.elements.size();

@@ -1,6 +1,7 @@
-// Replies, protocol-neutral. A command says what it found to a `ReplyWriter`; each protocol has one that encodes
-// straight into the connection's output, so that a GET copies its value once. Where a reply must be kept or
-// combined (scatter over nodes), `Reply` holds it as a tree: `ReplyRecorder` builds it, `Play` says it again.
+// Replies, protocol-neutral. A command says what it found to a `ReplyWriter`; each protocol has one
+// that encodes straight into the connection's output, so that a GET copies its value once. Where a
+// reply must be kept or combined (scatter over nodes), `Reply` holds it as a tree: `ReplyRecorder`
+// builds it, `Play` says it again.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ enum class Outcome : std::uint8_t {
 
 enum class ListShape : std::uint8_t { kArray = 0, kMap = 1, kSet = 2 };
 
-// What stands before a record's value. RESP sends the value alone; memcached its VALUE line; native all of it.
+// What stands before a record's value. RESP sends the value alone; memcached its VALUE line; native
+// all of it.
 struct RecordHead {
   std::string_view key;
   std::uint32_t flags = 0;
@@ -36,8 +38,8 @@ struct RecordHead {
   std::size_t value_bytes = 0;
 };
 
-// One reply is one call, or one BeginList, its elements, EndList; or BeginRecord, chunks, EndRecord. From its first
-// call to its last, nobody else appends to the output or consumes it.
+// One reply is one call, or one BeginList, its elements, EndList; or BeginRecord, chunks,
+// EndRecord. From its first call to its last, nobody else appends to the output or consumes it.
 class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;
@@ -64,33 +66,44 @@ class ReplyWriter {
   // An encoded PeerReply, for Request::Kind::kPeer. Native only.
   virtual void Peer(std::string_view payload) = 0;
 
-  // The request was passed on to its owner: native clients learn it (Reply.stale_ring). Before the reply.
+  // The request was passed on to its owner: native clients learn it (Reply.stale_ring). Before the
+  // reply.
   virtual void MarkStaleRing() {}
 
-  // Forgets the reply begun so far, whose bytes the caller has taken back out of the output: the next call begins
-  // it anew (ReplySlot::FinishWithError, halfway through a list).
+  // Forgets the reply begun so far, whose bytes the caller has taken back out of the output: the
+  // next call begins it anew (ReplySlot::FinishWithError, halfway through a list).
   virtual void Restart() {}
 };
 
 // A reply as a value.
 struct Reply {
   enum class Kind : std::uint8_t {
-    kNull, kOutcome, kText, kBulk, kInteger, kUnsigned, kDouble, kBoolean, kError, kList, kRecord
+    kNull,
+    kOutcome,
+    kText,
+    kBulk,
+    kInteger,
+    kUnsigned,
+    kDouble,
+    kBoolean,
+    kError,
+    kList,
+    kRecord
   };
 
   Kind kind = Kind::kNull;
-  Outcome outcome = Outcome::kOk;      // kOutcome
+  Outcome outcome = Outcome::kOk;          // kOutcome
   ErrorCode error = ErrorCode::kInternal;  // kError, with the message in `bytes`
   ListShape shape = ListShape::kArray;     // kList
-  std::string bytes;                   // kText, kBulk, kError, kRecord (the value)
-  std::string key;                     // kRecord
-  std::int64_t integer = 0;            // kInteger
-  std::uint64_t unsigned_integer = 0;  // kUnsigned
-  double number = 0;                   // kDouble
-  bool boolean = false;                // kBoolean
-  std::uint32_t flags = 0;             // kRecord
-  std::uint64_t version = 0;           // kRecord
-  std::vector<Reply> elements;         // kList (for kMap: key, value, key, value, ...)
+  std::string bytes;                       // kText, kBulk, kError, kRecord (the value)
+  std::string key;                         // kRecord
+  std::int64_t integer = 0;                // kInteger
+  std::uint64_t unsigned_integer = 0;      // kUnsigned
+  double number = 0;                       // kDouble
+  bool boolean = false;                    // kBoolean
+  std::uint32_t flags = 0;                 // kRecord
+  std::uint64_t version = 0;               // kRecord
+  std::vector<Reply> elements;             // kList (for kMap: key, value, key, value, ...)
 };
 
 // Says `reply` to `writer`.

@@ -9,8 +9,8 @@ namespace gyre {
 
 enum class Protocol : std::uint8_t { kNative, kResp, kMemcached, kHttp };
 
-// Filled by a codec, read by the handler; one object is used again for each request of a connection. All views
-// point into the connection's input and are valid until the handler returns.
+// Filled by a codec, read by the handler; one object is used again for each request of a
+// connection. All views point into the connection's input and are valid until the handler returns.
 struct Request {
   enum class Kind : std::uint8_t {
     kCommand,  // args

@@ -1,5 +1,5 @@
-// What the server knows of one connection, beyond its bytes. Owned by the connection; used on its loop's thread
-// only, but for the fields that `SessionRegistry` guards.
+// What the server knows of one connection, beyond its bytes. Owned by the connection; used on its
+// loop's thread only, but for the fields that `SessionRegistry` guards.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ struct Session {
 
   // Its loop only.
   int resp_version = 2;
-  bool read_from_replicas = false;  // READONLY
-  bool close_after_reply = false;   // QUIT: flush, then close
+  bool read_from_replicas = false;      // READONLY
+  bool close_after_reply = false;       // QUIT: flush, then close
   std::uint64_t last_write_ticket = 0;  // for WAIT: the replicator's newest ticket of this session
 
   // Written by its loop, read by any (CLIENT LIST).

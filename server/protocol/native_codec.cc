@@ -1,0 +1,163 @@
+#include "protocol/native_codec.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <protozero/exception.hpp>
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+#include <utility>
+
+#include "proto/frame.h"
+#include "protocol/decoded.h"
+#include "protocol/native_tags.h"
+
+namespace gyre {
+namespace {
+
+constexpr std::size_t kFrameIdOffset = 8;
+
+// Reads the frame's fixed part as far as it is there: a client of another protocol is told at its
+// first bytes, not once it has sent sixteen. Nothing: more is needed.
+std::optional<Result<FrameHeader>> ReadFrameHeader(std::string_view input, std::size_t bytes_max) {
+  if (input.size() >= FrameHeader::kBytes) return DecodeFrameHeader(input.data(), bytes_max);
+  constexpr std::string_view kMagic = "GY";
+  const std::string_view begun = input.substr(0, kMagic.size());
+  if (begun == kMagic.substr(0, begun.size())) return std::nullopt;
+  std::array<char, FrameHeader::kBytes> wrong{};
+  std::memcpy(wrong.data(), begun.data(), begun.size());
+  return DecodeFrameHeader(wrong.data(), bytes_max);
+}
+
+// Fills `request` from a wire::Request; what protozero throws at bytes that are none is the
+// caller's to catch.
+Status ReadRequest(std::string_view payload, const CodecLimits& limits, Request& request) {
+  const std::size_t argument_bytes_max = std::max(limits.key_bytes_max, limits.value_bytes_max);
+  protozero::pbf_reader reader(payload.data(), payload.size());
+  while (reader.next()) {
+    switch (reader.tag_and_type()) {
+      case native::kRequestArgs: {
+        const protozero::data_view bytes = reader.get_view();
+        if (bytes.size() > argument_bytes_max) {
+          return Fail(ErrorCode::kTooLarge, "an argument of " + std::to_string(bytes.size()) +
+                                                " bytes is over the limit of " +
+                                                std::to_string(argument_bytes_max) +
+                                                ": see --max-value");
+        }
+        if (request.args.size() == limits.argument_count_max) {
+          return Fail(ErrorCode::kTooLarge, "more than " +
+                                                std::to_string(limits.argument_count_max) +
+                                                " arguments: send fewer keys at once");
+        }
+        request.args.emplace_back(bytes.data(), bytes.size());
+        break;
+      }
+      case native::kRequestHops:
+        request.hops = reader.get_uint32();
+        break;
+      case native::kRequestWriteAcks:
+        request.write_acks = reader.get_uint32();
+        break;
+      case native::kRequestDeadline:
+        request.deadline_ms = reader.get_uint32();
+        break;
+      case native::kRequestNoForward:
+        request.no_forward = reader.get_uint64() != 0;
+        break;
+      default:
+        reader.skip();
+        break;
+    }
+  }
+  if (request.args.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "a request without a command: args[0] is its name");
+  }
+  return {};
+}
+
+Status ReadRequestSafely(std::string_view payload, const CodecLimits& limits, Request& request) {
+  try {
+    return ReadRequest(payload, limits, request);
+  } catch (const protozero::exception& error) {
+    return Fail(ErrorCode::kProtocol,
+                std::string("the payload is no Request message: ") + error.what());
+  }
+}
+
+}  // namespace
+
+NativeCodec::NativeCodec(const CodecLimits& limits) : limits_(limits) {}
+
+Decoded NativeCodec::Decode(std::string_view input, Request& request) {
+  if (input.empty()) return NeedMore();
+  const auto header = ReadFrameHeader(input, limits_.request_bytes_max);
+  if (!header) return NeedMore(input.size() < 2 ? 0 : FrameHeader::kBytes);
+  BeginRequest(request);
+  if (!*header) {
+    const Error& error = header->error();
+    // Such a frame is ours but for its size: its sender can be told which request it was.
+    if (error.code == ErrorCode::kTooLarge) {
+      std::memcpy(&request.id, input.data() + kFrameIdOffset, sizeof request.id);
+    }
+    return MalformedInput(error.code, error.message);
+  }
+  request.id = (*header)->request_id;
+  const FrameType type = (*header)->type;
+  if (type != FrameType::kRequest && type != FrameType::kPeerRequest) {
+    return MalformedInput(ErrorCode::kProtocol,
+                          "a reply frame was sent to a node as if it had asked");
+  }
+  const std::size_t total = FrameHeader::kBytes + (*header)->payload_bytes;
+  if (input.size() < total) return NeedMore(total);
+
+  const std::string_view payload = input.substr(FrameHeader::kBytes, (*header)->payload_bytes);
+  if (type == FrameType::kPeerRequest) {
+    request.kind = Request::Kind::kPeer;
+    request.payload = payload;
+    return Done(total);
+  }
+  Status status = ReadRequestSafely(payload, limits_, request);
+  if (!status) {
+    const std::uint64_t id = request.id;
+    request.Clear();
+    request.id = id;
+    return ErrorReply(total, status.error().code, std::move(status.error().message));
+  }
+  return Done(total);
+}
+
+ReplyWriter* NativeCodec::WriterFor(const Request& request, Buffer& out) {
+  NativeWriter* writer = writers_.Take();
+  writer->Start(request, out);
+  return writer;
+}
+
+CodecFactory MakeNativeCodecFactory(const CodecLimits& limits) {
+  return [limits](Session&) { return std::make_unique<NativeCodec>(limits); };
+}
+
+std::string EncodeRequest(const Request& request) {
+  constexpr std::size_t kFieldHeadMax = 11;  // a tag, a length
+  constexpr std::size_t kOtherFields = 4;
+  std::size_t bytes = (request.args.size() + kOtherFields) * kFieldHeadMax;
+  for (const std::string_view argument : request.args) bytes += argument.size();
+  std::string encoded;
+  encoded.reserve(bytes);
+  protozero::pbf_writer writer(encoded);
+  for (const std::string_view argument : request.args) {
+    writer.add_bytes(wire::Request::kArgsFieldNumber, argument.data(), argument.size());
+  }
+  if (request.hops != 0) writer.add_uint32(wire::Request::kHopsFieldNumber, request.hops);
+  if (request.write_acks != 0) {
+    writer.add_uint32(wire::Request::kWriteAcksFieldNumber, request.write_acks);
+  }
+  if (request.deadline_ms != 0) {
+    writer.add_uint32(wire::Request::kDeadlineMsFieldNumber, request.deadline_ms);
+  }
+  if (request.no_forward) writer.add_bool(wire::Request::kNoForwardFieldNumber, true);
+  return encoded;
+}
+
+}  // namespace gyre
