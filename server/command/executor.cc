@@ -1,0 +1,136 @@
+#include "command/executor.h"
+
+#include <algorithm>
+
+#include "command/fold_writer.h"
+
+namespace gyre {
+namespace {
+
+// A scratch buffer that grew beyond this for one large value gives its memory back.
+constexpr std::size_t kScratchKeptBytes = 64 * 1024;
+
+// The shards of several keys, locked in the order of their indices, so that two loops never wait for each other.
+// The analysis of lock discipline does not see through the loop.
+class ShardLocks {
+ public:
+  // `indices` is memory to use again.
+  ShardLocks(Engine& engine, const std::vector<Key>& keys, std::vector<std::uint32_t>& indices)
+      GYRE_NO_THREAD_SAFETY_ANALYSIS : engine_(engine), indices_(indices) {
+    indices_.clear();
+    for (const Key& key : keys) indices_.push_back(key.partition % engine.shard_count());
+    std::sort(indices_.begin(), indices_.end());
+    indices_.erase(std::unique(indices_.begin(), indices_.end()), indices_.end());
+    for (const std::uint32_t index : indices_) engine.shard(index).mutex().Lock();
+  }
+  ~ShardLocks() GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    for (const std::uint32_t index : indices_) engine_.shard(index).mutex().Unlock();
+  }
+  ShardLocks(const ShardLocks&) = delete;
+  ShardLocks& operator=(const ShardLocks&) = delete;
+
+ private:
+  Engine& engine_;
+  std::vector<std::uint32_t>& indices_;
+};
+
+}  // namespace
+
+Executor::Execution Executor::Run(const Command& command, Arguments args, std::size_t key_index,
+                                const Key& key, const Origin& origin, std::uint32_t acks,
+                                UnixMillis now, ReplyWriter& reply) {
+  Shard& shard = services_.engine.ShardOf(key.partition);
+  MutexLock lock(shard.mutex());
+  const Role role = shard.info(key.partition).role;
+  if (!MayExecute(role, command, origin)) [[unlikely]] {
+    return {.role = role};
+  }
+  if (command.Is(kWrite)) {
+    if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
+      reply.Fail(enough.error());
+      return {.executed = true, .failed = true};
+    }
+  }
+  return RunLocked(command, args, key_index, key, shard, now, reply);
+}
+
+Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
+                                      std::size_t key_index, const Key& key, Shard& shard,
+                                      UnixMillis now, ReplyWriter& reply) {
+  KeyedCall call{.args = args,
+                 .key_index = key_index,
+                 .key = key,
+                 .shard = shard,
+                 .reply = reply,
+                 .now = now,
+                 .scratch = scratch_,
+                 .value_bytes_max = services_.engine.options().value_bytes_max};
+  command.keyed(call);
+
+  Execution outcome{.executed = true, .failed = call.failed};
+  if (call.mutated) {
+    outcome.ticket = services_.replicator.Submit(key.partition, call.mutated);
+  } else if (call.flushed != 0) {
+    outcome.ticket = services_.replicator.SubmitFlush(key.partition, call.flushed);
+  }
+  if (scratch_.capacity() > kScratchKeptBytes) {
+    scratch_.Release();
+  } else {
+    scratch_.Clear();
+  }
+  return outcome;
+}
+
+Executor::Execution Executor::RunTogether(const Command& command, Arguments args,
+                                        const std::vector<Key>& keys, const Origin& origin,
+                                        std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
+                                        Tickets& tickets) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  Engine& engine = services_.engine;
+  const ShardLocks locks(engine, keys, locked_);
+  for (const Key& key : keys) {
+    const Role role = engine.ShardOf(key.partition).info(key.partition).role;
+    if (!MayExecute(role, command, origin)) return {.role = role};
+  }
+  if (command.Is(kWrite)) {
+    for (const Key& key : keys) {
+      if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
+        reply.Fail(enough.error());
+        return {.executed = true, .failed = true};
+      }
+    }
+  }
+  if (command.fold == Fold::kAtomic && AnyExists(keys, now)) {
+    reply.Integer(0);
+    return {.executed = true};
+  }
+
+  FoldWriter fold;
+  const bool is_list = command.fold == Fold::kArray;
+  const bool says_itself = is_list || command.fold == Fold::kConcat;
+  ReplyWriter& out = says_itself ? reply : static_cast<ReplyWriter&>(fold);
+  if (is_list) reply.BeginList(ListShape::kArray, keys.size());
+  Execution all{.executed = true};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::size_t key_index = command.keys.first + i * command.keys.step;
+    const Key& key = keys[i];
+    const Execution one =
+        RunLocked(command, args, key_index, key, engine.ShardOf(key.partition), now, out);
+    all.failed = all.failed || one.failed;
+    if (one.ticket != 0) {
+      tickets.push_back(one.ticket);
+      all.ticket = one.ticket;
+    }
+  }
+  if (is_list) reply.EndList();
+  if (!says_itself) fold.Say(command.fold, reply);
+  return all;
+}
+
+bool Executor::AnyExists(const std::vector<Key>& keys,
+                         UnixMillis now) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  return std::any_of(keys.begin(), keys.end(), [&](const Key& key) {
+    return static_cast<bool>(services_.engine.ShardOf(key.partition).Find(key, now));
+  });
+}
+
+}  // namespace gyre

@@ -1,0 +1,52 @@
+// Runs keyed handlers under the locks of their shards, and is the one place where what they changed goes to the
+// replicator.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "command/command.h"
+#include "command/routing.h"
+#include "command/services.h"
+
+namespace gyre {
+
+class Executor {
+ public:
+  struct Execution {
+    bool executed = false;  // false: `role` says why not; nothing was read, changed or written
+    bool failed = false;    // the reply is an error
+    Role role = Role::kAbsent;
+    Replicator::Ticket ticket = 0;  // of the write, if there was one
+  };
+  // What was written, for each partition separately.
+  using Tickets = std::vector<Replicator::Ticket>;
+
+  explicit Executor(const Services& services) : services_(services) {}
+
+  // Looks at the partition's role and runs the command on args[key_index], in one critical section.
+  // `acks` as in Replicator::Check.
+  Execution Run(const Command& command, Arguments args, std::size_t key_index, const Key& key,
+              const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply);
+
+  // Runs a folded command on all its keys with all their shards locked, so that it is one step as on a single
+  // server; not executed if this node may not answer for one of them. `keys[i]` stands at
+  // args[first + i * step]; at least one, and for kConcat exactly one. Tickets of the writes are appended to
+  // `tickets`.
+  Execution RunTogether(const Command& command, Arguments args, const std::vector<Key>& keys,
+                      const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
+                      Tickets& tickets);
+
+ private:
+  // Requires the shard's mutex.
+  Execution RunLocked(const Command& command, Arguments args, std::size_t key_index, const Key& key,
+                    Shard& shard, UnixMillis now, ReplyWriter& reply);
+  bool AnyExists(const std::vector<Key>& keys, UnixMillis now);
+
+  const Services& services_;
+  Buffer scratch_;
+  std::vector<std::uint32_t> locked_;  // indices of the shards that RunTogether holds
+};
+
+}  // namespace gyre

@@ -1,0 +1,162 @@
+// Brings a command to whoever may answer it, and its reply back.
+//
+//             this node is the owner            another is                   nobody is, just now
+//   run it under the shard's lock     forward it (or -MOVED, or      wait in the WaitingRoom, look at view
+//   replicate, await the acks         kNotOwner if not wanted)       and role again every few milliseconds
+//
+// The role under the shard's lock decides; the view only says where else to go. A handover or a failover is
+// therefore a delay to the client, not an error. What ends the wait is the deadline, and then the error says
+// whether anything may have been written: a write whose sending got lost is never answered with OK unless it was
+// sent again, and is only sent again if that leaves the same state (MayRepeat).
+//
+// A folded command (MGET, DEL, ...) whose keys are all here runs in one step with all their shards locked. Else it
+// is scattered: keys of other nodes travel as one command a node, keys of this node run one by one, each in a part
+// that waits and retries by itself; a Gather puts the replies together.
+//
+// Everything here runs on one loop. The transport outlives the router; its callbacks may come after it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command/command.h"
+#include "command/errand.h"
+#include "command/executor.h"
+#include "command/gather.h"
+#include "command/services.h"
+#include "command/waiting_room.h"
+#include "protocol/handler.h"
+
+namespace gyre {
+
+struct RouterStats {
+  std::uint64_t forwarded = 0;  // sent to another node
+  std::uint64_t waited = 0;     // had to wait for an owner
+  std::uint64_t retried = 0;    // sent again after a failure
+  std::uint64_t scattered = 0;  // commands divided into parts
+  std::uint64_t moved = 0;      // -MOVED
+};
+
+class Router {
+ public:
+  Router(const Services& services, const DispatcherOptions& options);
+  Router(const Router&) = delete;
+  Router& operator=(const Router&) = delete;
+
+  const Services& services() const { return services_; }
+  const DispatcherOptions& options() const { return options_; }
+  const RouterStats& stats() const { return stats_; }
+
+  // The time of this batch.
+  UnixMillis now() {
+    if (now_ == 0) now_ = services_.unix_now();
+    return now_;
+  }
+  // The newest view, null before the first; valid until the loop's next turn.
+  const ClusterView* view() {
+    if (services_.views.revision() != view_revision_) [[unlikely]] LoadView();
+    return view_.get();
+  }
+  // Sends what was gathered for peers; the next request reads the clock again.
+  void EndTurn();
+
+  // Runs, forwards or queues a keyed or folded command. True if it failed at once.
+  bool Route(const Command& command, const Request& request, Session& session,
+             Responder& responder);
+
+  // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done` is called once,
+  // from within the call or later.
+  void Ask(Arguments args, TimePoint deadline, std::function<void(Reply)> done);
+  // Sends a command to one node, once. A failure to reach it comes as a Reply of kError.
+  void AskNode(const NodeId& node, Arguments args, TimePoint deadline,
+               std::function<void(Reply)> done);
+  // Likewise, but the answer goes to a client.
+  void Answer(Arguments args, TimePoint deadline, PendingReply reply);
+  // Runs `work` on a later turn of the loop, unless the router is gone by then.
+  void Later(Duration delay, std::function<void()> work);
+
+  TimePoint DeadlineOf(const Request& request) const;
+  // The newest write that was made for a request whose session may be gone.
+  Replicator::Ticket newest_errand_ticket() const { return newest_errand_ticket_; }
+  // Ends `reply` once the write has its acks.
+  void Settle(Replicator::Ticket ticket, std::uint32_t acks, PendingReply reply);
+
+ private:
+  struct Token {};  // callbacks hold it weakly: it is gone when the router is
+  struct LocalWork;
+
+  void LoadView();
+  std::uint32_t AcksOf(const Request& request) const {
+    return request.write_acks != 0 ? request.write_acks : options_.write_acks;
+  }
+  Result<Key> KeyOf(const Command& command, std::string_view argument) const;
+  Status ReadKeys(const Command& command, Arguments args, const Origin& origin,
+                  std::vector<Key>& keys) const;
+
+  // The road at once.
+  bool RouteOne(const Command& command, const Request& request, Session& session,
+                Responder& responder);
+  bool RouteFolded(const Command& command, const Request& request, Session& session,
+                   Responder& responder);
+  // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
+  Executor::Execution TryHere(const Command& command, const Request& request,
+                              const Origin& origin, const std::vector<Key>& keys,
+                              ReplyWriter& reply);
+  Road RoadFor(PartitionId partition, Role role, const Request& request, const Origin& origin);
+  // For a command that needs all its keys on one node; an error if they are not.
+  Result<Road> AtomicRoadFor(const std::vector<Key>& keys, const Request& request,
+                             const Origin& origin);
+  Error Refusal(Road road, const Key& key);
+
+  // The deferred roads.
+  void Resume(const ErrandPtr& errand);
+  // False if it must wait for the partition of its first key. `line`: where it waits, if it does.
+  bool TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
+                 std::optional<PartitionId> line);
+  // Whether somebody waits for one of the partitions, `line` excepted.
+  bool Blocked(const std::vector<Key>& keys, std::optional<PartitionId> line) const;
+  // False for kWait.
+  bool Follow(Road road, const ErrandPtr& errand, const Key& key);
+  void Wait(PartitionId partition, const ErrandPtr& errand);
+  void LookAgain(PartitionId partition);
+  void ScheduleLook(PartitionId partition);
+  void Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId partition);
+  void OnForwarded(const ErrandPtr& errand, PartitionId partition, Result<std::string_view> wire);
+  void OnLost(const ErrandPtr& errand, PartitionId partition, const Error& error);
+  void FinishFailed(const Errand& errand, const Error& error);
+  Error DeadlineError(PartitionId partition);
+  void SettleAll(const Executor::Tickets& tickets, std::uint32_t acks, PendingReply reply);
+
+  // Scattered commands.
+  void Scatter(const ErrandPtr& errand, std::vector<Key> keys);
+  ErrandPtr MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> positions,
+                     const std::shared_ptr<Gather>& gather);
+  void ForwardParts(const ErrandPtr& errand, MemberIndex owner,
+                    const std::vector<std::uint32_t>& positions, const std::vector<Key>& keys,
+                    const std::shared_ptr<Gather>& gather);
+  void RunLocalParts(const std::shared_ptr<LocalWork>& work);
+  void RunLocalPart(LocalWork& work, std::uint32_t position);
+
+  // Immutable.
+  const Services services_;
+  const DispatcherOptions options_;
+
+  // This loop's.
+  Executor executor_;
+  WaitingRoom waiting_;
+  ClusterViewPtr view_;
+  std::uint64_t view_revision_ = 0;
+  UnixMillis now_ = 0;  // 0: to be read
+  Replicator::Ticket newest_errand_ticket_ = 0;
+  RouterStats stats_;
+  std::vector<Key> keys_;       // memory to use again
+  Executor::Tickets tickets_;   // likewise
+  std::shared_ptr<Token> alive_ = std::make_shared<Token>();
+};
+
+}  // namespace gyre
