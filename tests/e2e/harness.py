@@ -320,22 +320,19 @@ class Node(Process):
     def resp(self, timeout=10.0):
         return Resp(self.resp_port, timeout)
 
-    def slots(self):
-        """CLUSTER SLOTS as {(first, last): [native-order names of ports, owner first]}, ports of the cluster port."""
+    def status(self):
+        """What `gyre status` shows, as the admin port says it."""
+        code, body = self.http("/status")
+        assert code == 200, body
+        return json.loads(body)
+
+    def owners(self):
+        """[slot] -> the cluster port of its owner, or None where it has none, as this node sees it."""
+        table = [None] * SLOTS
         with self.resp() as client:
-            return {
-                (entry[0], entry[1]): [member[1] for member in entry[2:]]
-                for entry in client.call("CLUSTER", "SLOTS")
-            }
-
-
-def owners_by_slot(slots):
-    """[slot] -> the ports of its owner and replicas, or None where nobody has it."""
-    table = [None] * SLOTS
-    for (first, last), ports in slots.items():
-        for slot in range(first, last + 1):
-            table[slot] = tuple(ports)
-    return table
+            for first, last, owner, *_ in client.call("CLUSTER", "SLOTS"):
+                table[first : last + 1] = [owner[1]] * (last + 1 - first)
+        return table
 
 
 class Ring:
@@ -377,35 +374,50 @@ class Ring:
     def running(self):
         return [node for node in self.nodes if node.alive()]
 
-    def settled(self, count):
-        """Whether all `count` running nodes tell the same ring: each slot has an owner and as many replicas as
-        there can be, and each node owns some."""
+    def unsettled(self, count):
+        """Why the `count` running nodes are not yet one ring at rest, or None: all of them see each other, each
+        partition has its owner and its replicas and no further copies, and nothing is on its way."""
         nodes = self.running()
-        if len(nodes) != count or not all(node.ready() for node in nodes):
-            return False
-        tables = [owners_by_slot(node.slots()) for node in nodes]
-        if any(table != tables[0] for table in tables[1:]):
-            return False
-        copies = min(int(self.flags.get("--replicas", 2)), count)
-        if any(ports is None or len(ports) < copies for ports in tables[0]):
-            return False
-        return {ports[0] for ports in tables[0]} == {node.cluster_port for node in nodes}
+        if len(nodes) != count:
+            return f"{len(nodes)} nodes run"
+        digests = set()
+        for node in nodes:
+            if not node.ready():
+                return f"{node.name} is not ready: {node.http('/ready')[1].strip()}"
+            status = node.status()
+            ring = status["ring"]
+            members = [m for m in status["members"] if m["on_ring"] and m["state"] == "alive"]
+            if sorted(m["name"] for m in members) != sorted(n.name for n in nodes):
+                return f"{node.name} sees {[(m['name'], m['state'], m['on_ring']) for m in status['members']]}"
+            wanted = ring["partitions"] * min(ring["replicas"], count)
+            if ring["unowned"] or ring["under_replicated"] or ring["transfers_left_here"]:
+                return f"{node.name} says {ring}"
+            held = {m["name"]: m["complete_partitions"] for m in members}
+            if sum(held.values()) != wanted:
+                return f"{node.name} sees {held} copies, {wanted} wanted"
+            owned = {m["name"]: m["owned_partitions"] for m in members}
+            if min(owned.values()) * count < 0.5 * ring["partitions"]:
+                return f"{node.name} sees the owners {owned}"
+            digests.add(ring["digest"])
+        return None if len(digests) == 1 else f"{len(digests)} different views"
 
     def wait_settled(self, count=None, seconds=RING_SECONDS_MAX):
         count = len(self.running()) if count is None else count
-        wait_for(lambda: self.settled(count), f"a settled ring of {count} nodes", seconds, interval=0.1)
+        reason = "?"
+
+        def settled():
+            nonlocal reason
+            reason = self.unsettled(count)
+            return reason is None
+
+        try:
+            wait_for(settled, f"a ring of {count} nodes at rest", seconds, interval=0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {reason}") from None
 
     def flush(self):
         with self.nodes[0].resp() as client:
             client.call("FLUSHALL")
-
-    def wrong_node(self, key, nodes=None):
-        """A running node that is not the owner of `key`."""
-        nodes = nodes or self.running()
-        with nodes[0].resp() as client:
-            slot = client.call("CLUSTER", "KEYSLOT", key)
-        owner = owners_by_slot(nodes[0].slots())[slot][0]
-        return next(node for node in nodes if node.cluster_port != owner)
 
     def print_logs(self):
         for node in self.nodes:
@@ -416,13 +428,6 @@ class Ring:
         for node in self.nodes:
             node.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def stop_cleanly(ring):
-    """SIGTERM to each node in turn; all must exit 0."""
-    for node in ring.running():
-        status = node.terminate()
-        assert status == 0, f"{node.name} exited {status} on SIGTERM; its log:\n{node.log()}"
 
 
 # ---- The servers that Gyre is compared with ---------------------------------------------------------------------

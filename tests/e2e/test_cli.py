@@ -67,7 +67,7 @@ class TestOneCommand:
         where = json.dumps(gyre("locate", "some key", "-o", "json", node=ring.nodes[0]).json())
         with ring.nodes[0].resp() as client:
             slot = client.call("CLUSTER", "KEYSLOT", "some key")
-        owner = harness.owners_by_slot(ring.nodes[0].slots())[slot][0]
+        owner = ring.nodes[0].owners()[slot]
         owner = next(node for node in ring.nodes if node.cluster_port == owner)
         assert owner.name in where or owner.address in where
 

@@ -25,9 +25,9 @@ def test_a_node_that_cannot_reach_its_seeds_is_healthy_but_not_ready(tmp_path):
         node.kill()
 
 
-@pytest.mark.parametrize("path, status", [("/nothing", 404), ("/", 404), ("/metrics/../ready", 404), ("/ready?x=1", 200)])
+@pytest.mark.parametrize("path, status", [("/nothing", 404), ("/metrics/x", 404), ("/ready?x=1", 200)])
 def test_paths(node, path, status):
-    assert node.http(path)[0] in ({status, 200} if path == "/" else {status})
+    assert node.http(path)[0] == status
 
 
 def test_only_reading_is_allowed(node):

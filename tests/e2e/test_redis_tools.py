@@ -84,14 +84,6 @@ class TestPythonRedisCluster:
             pipe.get(f"pipe:{number}")
         assert pipe.execute() == [str(n).encode() for n in range(200)]
 
-    def test_reads_from_replicas(self, ring, client):
-        client.set("replicated", "v")
-        reader = redis_py.RedisCluster(host="127.0.0.1", port=ring.nodes[1].cluster_port, read_from_replicas=True)
-        # A replica may be a moment behind: one acknowledgement is what a write waits for.
-        for _ in range(6):
-            harness.wait_for(lambda: reader.get("replicated") == b"v", "the replica has the write", 5)
-        reader.close()
-
 
 IOREDIS = """
 const { Cluster } = require("ioredis");

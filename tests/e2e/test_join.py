@@ -1,0 +1,104 @@
+"""Planned changes under load: a node joins, a node is drained, a node is stopped. Nobody sees a miss."""
+
+import harness
+from harness import gyre
+from load import Load, Reader, Writer, fill, missing, violations
+
+RECORDS = harness.soak(20_000, 200_000)
+
+
+def records(tag):
+    return {f"{tag}:{n}": (b"%d:" % n) + b"v" * (n % 300) for n in range(RECORDS)}
+
+
+def load_on(nodes, wanted, tolerant=False):
+    readers = [Reader(nodes, first, wanted, tolerant) for first in range(3)]
+    writers = [Writer(nodes, first, [f"w:{first}:{n}" for n in range(300)]) for first in range(2)]
+    return Load(*readers, *writers)
+
+
+def check(nodes, load, wanted):
+    assert [problem for reader in load.readers for problem in reader.problems][:10] == []
+    for node in nodes:
+        assert violations(node, load.writers) == []
+        assert missing(node, wanted)[:10] == []
+
+
+def test_a_fourth_node_joins_without_a_miss_and_is_drained_again():
+    wanted = records("join")
+    with harness.Ring(3) as ring:
+        fill(ring.nodes[0], wanted)
+        old = list(ring.nodes)
+
+        with load_on(old, wanted) as load:
+            load.wait_progress(300)
+            new = ring.add()
+            ring.wait_settled(4)
+            load.wait_progress(300)
+        check(ring.nodes, load, wanted)
+        assert not any(writer.refusals for writer in load.writers), [writer.refusals for writer in load.writers]
+        owned = old[0].owners()
+        share = owned.count(new.cluster_port) / len(owned)
+        assert 0.20 < share < 0.30, f"the fourth node owns {share:.0%} of the slots"
+
+        with load_on(old, wanted) as load:
+            load.wait_progress(300)
+            result = gyre("drain", new.name, node=old[0], seconds=harness.RING_SECONDS_MAX)
+            assert result.status == 0, result
+            harness.wait_for(lambda: all(set(node.owners()) == {other.cluster_port for other in old} for node in old),
+                             "the drained node owns nothing", harness.RING_SECONDS_MAX)
+            for node in old:
+                ring_now = node.status()["ring"]
+                assert ring_now["under_replicated"] == 0, ring_now
+                assert not any(m["name"] == new.name and m["on_ring"] for m in node.status()["members"])
+            load.wait_progress(300)
+            if new.alive():
+                new.terminate()
+            load.wait_progress(300)
+        check(old, load, wanted)
+
+
+def test_two_nodes_join_at_once():
+    wanted = {f"two:{n}": b"%d" % n * 9 for n in range(5000)}
+    with harness.Ring(2) as ring:
+        fill(ring.nodes[0], wanted)
+        old = list(ring.nodes)
+        with load_on(old, wanted) as load:
+            load.wait_progress(200)
+            ring.add(wait=False)
+            ring.add(wait=False)
+            ring.wait_settled(4)
+            load.wait_progress(200)
+        check(ring.nodes, load, wanted)
+
+
+def test_sigterm_loses_nothing_and_moves_nothing():
+    wanted = records("stop")
+    with harness.Ring(3) as ring:
+        fill(ring.nodes[0], wanted)
+        before = ring.nodes[0].owners()
+        stopped, others = ring.nodes[1], [ring.nodes[0], ring.nodes[2]]
+        # Some clients talk to the node that stops: they may lose their connection, never a write or a key.
+        with load_on(ring.nodes, wanted, tolerant=True) as load:
+            load.wait_progress(300)
+            assert stopped.terminate() == 0
+            load.wait_progress(300)
+        check(others, load, wanted)
+
+        ring.restart(stopped)
+        ring.wait_settled(3)
+        check(ring.nodes, load, wanted)
+        assert ring.nodes[0].owners() == before, "the restarted node has its old place"
+
+
+def test_every_node_is_restarted_in_turn():
+    wanted = {f"rolling:{n}": b"%d" % n * 9 for n in range(5000)}
+    with harness.Ring(3) as ring:
+        fill(ring.nodes[0], wanted)
+        with load_on(ring.nodes, wanted, tolerant=True) as load:
+            for node in ring.nodes:
+                assert node.terminate() == 0
+                ring.restart(node)
+                ring.wait_settled(3)
+                load.wait_progress(100)
+        check(ring.nodes, load, wanted)

@@ -1,0 +1,153 @@
+"""The bounds: memory under ten times its size, values at and over their limit."""
+
+import random
+import socket
+
+import pytest
+
+import harness
+from harness import Resp
+
+MIB = 1 << 20
+SLACK = 16 * MIB  # beyond --memory, for all that does not grow with the data
+
+
+@pytest.fixture
+def small(tmp_path):
+    node = harness.Node("small", tmp_path, {"--memory": "64MiB", "--replicas": 1}).start()
+    yield node
+    node.kill()
+
+
+@pytest.mark.parametrize("sizes", [(50, 200), (1000, 1000), (4000, 200_000)], ids=["small", "one kilobyte", "large"])
+def test_the_memory_limit_is_a_limit(small, sizes):
+    rng = random.Random(1)
+    block = rng.randbytes(sizes[1])
+    written, number, highest = 0, 0, 0
+    target = harness.soak(10, 40) * 64 * MIB if sizes[0] >= 1000 else 4 * 64 * MIB
+    with small.resp(timeout=30) as client:
+        while written < target:
+            batch = []
+            while sum(map(len, batch)) < MIB and len(batch) < 2000:
+                size = rng.randint(*sizes)
+                batch.append(Resp.encode("SET", f"fill:{number}", block[:size]))
+                number += 1
+                written += size + 40
+            client.send_raw(b"".join(batch))
+            for _ in batch:
+                assert client.read() == (b"+", b"OK")
+            highest = max(highest, small.resident_bytes())
+        assert highest <= 64 * MIB + SLACK, f"{highest / MIB:.1f} MiB resident"
+        # It is a cache still: what was just written is there, and a good part of the memory is in use.
+        assert client.call("EXISTS", f"fill:{number - 1}") == 1
+        assert highest >= 40 * MIB, f"only {highest / MIB:.1f} MiB resident after {written / MIB:.0f} MiB written"
+    metrics = harness.parse_metrics(small.http("/metrics")[1])
+    assert any("evict" in name and value > 0 for name, value in metrics.items()), "no eviction shows in the metrics"
+
+
+def test_sizes_that_shift_do_not_break_it(small):
+    """Small values fill the memory, then large ones come, then small ones again: pages move between the sizes."""
+    with small.resp(timeout=30) as client:
+        for size in (100, 100_000, 1_000_000, 60):
+            value = b"x" * size
+            count = 2 * 64 * MIB // (size + 60)
+            chunk = max(1, min(2000, MIB // size))
+            for start in range(0, count, chunk):
+                client.send_raw(b"".join(Resp.encode("SET", f"{size}:{n}", value) for n in range(start, start + chunk)))
+                replies = [client.read() for _ in range(chunk)]
+                assert all(reply == (b"+", b"OK") for reply in replies), replies[:2]
+            assert client.call("GET", f"{size}:{start}") == value
+            assert small.resident_bytes() <= 64 * MIB + SLACK
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    node = harness.Node("big", tmp_path_factory.mktemp("big"), {"--memory": "256MiB", "--replicas": 1}).start()
+    yield node
+    node.kill()
+
+
+@pytest.mark.parametrize("size", [1, 4096, 65_536, MIB - 1, MIB, 5 * MIB + 3, 16 * MIB])
+def test_values_up_to_the_limit(big, size):
+    value = random.Random(size).randbytes(size)
+    with big.resp(timeout=60) as client:
+        assert client.call("SET", "value", value) == b"OK"
+        assert client.call("STRLEN", "value") == size
+        assert client.call("GET", "value") == value
+    with socket.create_connection(("127.0.0.1", big.memcached_port), 60) as client, client.makefile("rb") as file:
+        client.sendall(b"set mc 0 0 %d\r\n%s\r\nget mc\r\n" % (size, value))
+        assert file.readline() == b"STORED\r\n"
+        assert file.readline() == b"VALUE mc 0 %d\r\n" % size
+        assert file.read(size) == value
+
+
+def test_a_value_over_the_limit_is_refused_clearly(big):
+    with big.resp(timeout=60) as client:
+        client.call("SET", "over", "small")
+        try:
+            client.send_raw(b"*3\r\n$3\r\nSET\r\n$4\r\nover\r\n$%d\r\n" % (16 * MIB + 1))
+            client.send_raw(b"v" * (16 * MIB + 1) + b"\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused on the length alone
+        kind, message = client.read()
+        assert kind == b"-" and len(message) > 10, message
+    with big.resp() as client:
+        assert client.call("GET", "over") == b"small"
+
+
+def test_memcached_over_the_limit(big):
+    with socket.create_connection(("127.0.0.1", big.memcached_port), 60) as client, client.makefile("rb") as file:
+        try:
+            client.sendall(b"set over 0 0 %d\r\n" % (16 * MIB + 1))
+            client.sendall(b"v" * (16 * MIB + 1) + b"\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert file.readline().startswith(b"SERVER_ERROR ")
+    assert big.ready()
+
+
+def test_growing_over_the_limit_is_refused(big):
+    with big.resp(timeout=60) as client:
+        client.call("SET", "grow", b"v" * (16 * MIB))
+        assert client.raw("APPEND", "grow", "x")[0] == b"-"
+        assert client.raw("SETRANGE", "grow", 16 * MIB, "x")[0] == b"-"
+        assert client.raw("SETRANGE", "new", 2**31, "x")[0] == b"-"
+        assert client.call("STRLEN", "grow") == 16 * MIB
+        assert client.call("EXISTS", "new") == 0
+
+
+def test_keys_up_to_the_limit(big):
+    with big.resp() as client:
+        for size in (1, 250, 251, 65_535, 65_536):
+            assert client.call("SET", b"k" * size, size) == b"OK"
+            assert client.call("GET", b"k" * size) == str(size).encode()
+        assert client.raw("SET", b"k" * 65_537, "v")[0] == b"-"
+    with big.resp() as client:
+        assert client.call("PING") == b"PONG"
+
+
+def test_a_value_that_fits_nowhere_is_refused(tmp_path):
+    node = harness.Node("tiny", tmp_path, {"--memory": "16MiB", "--replicas": 1}).start()
+    try:
+        with node.resp(timeout=60) as client:
+            kind, message = client.raw("SET", "big", b"v" * (16 * MIB))
+            assert kind == b"-" and len(message) > 10
+            assert client.call("SET", "small", "v") == b"OK"
+    finally:
+        node.kill()
+
+
+def test_many_connections(big):
+    """A thousand idle connections and one that works."""
+    clients = [socket.create_connection(("127.0.0.1", big.resp_port), 10) for _ in range(1000)]
+    try:
+        for client in clients:
+            client.sendall(b"PING\r\n")
+        for client in clients:
+            assert client.recv(100) == b"+PONG\r\n"
+        with big.resp() as worker:
+            assert worker.call("SET", "k", "v") == b"OK"
+    finally:
+        for client in clients:
+            client.close()
+    assert big.ready()
