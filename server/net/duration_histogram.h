@@ -3,12 +3,12 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/clock.h"
+#include "net/counter.h"
 
 namespace gyre {
 
@@ -37,34 +37,28 @@ class DurationHistogram {
   void Record(Duration duration) {
     std::size_t bucket = 0;
     while (bucket < kBounds.size() && duration > kBounds[bucket]) ++bucket;
-    Add(counts_[bucket], 1);
-    Add(sum_ns_, static_cast<std::uint64_t>(duration.count()));
     const auto nanos = static_cast<std::uint64_t>(duration.count());
-    if (nanos > max_ns_.load(std::memory_order_relaxed)) {
-      max_ns_.store(nanos, std::memory_order_relaxed);
-    }
+    counts_[bucket].Add(1);
+    sum_ns_.Add(nanos);
+    if (nanos > max_ns_.value()) max_ns_.Set(nanos);
   }
 
   // Any thread.
   Snapshot Read() const {
     Snapshot snapshot;
     for (std::size_t i = 0; i < counts_.size(); ++i) {
-      snapshot.counts[i] = counts_[i].load(std::memory_order_relaxed);
+      snapshot.counts[i] = counts_[i].value();
       snapshot.count += snapshot.counts[i];
     }
-    snapshot.sum = Duration(sum_ns_.load(std::memory_order_relaxed));
-    snapshot.max = Duration(max_ns_.load(std::memory_order_relaxed));
+    snapshot.sum = Duration(sum_ns_.value());
+    snapshot.max = Duration(max_ns_.value());
     return snapshot;
   }
 
  private:
-  static void Add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
-    counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-  }
-
-  std::array<std::atomic<std::uint64_t>, kBounds.size() + 1> counts_{};
-  std::atomic<std::uint64_t> sum_ns_{0};
-  std::atomic<std::uint64_t> max_ns_{0};
+  std::array<Counter, kBounds.size() + 1> counts_;
+  Counter sum_ns_;
+  Counter max_ns_;
 };
 
 }  // namespace gyre

@@ -93,7 +93,8 @@ class EventLoop {
   bool stopping_ GYRE_GUARDED_BY(mutex_) = false;
 };
 
-// Work that is due once before the loop sleeps. Loop thread; the loop outlives it.
+// Work that is due once before the loop sleeps. Loop thread; the loop outlives it. Its task must
+// not destroy it.
 class EndOfIteration : public IntrusiveListNode<EndOfIteration> {
  public:
   EndOfIteration(EventLoop& loop, std::function<void()> task)

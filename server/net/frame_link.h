@@ -48,7 +48,7 @@ class FrameLink {
     Error error;           // kUnavailable: no connection was made; kIo, kProtocol: one broke
     bool was_up = false;   // false: not a byte was sent
     bool refused = false;  // nothing listens there: the process is gone
-    bool reset = false;    // the peer's kernel broke the connection: the process died
+    bool reset = false;    // the peer's side closed or broke: the process died or stops
     // The newest frames of the queue of which not a byte was sent; of older ones the outcome is
     // unknown.
     std::uint64_t frames_unsent = 0;

@@ -49,7 +49,8 @@ struct ListenOptions {
   Protocol protocol = Protocol::kResp;
   bool cluster_port = false;
   CodecFactory codec;
-  Handler* handler = nullptr;  // borrowed; outlives the server
+  Handler* handler = nullptr;      // borrowed; outlives the server
+  std::string flag_name = "port";  // named by errors, e.g. "--resp-port"
 };
 
 // Counters only grow; gauges are marked.
@@ -83,7 +84,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Opens one more port. The error's message is complete but for the flag to change.
+  // Opens one more port.
   Status Listen(ListenOptions options);
   // The port of the latest Listen.
   std::uint16_t bound_port() const;

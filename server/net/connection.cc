@@ -1,0 +1,476 @@
+#include "net/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "net/discard_writer.h"
+
+namespace gyre {
+namespace {
+
+// Seconds of silence after which the kernel asks whether the client's machine is still there.
+constexpr unsigned kKeepaliveSeconds = 60;
+// Room that a read into the connection's own buffer has at least.
+constexpr std::size_t kReadBytesMin = 16 * 1024;
+// Room for a large request is made at once up to this size, then in steps that quadruple it: many
+// clients that only announce large values must not get the memory for them.
+constexpr std::size_t kReserveAtOnce = 1024 * 1024;
+// Arguments of one request beyond which the shared Request gives its memory back.
+constexpr std::size_t kArgumentsKept = 8192;
+
+// Room to make behind `have` bytes of a request that needs `wanted`.
+std::size_t Reserve(std::size_t have, std::size_t wanted) {
+  const std::size_t missing = wanted > have ? wanted - have : 0;
+  return std::max(kReadBytesMin, std::min(missing, std::max(3 * have, kReserveAtOnce)));
+}
+
+std::string LocalAddress(const uv_tcp_t& handle) {
+  sockaddr_storage local{};
+  int bytes = sizeof local;
+  if (uv_tcp_getsockname(&handle, reinterpret_cast<sockaddr*>(&local), &bytes) != 0) return {};
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&local)).ToString();
+}
+
+}  // namespace
+
+// ---- Begin ------------------------------------------------------------------------------------
+
+Connection::Connection(ConnectionContext& context, const ListenOptions& options)
+    : context_(context), handler_(*options.handler) {
+  session_.id = context.sessions.NextId();
+  session_.protocol = options.protocol;
+  session_.cluster_port = options.cluster_port;
+  codec_ = options.codec(session_);
+  ordered_ = codec_->ordered();
+}
+
+void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
+                       const SocketAddress& peer) {
+  auto* connection = new Connection(context, options);
+  uv_tcp_t& handle = connection->handle;
+  uv_tcp_init(context.loop.raw(), &handle);
+  handle.data = connection;
+  context.all.PushBack(*connection);
+  context.counters.connections.Add(1);
+  connection->session_.peer_address = peer.ToString();
+  connection->session_.connected_ms = context.loop.unix_now();
+  connection->session_.last_active_ms = context.loop.unix_now();
+  if (uv_tcp_open(&handle, file) != 0) {
+    uv_fs_t request;
+    uv_fs_close(nullptr, &request, file, nullptr);
+    connection->Close();
+    return;
+  }
+  connection->session_.local_address = LocalAddress(handle);
+  uv_tcp_nodelay(&handle, 1);
+  uv_tcp_keepalive(&handle, 1, kKeepaliveSeconds);
+  context.sessions.Add(connection->session_);
+  connection->StartReading();
+}
+
+// ---- Input ------------------------------------------------------------------------------------
+
+void Connection::StartReading() {
+  if (reading_ || closed_) return;
+  reading_ = true;
+  uv_read_start(
+      stream(),
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        static_cast<Connection*>(handle->data)->OnAllocate(buffer);
+      },
+      [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+        static_cast<Connection*>(stream->data)->OnRead(count, buffer);
+      });
+}
+
+void Connection::StopReading() {
+  if (!reading_) return;
+  reading_ = false;
+  uv_read_stop(stream());
+}
+
+void Connection::OnAllocate(uv_buf_t* buffer) {
+  if (input_.empty() || ending_) {
+    *buffer = uv_buf_init(context_.scratch.get(), ConnectionContext::kScratchBytes);
+    return;
+  }
+  char* room = input_.Prepare(Reserve(input_.size(), wanted_));
+  *buffer = uv_buf_init(room, static_cast<unsigned>(input_.writable()));
+}
+
+void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
+  if (count == 0) return;  // EAGAIN
+  if (count == UV_EOF) return OnEof();
+  if (count < 0) return Close();  // reset by the client
+  const auto bytes = static_cast<std::size_t>(count);
+  context_.counters.bytes_in.Add(bytes);
+  if (ending_) return;  // discarded: see "The end of a connection"
+  session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
+  const bool in_scratch = buffer->base == context_.scratch.get();
+  OnInput({buffer->base, bytes}, in_scratch);
+  if (!closed_ && bytes == buffer->len) YieldAfterFullReads();
+}
+
+void Connection::OnInput(std::string_view fresh, bool in_scratch) {
+  if (in_scratch) {
+    const std::string_view rest = fresh.substr(Execute(fresh));
+    if (!rest.empty()) {
+      input_ = context_.pool->TakeBuffer();
+      input_.Prepare(rest.size() + Reserve(rest.size(), wanted_));
+      input_.Append(rest);
+    }
+  } else {
+    input_.Commit(fresh.size());
+    if (input_.size() < wanted_) return;
+    input_.Consume(Execute(input_.view()));
+    if (input_.empty()) context_.pool->GiveBuffer(input_);
+  }
+  handler_.EndOfBatch();
+  Flush();
+}
+
+void Connection::OnEof() {
+  reading_ = false;  // libuv stops by itself
+  peer_closed_ = true;
+  input_over_ = true;
+  if (lingering_) return Close();
+  Flush();
+}
+
+void Connection::ExecuteInput() {
+  input_.Consume(Execute(input_.view()));
+  if (input_.empty()) context_.pool->GiveBuffer(input_);
+  handler_.EndOfBatch();
+}
+
+// Executes the complete requests at the front of `input`; returns how many bytes they took.
+std::size_t Connection::Execute(std::string_view input) {
+  executing_ = true;
+  Request& request = context_.request;
+  std::size_t consumed = 0;
+  std::uint64_t requests = 0;
+  wanted_ = 0;
+  bool more = true;
+  while (more && consumed < input.size() && !ending_) {
+    if (MustPause()) {
+      if (!paused_) context_.counters.pauses.Add(1);
+      paused_ = true;
+      break;
+    }
+    const Decoded decoded = codec_->Decode(input.substr(consumed), request);
+    assert(decoded.consumed <= input.size() - consumed);
+    switch (decoded.status) {
+      case Decoded::Status::kRequest:
+        HandleRequest(request);
+        ++requests;
+        break;
+      case Decoded::Status::kSkip:
+        break;
+      case Decoded::Status::kNeedMore:
+        wanted_ = decoded.wanted;
+        more = false;
+        break;
+      case Decoded::Status::kError:
+        ReplyError(request, decoded.error);
+        break;
+      case Decoded::Status::kMalformed:
+        context_.counters.protocol_errors.Add(1);
+        ReplyError(request, decoded.error);
+        ending_ = true;
+        break;
+    }
+    assert(!more || ending_ || decoded.consumed > 0);
+    consumed += decoded.consumed;
+  }
+  context_.counters.requests.Add(requests);
+  session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
+                          std::memory_order_relaxed);
+  if (request.args.capacity() > kArgumentsKept) request.args = {};
+  executing_ = false;
+  return ending_ ? input.size() : consumed;
+}
+
+void Connection::HandleRequest(const Request& request) {
+  Buffer& target = Target();
+  current_ = {.request = &request, .target = &target, .target_bytes = target.size()};
+  handler_.Handle(request, session_, *this);
+  if (!current_.answered && current_.slot == nullptr) {
+    writer().Fail({ErrorCode::kInternal, "the request was dropped without a reply: see the log"});
+  }
+  if (current_.writer != nullptr) codec_->Recycle(current_.writer);
+  output_bytes_ += target.size() - current_.target_bytes;  // 0 where it was deferred
+  current_ = {};
+  if (session_.close_after_reply) ending_ = true;
+}
+
+void Connection::ReplyError(const Request& request, const Error& error) {
+  Buffer& target = Target();
+  const std::size_t before = target.size();
+  ReplyWriter* writer = codec_->WriterFor(request, target);
+  writer->Fail(error);
+  codec_->Recycle(writer);
+  output_bytes_ += target.size() - before;
+}
+
+// A sender that always fills our buffer would otherwise keep the loop in libuv's read loop.
+void Connection::YieldAfterFullReads() {
+  if (reads_iteration_ != context_.loop.now()) {
+    reads_iteration_ = context_.loop.now();
+    reads_ = 0;
+  }
+  if (++reads_ < kReadsPerIteration || !reading_) return;
+  StopReading();
+  yielded_ = true;
+  MarkDue();
+}
+
+// ---- The reply of the request being handled ---------------------------------------------------
+
+ReplyWriter& Connection::writer() {
+  current_.answered = true;
+  if (current_.slot != nullptr) return current_.slot->writer();
+  if (current_.request->quiet) return DiscardWriter::Instance();
+  if (current_.writer == nullptr) {
+    current_.writer = codec_->WriterFor(*current_.request, *current_.target);
+  }
+  return *current_.writer;
+}
+
+PendingReply Connection::Defer() {
+  if (current_.slot != nullptr) return PendingReply(*current_.slot);
+  PendingSlot& slot = context_.pool->TakeSlot();
+  slot.connection_ = this;
+  current_.slot = &slot;
+  ++pending_;
+  if (current_.request->quiet) {
+    floating_.PushBack(slot);
+    return PendingReply(slot);
+  }
+  slot.reply_ = context_.pool->TakeBuffer();
+  slot.writer_ = codec_->WriterFor(*current_.request, slot.reply_);
+  if (current_.writer != nullptr) {
+    // A reply that is written already moves into the slot.
+    codec_->Recycle(std::exchange(current_.writer, nullptr));
+    slot.reply_.Append(current_.target->view().substr(current_.target_bytes));
+    current_.target->Truncate(current_.target_bytes);
+  }
+  (ordered_ ? queue_ : floating_).PushBack(slot);
+  return PendingReply(slot);
+}
+
+void Connection::OnSlotFinished(PendingSlot& slot) {
+  --pending_;
+  if (slot.writer_ == nullptr) {  // quiet
+    slot.Unlink();
+    slot.Detach();
+  } else {
+    codec_->Recycle(std::exchange(slot.writer_, nullptr));
+    output_bytes_ += slot.reply_.size();
+    if (!ordered_) {
+      slot.Unlink();
+      ready_.PushBack(slot);
+    }
+  }
+  MarkDue();
+}
+
+void Connection::MarkDue() {
+  if (executing_ || closed_ || IntrusiveListNode<Connection, DueTag>::linked()) return;
+  context_.due.PushBack(*this);
+  context_.flush_due.Schedule();
+}
+
+// ---- Output -----------------------------------------------------------------------------------
+
+// Where the next reply goes that is not deferred.
+Buffer& Connection::Target() {
+  Buffer& target = ordered_ && !queue_.empty() ? queue_.back().tail_ : output_;
+  if (target.capacity() == 0) target = context_.pool->TakeBuffer();
+  return target;
+}
+
+bool Connection::MustPause() const {
+  return output_bytes_ >= context_.limits.output_bytes_pause ||
+         pending_ >= context_.limits.pending_replies_max;
+}
+
+bool Connection::MayResume() const {
+  return output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
+         pending_ <= context_.limits.pending_replies_max / 2;
+}
+
+void Connection::Flush() {
+  if (closed_) return;
+  for (;;) {
+    Promote();
+    if (output_bytes_ > context_.limits.output_bytes_max) {
+      return CloseAsSlow("its output is over the limit");
+    }
+    if (!Write()) return;
+    if (!paused_ || !MayResume()) break;
+    paused_ = false;
+    ExecuteInput();
+  }
+  if (input_over_ && !paused_) ending_ = true;
+  if (ending_) return MaybeEnd();
+  if (!IntrusiveListNode<Connection, DueTag>::linked()) yielded_ = false;  // its turn is over
+  if (paused_ || MustPause()) {
+    paused_ = true;
+    StopReading();
+  } else if (!input_over_ && !yielded_) {
+    StartReading();
+  }
+}
+
+// Moves replies that may leave into the output.
+void Connection::Promote() {
+  while (!queue_.empty() && queue_.front().finished()) {
+    PendingSlot& slot = queue_.PopFront();
+    Emit(slot.reply_);
+    Emit(slot.tail_);
+    slot.Detach();
+  }
+  while (!ready_.empty()) {
+    PendingSlot& slot = ready_.PopFront();
+    Emit(slot.reply_);
+    slot.Detach();
+  }
+}
+
+void Connection::Emit(Buffer& bytes) {
+  if (bytes.empty()) return;
+  if (output_.empty()) {
+    std::swap(output_, bytes);
+  } else {
+    output_.Append(bytes.view());
+  }
+}
+
+// Gives the output to the kernel. False if that ended the connection.
+bool Connection::Write() {
+  if (write_in_flight_ || output_.empty()) return true;
+  uv_buf_t bytes = uv_buf_init(output_.mutable_data(), static_cast<unsigned>(output_.size()));
+  const int written = uv_try_write(stream(), &bytes, 1);
+  if (written < 0 && written != UV_EAGAIN) {
+    Close();
+    return false;
+  }
+  if (written > 0) {
+    const auto count = static_cast<std::size_t>(written);
+    context_.counters.bytes_out.Add(count);
+    output_bytes_ -= count;
+    output_.Consume(count);
+  }
+  if (output_.empty()) {
+    context_.pool->GiveBuffer(output_);
+    return true;
+  }
+  std::swap(writing_, output_);
+  bytes = uv_buf_init(writing_.mutable_data(), static_cast<unsigned>(writing_.size()));
+  const int error = uv_write(&write_, stream(), &bytes, 1, [](uv_write_t* request, int status) {
+    static_cast<Connection*>(request->handle->data)->OnWritten(status);
+  });
+  if (error != 0) {
+    Close();
+    return false;
+  }
+  write_in_flight_ = true;
+  progress_at_ = context_.loop.now();
+  unwritten_seen_ = writing_.size();
+  context_.Watch(*this);
+  return true;
+}
+
+void Connection::OnWritten(int status) {
+  if (closed_) return;
+  write_in_flight_ = false;
+  if (status != 0) return Close();
+  IntrusiveListNode<Connection, WatchTag>::Unlink();
+  context_.counters.bytes_out.Add(writing_.size());
+  output_bytes_ -= writing_.size();
+  context_.pool->GiveBuffer(writing_);
+  Flush();
+}
+
+// ---- End --------------------------------------------------------------------------------------
+
+bool Connection::Outstanding() const { return pending_ > 0 || output_bytes_ > 0; }
+
+void Connection::EndInput() {
+  if (lingering_ || closed_) return;
+  input_over_ = true;
+  StopReading();
+  if (!Outstanding() && !paused_) return Close();
+  Flush();
+}
+
+// Called when ending_: closes once nothing is outstanding.
+void Connection::MaybeEnd() {
+  context_.pool->GiveBuffer(input_);
+  if (Outstanding() || lingering_) return;
+  if (peer_closed_) return Close();
+  int file = -1;
+  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&handle), &file) != 0 ||
+      shutdown(file, SHUT_WR) != 0) {
+    return Close();
+  }
+  lingering_ = true;
+  progress_at_ = context_.loop.now();
+  context_.Watch(*this);
+  StartReading();
+}
+
+void Connection::CheckProgress(TimePoint now) {
+  if (lingering_) {
+    if (now - progress_at_ >= context_.limits.linger_timeout) Close();
+    return;
+  }
+  const std::size_t unwritten = uv_stream_get_write_queue_size(stream());
+  if (unwritten != unwritten_seen_) {
+    unwritten_seen_ = unwritten;
+    progress_at_ = now;
+  } else if (now - progress_at_ >= context_.limits.slow_client_timeout) {
+    CloseAsSlow("it does not read its replies");
+  }
+}
+
+void Connection::CloseAsSlow(const char* reason) {
+  context_.counters.closed_slow.Add(1);
+  GYRE_LOG_WARN("client closed: {} peer={} output_bytes={}", reason, session_.peer_address,
+                output_bytes_);
+  Close();
+}
+
+void Connection::Close() {
+  if (closed_) return;
+  assert(!executing_);
+  closed_ = true;
+  context_.sessions.Remove(session_);
+  if (IntrusiveListNode<Connection, DueTag>::linked()) {
+    IntrusiveListNode<Connection, DueTag>::Unlink();
+  }
+  if (IntrusiveListNode<Connection, WatchTag>::linked()) {
+    IntrusiveListNode<Connection, WatchTag>::Unlink();
+  }
+  IntrusiveListNode<Connection>::Unlink();
+  for (IntrusiveList<PendingSlot>* slots : {&queue_, &floating_, &ready_}) {
+    while (!slots->empty()) {
+      PendingSlot& slot = slots->PopFront();
+      if (slot.writer_ != nullptr) codec_->Recycle(slot.writer_);
+      slot.Detach();
+    }
+  }
+  context_.pool->GiveBuffer(input_);
+  context_.pool->GiveBuffer(output_);
+  ConnectionContext& context = context_;
+  HandlePtr<Connection>(this).reset();
+  context.counters.connections.Subtract(1);
+  context.OnClosed();
+}
+
+}  // namespace gyre

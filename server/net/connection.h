@@ -1,0 +1,208 @@
+// One client of a Server: bytes in, requests to the handler, replies out in order.
+//
+//   kernel -> scratch --Decode--> Request --Handle--> writer -> output -> kernel
+//               |  an incomplete or paused rest                  ^
+//               +-> input (only while there is one)              +- slots (reply_slot.h), once
+//               finished
+//
+// Cost of a request in the steady state: no allocation, no copy of its bytes, one copy of its
+// reply; one read and one write for all requests that came in one read. An idle connection holds no
+// buffer.
+//
+// Back-pressure. `output_bytes()` is everything produced and not yet taken by the kernel: output, a
+// write in flight, finished slots and tails. Above limits.output_bytes_pause (or with too many
+// replies outstanding) requests are neither executed nor read, so the kernel's window closes and
+// the client waits; below half of it work resumes.
+//
+// The end of a connection. `ending_`: no further request is executed; what is outstanding is still
+// answered. Then either the client has closed its side already and we close, or we close ours (FIN)
+// and discard its bytes until it closes, too: closing a socket with unread input would make the
+// kernel send a reset, which can destroy the last reply on its way.
+//
+// Close() is called only where no handler or codec is on the stack. A slot that becomes finished
+// elsewhere marks the connection as due; due connections flush before the loop sleeps.
+#pragma once
+
+#include <uv.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "net/counter.h"
+#include "net/event_loop.h"
+#include "net/intrusive_list.h"
+#include "net/listener.h"
+#include "net/reply_slot.h"
+#include "net/server.h"
+#include "protocol/codec.h"
+#include "protocol/handler.h"
+#include "protocol/session.h"
+
+namespace gyre {
+
+struct DueTag {};    // has output or work before the loop sleeps
+struct WatchTag {};  // waits for its client: to read, or to close
+
+// What all connections of a Server share.
+class ConnectionContext {
+ public:
+  // One read. Larger requests are read into the connection's own buffer.
+  static constexpr std::size_t kScratchBytes = 64 * 1024;
+
+  ConnectionContext(EventLoop& loop, SessionRegistry& sessions, const ConnectionLimits& limits);
+  ~ConnectionContext();
+
+  // Takes over `file`: a connection, or a refusal where there are too many.
+  void Accept(const ListenOptions& options, int file, const SocketAddress& peer);
+  void Drain(TimePoint deadline, std::function<void()> done);
+  void CloseAll();
+
+  // For connections.
+  void OnClosed();
+  void Watch(Connection& connection);
+
+  EventLoop& loop;
+  SessionRegistry& sessions;
+  const ConnectionLimits limits;
+  ReplyPool::Owner pool = ReplyPool::Create();
+  std::unique_ptr<char[]> scratch;
+  Request request;  // used again for each one, so that its vector keeps its memory
+  EndOfIteration flush_due;
+  IntrusiveList<Connection> all;
+  IntrusiveList<Connection, DueTag> due;
+  IntrusiveList<Connection, WatchTag> watched;
+
+  struct {
+    Counter connections, accepted, rejected, accept_errors, closed_slow, protocol_errors, requests,
+        bytes_in, bytes_out, pauses;
+  } counters;
+
+ private:
+  void Refuse(const ListenOptions& options, int file);
+  void FlushDue();
+  void CheckWatched();
+  void EndAll();
+
+  Timer watch_timer_;
+  Timer drain_timer_;
+  std::function<void()> drained_;  // set while draining
+};
+
+class Connection final : public IntrusiveListNode<Connection>,
+                         public IntrusiveListNode<Connection, DueTag>,
+                         public IntrusiveListNode<Connection, WatchTag>,
+                         private Responder {
+ public:
+  // Reads of full buffers from one connection in one iteration; then others get their turn.
+  static constexpr int kReadsPerIteration = 4;
+
+  // Takes over `file`; begins to read. Deletes itself once closed.
+  static void Start(ConnectionContext& context, const ListenOptions& options, int file,
+                    const SocketAddress& peer);
+
+  // From PendingSlot.
+  void OnSlotFinished(PendingSlot& slot);
+
+  // Sends what may leave, goes on with what was paused, ends what is over.
+  void Flush();
+  // No more requests are read; what came in is answered, then the connection closes. At once if it
+  // is idle.
+  void EndInput();
+  // What its client kept waiting for too long is closed. (watched ones)
+  void CheckProgress(TimePoint now);
+  void Close();
+
+ private:
+  friend struct CloseAndDelete<Connection>;
+
+  Connection(ConnectionContext& context, const ListenOptions& options);
+  ~Connection() override = default;
+
+  // Responder: the request in `current_`.
+  ReplyWriter& writer() override;
+  PendingReply Defer() override;
+
+  // Input.
+  void StartReading();
+  void StopReading();
+  void OnAllocate(uv_buf_t* buffer);
+  void OnRead(ssize_t count, const uv_buf_t* buffer);
+  void OnInput(std::string_view fresh, bool in_scratch);
+  void OnEof();
+  void ExecuteInput();
+  std::size_t Execute(std::string_view input);
+  void HandleRequest(const Request& request);
+  void ReplyError(const Request& request, const Error& error);
+  void YieldAfterFullReads();
+
+  // Output.
+  Buffer& Target();
+  void Promote();
+  void Emit(Buffer& bytes);
+  bool Write();
+  void OnWritten(int status);
+  std::size_t output_bytes() const { return output_bytes_; }
+  bool MustPause() const;
+  bool MayResume() const;
+
+  // End.
+  bool Outstanding() const;
+  void MaybeEnd();
+  void CloseAsSlow(const char* reason);
+  void MarkDue();
+  uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle); }
+
+  // The request being handled.
+  struct Current {
+    const Request* request = nullptr;
+    Buffer* target = nullptr;
+    std::size_t target_bytes = 0;  // before its reply
+    ReplyWriter* writer = nullptr;
+    PendingSlot* slot = nullptr;
+    bool answered = false;  // a writer was asked for
+  };
+
+  uv_tcp_t handle{};  // named for HandlePtr; open until Close
+  ConnectionContext& context_;
+  Handler& handler_;
+  Session session_;
+  std::unique_ptr<Codec> codec_;
+  bool ordered_;  // codec_->ordered()
+
+  Buffer input_;            // bytes of requests not executed yet
+  std::size_t wanted_ = 0;  // the codec needs this many in input_ to go on; 0: any more
+
+  Current current_;
+  Buffer output_;   // ready to leave
+  Buffer writing_;  // in write_, not yet taken by the kernel
+  uv_write_t write_{};
+  IntrusiveList<PendingSlot> queue_;     // ordered: newest last
+  IntrusiveList<PendingSlot> floating_;  // unordered or quiet, not finished
+  IntrusiveList<PendingSlot> ready_;     // unordered, finished, not yet in the output
+  std::size_t output_bytes_ = 0;
+  std::size_t pending_ = 0;  // slots not finished
+
+  // Progress of the client, while watched.
+  TimePoint progress_at_{};
+  std::size_t unwritten_seen_ = 0;
+
+  TimePoint reads_iteration_{};
+  int reads_ = 0;
+
+  bool reading_ = false;
+  bool executing_ = false;
+  bool paused_ = false;       // requests wait for output to leave
+  bool yielded_ = false;      // reading goes on in the next iteration
+  bool input_over_ = false;   // end of the client's bytes, or draining
+  bool peer_closed_ = false;  // the client sent FIN
+  bool ending_ = false;
+  bool lingering_ = false;  // our side is closed, the client's not yet
+  bool write_in_flight_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace gyre

@@ -1,0 +1,369 @@
+#include "net/frame_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/buffer.h"
+#include "base/prng.h"
+#include "net/resolver.h"
+
+namespace gyre {
+namespace {
+
+// Frames are read into a block of this size; a larger one gets room of its own, in the same buffer.
+constexpr std::size_t kReadBytes = 64 * 1024;
+// Room for a large frame is made at once up to this size, then in steps that quadruple it.
+constexpr std::size_t kReserveAtOnce = 1024 * 1024;
+// Memory that an empty buffer keeps.
+constexpr std::size_t kKeptBytesMax = 256 * 1024;
+
+void Trim(Buffer& buffer) {
+  if (buffer.empty() && buffer.capacity() > kKeptBytesMax) buffer.Release();
+}
+
+// One socket of one attempt. It outlives the link until libuv has closed it; `link` is null from
+// then on.
+struct Socket {
+  uv_tcp_t handle{};
+  uv_connect_t connect{};
+  uv_write_t write{};
+  Buffer writing;  // in `write`; freed with the socket, however the link ends
+  void* link = nullptr;
+};
+
+}  // namespace
+
+struct FrameLink::Impl {
+  Impl(EventLoop& loop_in, std::string host_in, std::uint16_t port_in, FrameLinkOptions options_in,
+       Callbacks callbacks_in)
+      : loop(loop_in),
+        host(std::move(host_in)),
+        port(port_in),
+        options(options_in),
+        callbacks(std::make_shared<const Callbacks>(std::move(callbacks_in))),
+        resolver(loop_in, Duration::zero()),
+        connect_timer(loop_in),
+        flush(loop_in, [this] { Flush(); }),
+        jitter(reinterpret_cast<std::uintptr_t>(this) ^
+               static_cast<std::uint64_t>(loop_in.now().time_since_epoch().count())) {}
+
+  ~Impl() {
+    CloseSocket();
+    if (destroyed != nullptr) *destroyed = true;
+  }
+
+  // Connecting.
+  bool BeginConnect();
+  void OnResolved(Result<std::vector<SocketAddress>> found);
+  void TryNextAddress();
+  void OnConnected(int status);
+  void CloseSocket();
+  void GoDown(ErrorCode code, const std::string& reason, int uv_error);
+
+  // Traffic.
+  bool Send(FrameType type, std::uint64_t request_id, std::string_view payload);
+  void Flush();
+  void OnWritten(int status);
+  void OnAllocate(uv_buf_t* buffer);
+  void OnRead(ssize_t count);
+  void DeliverFrames();
+
+  std::size_t QueueBytes() const {
+    return output.size() + (socket == nullptr ? 0 : socket->writing.size());
+  }
+  uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&socket->handle); }
+  std::string name() const { return host + ':' + std::to_string(port); }
+
+  EventLoop& loop;
+  const std::string host;
+  const std::uint16_t port;
+  const FrameLinkOptions options;
+  // Shared with a callback that is running, which may destroy the link.
+  const std::shared_ptr<const Callbacks> callbacks;
+
+  State state = State::kDown;
+  Resolver resolver;
+  Timer connect_timer;
+  EndOfIteration flush;
+  Prng jitter;
+  std::vector<SocketAddress> addresses;  // left to try in this attempt, next one last
+  HandlePtr<Socket> socket;
+  int last_error = 0;
+
+  bool heard = false;  // a frame came on this connection
+
+  // After failures.
+  Duration backoff{};
+  TimePoint not_before{};
+
+  Buffer output;                    // frames that no write has taken
+  std::uint64_t output_frames = 0;  // whole ones among them
+  bool write_in_flight = false;
+  Buffer input;
+  std::size_t wanted = 0;
+
+  bool* destroyed = nullptr;  // set by the destructor for a callback that is running
+};
+
+// ---- Connecting -------------------------------------------------------------------------------
+
+bool FrameLink::Impl::BeginConnect() {
+  if (state != State::kDown) return true;
+  if (loop.now() < not_before) return false;
+  state = State::kConnecting;
+  connect_timer.Start(options.connect_timeout, Duration::zero(), [this] {
+    GoDown(ErrorCode::kUnavailable, "no connection in time", UV_ETIMEDOUT);
+  });
+  // Even a numeric address goes on from the loop, so that no callback comes from within the
+  // caller's Send.
+  if (auto numeric = SocketAddress::FromNumeric(host, port)) {
+    addresses = {*numeric};
+    flush.Schedule();
+    return true;
+  }
+  resolver.Resolve(host, port, [this](Result<std::vector<SocketAddress>> found) {
+    OnResolved(std::move(found));
+  });
+  return true;
+}
+
+void FrameLink::Impl::OnResolved(Result<std::vector<SocketAddress>> found) {
+  if (state != State::kConnecting) return;  // closed meanwhile
+  if (!found) return GoDown(ErrorCode::kUnavailable, found.error().message, 0);
+  addresses.assign(found->rbegin(), found->rend());
+  TryNextAddress();
+}
+
+void FrameLink::Impl::TryNextAddress() {
+  if (addresses.empty()) {
+    // From a timer: this may be within the caller's Flush.
+    connect_timer.Start(Duration::zero(), Duration::zero(), [this] {
+      GoDown(ErrorCode::kUnavailable, uv_strerror(last_error), last_error);
+    });
+    return;
+  }
+  const SocketAddress address = addresses.back();
+  addresses.pop_back();
+  CloseSocket();
+  socket.reset(new Socket);
+  socket->link = this;
+  socket->handle.data = socket.get();
+  socket->connect.data = socket.get();
+  uv_tcp_init(loop.raw(), &socket->handle);
+  const int error = uv_tcp_connect(&socket->connect, &socket->handle, address.raw(),
+                                   [](uv_connect_t* request, int status) {
+                                     auto* owner = static_cast<Socket*>(request->data);
+                                     if (owner->link != nullptr)
+                                       static_cast<Impl*>(owner->link)->OnConnected(status);
+                                   });
+  if (error != 0) {
+    last_error = error;
+    TryNextAddress();
+  }
+}
+
+void FrameLink::Impl::OnConnected(int status) {
+  loop.now();
+  if (status != 0) {
+    last_error = status;
+    return TryNextAddress();
+  }
+  connect_timer.Stop();
+  addresses.clear();
+  heard = false;
+  state = State::kUp;
+  uv_tcp_nodelay(&socket->handle, 1);
+  uv_read_start(
+      stream(),
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        static_cast<Impl*>(static_cast<Socket*>(handle->data)->link)->OnAllocate(buffer);
+      },
+      [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+        static_cast<Impl*>(static_cast<Socket*>(stream->data)->link)->OnRead(count);
+      });
+  bool gone = false;
+  destroyed = &gone;
+  const auto kept = callbacks;
+  if (kept->on_up) kept->on_up();
+  if (gone) return;
+  destroyed = nullptr;
+  Flush();
+}
+
+void FrameLink::Impl::CloseSocket() {
+  if (socket == nullptr) return;
+  socket->link = nullptr;
+  socket.reset();
+  write_in_flight = false;
+}
+
+// Everything that was queued is forgotten, then the owner is told.
+void FrameLink::Impl::GoDown(ErrorCode code, const std::string& reason, int uv_error) {
+  Down down;
+  down.error = {code, "the link to " + name() + " is down: " + reason};
+  down.was_up = state == State::kUp;
+  down.refused = uv_error == UV_ECONNREFUSED;
+  down.reset = uv_error == UV_ECONNRESET || uv_error == UV_EPIPE || uv_error == UV_EOF;
+  down.frames_unsent = output_frames;
+  // A peer that accepts and says nothing is no better than one that refuses.
+  if (!down.was_up || !heard) {
+    backoff = std::clamp(backoff * 2, options.backoff_min, options.backoff_max);
+    const auto half = static_cast<std::uint64_t>(backoff.count() / 2);
+    not_before = loop.now() + Duration(half + jitter.Below(half + 1));
+  }
+  connect_timer.Stop();
+  flush.Cancel();
+  CloseSocket();
+  addresses.clear();
+  output.Release();
+  output_frames = 0;
+  input.Release();
+  wanted = 0;
+  state = State::kDown;
+  const auto kept = callbacks;
+  if (kept->on_down) kept->on_down(down);  // may destroy the link: nothing follows
+}
+
+// ---- Traffic ----------------------------------------------------------------------------------
+
+bool FrameLink::Impl::Send(FrameType type, std::uint64_t request_id, std::string_view payload) {
+  if (QueueBytes() + FrameHeader::kBytes + payload.size() > options.queue_bytes_max) return false;
+  if (!BeginConnect()) return false;
+  FrameHeader header;
+  header.type = type;
+  header.request_id = request_id;
+  header.payload_bytes = static_cast<std::uint32_t>(payload.size());
+  EncodeFrameHeader(header, output.Prepare(FrameHeader::kBytes + payload.size()));
+  output.Commit(FrameHeader::kBytes);
+  output.Append(payload);
+  ++output_frames;
+  flush.Schedule();
+  return true;
+}
+
+void FrameLink::Impl::Flush() {
+  if (state == State::kConnecting && socket == nullptr && !addresses.empty()) {
+    return TryNextAddress();
+  }
+  if (state != State::kUp || write_in_flight || output.empty()) return;
+  uv_buf_t bytes = uv_buf_init(output.mutable_data(), static_cast<unsigned>(output.size()));
+  const int written = uv_try_write(stream(), &bytes, 1);
+  // An error is left to the read side, which hears of it as well, so that Send's caller gets no
+  // callback.
+  if (written > 0) output.Consume(static_cast<std::size_t>(written));
+  output_frames = 0;
+  if (output.empty()) return Trim(output);
+  std::swap(socket->writing, output);
+  Trim(output);
+  bytes =
+      uv_buf_init(socket->writing.mutable_data(), static_cast<unsigned>(socket->writing.size()));
+  socket->write.data = socket.get();
+  const int error =
+      uv_write(&socket->write, stream(), &bytes, 1, [](uv_write_t* request, int status) {
+        auto* owner = static_cast<Socket*>(request->data);
+        if (owner->link != nullptr) static_cast<Impl*>(owner->link)->OnWritten(status);
+      });
+  write_in_flight = error == 0;
+  if (error != 0) socket->writing.Clear();
+}
+
+void FrameLink::Impl::OnWritten(int status) {
+  write_in_flight = false;
+  socket->writing.Clear();
+  Trim(socket->writing);
+  if (status != 0) return GoDown(ErrorCode::kIo, uv_strerror(status), status);
+  Flush();
+}
+
+void FrameLink::Impl::OnAllocate(uv_buf_t* buffer) {
+  const std::size_t missing = wanted > input.size() ? wanted - input.size() : 0;
+  // Not all at once: a header alone must not get memory for the payload that it announces.
+  const std::size_t step = std::max(3 * input.size(), kReserveAtOnce);
+  char* room = input.Prepare(std::max(std::min(missing, step), kReadBytes));
+  *buffer = uv_buf_init(room, static_cast<unsigned>(input.writable()));
+}
+
+void FrameLink::Impl::OnRead(ssize_t count) {
+  loop.now();
+  if (count < 0) {
+    return GoDown(ErrorCode::kIo,
+                  count == UV_EOF ? "closed by the peer" : uv_strerror(static_cast<int>(count)),
+                  static_cast<int>(count));
+  }
+  input.Commit(static_cast<std::size_t>(count));
+  DeliverFrames();
+}
+
+void FrameLink::Impl::DeliverFrames() {
+  // The callback may close or destroy the link; what it was given stays valid until it returns.
+  Buffer batch = std::move(input);
+  const auto kept = callbacks;
+  const Socket* const source = socket.get();
+  bool gone = false;
+  destroyed = &gone;
+  wanted = 0;
+  Result<FrameHeader> header;
+  while (batch.size() >= FrameHeader::kBytes) {
+    header = DecodeFrameHeader(batch.data(), options.payload_bytes_max);
+    if (!header) break;
+    const std::size_t frame_bytes = FrameHeader::kBytes + header->payload_bytes;
+    if (batch.size() < frame_bytes) {
+      wanted = frame_bytes;
+      break;
+    }
+    heard = true;
+    backoff = Duration::zero();
+    if (kept->on_frame) {
+      kept->on_frame(*header, {batch.data() + FrameHeader::kBytes, header->payload_bytes});
+    }
+    if (gone) return;
+    if (socket.get() != source) {
+      destroyed = nullptr;
+      return;
+    }
+    batch.Consume(frame_bytes);
+  }
+  destroyed = nullptr;
+  input = std::move(batch);
+  Trim(input);
+  if (!header) GoDown(ErrorCode::kProtocol, header.error().message, 0);
+}
+
+// ---- FrameLink --------------------------------------------------------------------------------
+
+FrameLink::FrameLink(EventLoop& loop, std::string host, std::uint16_t port,
+                     FrameLinkOptions options, Callbacks callbacks)
+    : impl_(new Impl(loop, std::move(host), port, options, std::move(callbacks))) {}
+
+FrameLink::~FrameLink() = default;
+
+FrameLink::State FrameLink::state() const { return impl_->state; }
+
+std::size_t FrameLink::queue_bytes() const { return impl_->QueueBytes(); }
+
+bool FrameLink::Send(FrameType type, std::uint64_t request_id, std::string_view payload) {
+  return impl_->Send(type, request_id, payload);
+}
+
+void FrameLink::Flush() { impl_->Flush(); }
+
+bool FrameLink::Connect() { return impl_->BeginConnect(); }
+
+void FrameLink::ResetBackoff() {
+  impl_->backoff = Duration::zero();
+  impl_->not_before = TimePoint{};
+}
+
+void FrameLink::Close() {
+  impl_->connect_timer.Stop();
+  impl_->flush.Cancel();
+  impl_->CloseSocket();
+  impl_->addresses.clear();
+  impl_->output.Release();
+  impl_->output_frames = 0;
+  impl_->wanted = 0;
+  impl_->input.Release();
+  impl_->state = State::kDown;
+}
+
+}  // namespace gyre

@@ -1,0 +1,94 @@
+// Replies that come later, and the memory for them.
+//
+// A connection's replies leave in the order of its requests. As long as no earlier reply is
+// missing, a reply is written straight behind the connection's output. A deferred one becomes a
+// slot; what later requests answer at once stands in the `tail` of the newest slot, so only
+// deferred replies cost a slot:
+//
+//   output  | slot 1: reply?  tail | slot 2: reply?  tail
+//   ready     missing   GET GET PING   finished   GET
+//
+// Once slot 1 is finished, its reply, its tail, then slot 2's reply and tail join the output.
+//
+// A slot outlives its connection for as long as somebody holds a PendingReply: what is written to
+// it then is discarded. Slots and buffers are pooled for each loop, and the pool outlives its last
+// slot.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/buffer.h"
+#include "net/intrusive_list.h"
+#include "protocol/handler.h"
+
+namespace gyre {
+
+class Connection;
+class ReplyPool;
+
+class PendingSlot final : public ReplySlot, public IntrusiveListNode<PendingSlot> {
+ public:
+  explicit PendingSlot(ReplyPool& pool) : pool_(pool) {}
+
+  ReplyWriter& writer() override;
+  void Finish() override;
+  void FinishWithError(const Error& error) override;
+  bool finished() const override { return finished_; }
+  void AddRef() override { ++handles_; }
+  void Unref() override;
+
+ private:
+  friend class Connection;
+  friend class ReplyPool;
+  friend struct std::default_delete<PendingSlot>;
+  ~PendingSlot() override = default;
+
+  // The connection lets go of it: it returns to the pool with its last handle.
+  void Detach();
+
+  ReplyPool& pool_;
+  Connection* connection_ = nullptr;  // null: gone, or it has what it needs
+  ReplyWriter* writer_ = nullptr;     // of the connection's codec, into reply_; null: discards
+  Buffer reply_;
+  Buffer tail_;
+  std::uint32_t handles_ = 0;
+  bool finished_ = false;
+};
+
+class ReplyPool {
+ public:
+  // Memory of larger buffers, and what is over the sum, returns to the system.
+  static constexpr std::size_t kBufferBytesMax = 64 * 1024;
+  static constexpr std::size_t kPooledBytesMax = 2 * 1024 * 1024;
+  static constexpr std::size_t kPooledSlotsMax = 4096;
+
+  struct Retire {
+    void operator()(ReplyPool* pool) const;
+  };
+  using Owner = std::unique_ptr<ReplyPool, Retire>;
+  static Owner Create() { return Owner(new ReplyPool); }
+
+  // An empty buffer, the one that was given back last (its memory is in the cache).
+  Buffer TakeBuffer();
+  // Leaves `buffer` without memory.
+  void GiveBuffer(Buffer& buffer);
+
+  PendingSlot& TakeSlot();
+
+ private:
+  friend class PendingSlot;
+  ReplyPool() = default;
+  ~ReplyPool() = default;
+  void GiveSlot(PendingSlot& slot);
+
+  std::vector<Buffer> buffers_;
+  std::size_t pooled_bytes_ = 0;
+  std::vector<std::unique_ptr<PendingSlot>> slots_;
+  std::size_t slots_out_ = 0;
+  bool retired_ = false;
+};
+
+}  // namespace gyre
