@@ -25,14 +25,16 @@ struct EngineOptions {
 
 class Engine {
  public:
-  // Fails if the memory cannot be reserved or is too little for the options.
+  // kInvalidArgument: an option makes no sense, or the memory is too little for them. kOutOfMemory:
+  // the address space cannot be reserved.
   static Result<std::unique_ptr<Engine>> Create(const EngineOptions& options);
 
+  // As given, with the `shard_count` that was chosen.
   const EngineOptions& options() const { return options_; }
-  std::uint32_t shard_count() const;
-  Shard& shard(std::uint32_t index);
+  std::uint32_t shard_count() const { return options_.shard_count; }
+  Shard& shard(std::uint32_t index) { return *shards_[index]; }
   // partition mod shard count
-  Shard& ShardOf(PartitionId partition);
+  Shard& ShardOf(PartitionId partition) { return *shards_[partition & (options_.shard_count - 1)]; }
 
   Key KeyOf(std::string_view bytes) const { return MakeKey(bytes, options_.partition_count); }
 
@@ -40,7 +42,10 @@ class Engine {
   ShardStats stats();
 
  private:
+  explicit Engine(const EngineOptions& options) : options_(options) {}
+
   EngineOptions options_;
+  std::vector<std::unique_ptr<Shard>> shards_;
 };
 
 }  // namespace gyre

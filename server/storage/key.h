@@ -1,10 +1,10 @@
 // A key on its way through the engine: its bytes, its partition and its hash, computed once.
 #pragma once
 
+#include <xxhash.h>
+
 #include <cstdint>
 #include <string_view>
-
-#include <xxhash.h>
 
 #include "proto/slot.h"
 

@@ -7,36 +7,62 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "proto/slot.h"
+#include "storage/item.h"
 #include "storage/version.h"
 
 namespace gyre {
 
-// A view of one record in the arena: empty (a miss) or valid while the shard's mutex is held and until the next
-// call that writes to the shard. A large value stands in several chunks, in order.
+// A view of one record in the arena: empty (a miss) or valid while the shard's mutex is held and
+// until the next call that writes to the shard. A large value stands in several chunks, in order.
+// Of an empty record the accessors give nothing: no bytes, version 0.
 class Record {
  public:
   Record() = default;
   explicit operator bool() const { return header_ != nullptr; }
 
-  std::string_view key() const;
-  std::size_t value_bytes() const;
-  Version version() const;
-  UnixMillis expiry_ms() const;  // kNeverExpires, or absolute
-  std::uint32_t flags() const;   // memcached's opaque client flags
-  bool is_tombstone() const;
+  std::string_view key() const {
+    return header_ == nullptr ? std::string_view{} : ItemView(header_).key();
+  }
+  std::size_t value_bytes() const {
+    return header_ == nullptr ? 0 : ItemView(header_).value_bytes();
+  }
+  Version version() const { return header_ == nullptr ? 0 : ItemView(header_).version(); }
+  // kNeverExpires, or absolute. A tombstone never expires for its readers.
+  UnixMillis expiry_ms() const {
+    return header_ == nullptr || is_tombstone() ? kNeverExpires : ItemView(header_).expiry();
+  }
+  // memcached's opaque client flags
+  std::uint32_t flags() const { return header_ == nullptr ? 0 : ItemView(header_).flags(); }
+  bool is_tombstone() const { return header_ != nullptr && ItemView(header_).is_tombstone(); }
 
   // True for all but large values: then `value()` is the whole value.
-  bool is_contiguous() const;
-  std::string_view value() const;
-  // Calls `visit(std::string_view)` for each piece of the value, in order.
+  bool is_contiguous() const { return header_ == nullptr || ItemView(header_).form() != kChunked; }
+  std::string_view value() const {
+    return header_ == nullptr ? std::string_view{} : ItemView(header_).inline_value();
+  }
+  // Calls `visit(std::string_view)` for each piece of the value, in order; empty pieces are left
+  // out.
   template <typename Visitor>
-  void ForEachChunk(Visitor&& visit) const;
+  void ForEachChunk(Visitor&& visit) const {
+    if (header_ == nullptr) return;
+    const ItemView item(header_);
+    if (item.inline_bytes() > 0) visit(item.inline_value());
+    for (Ref next = item.first_chunk(); next != 0;) {
+      const Chunk chunk(base_ + std::size_t{next} * kGranuleBytes);
+      visit(chunk.value());
+      next = chunk.next();
+    }
+  }
   void AppendValueTo(Buffer& out) const;
   // Copies bytes [offset, offset + size) of the value, which must exist, to `out`.
   void CopyValue(std::size_t offset, std::size_t size, char* out) const;
 
  private:
   friend class Shard;
+  Record(char* base, const char* header) : base_(base), header_(header) {}
+
+  char* base_ = nullptr;  // of the shard's region, for the references between chunks
   const char* header_ = nullptr;
 };
 

@@ -1,22 +1,51 @@
-// A shard: partitions, their slab arena, eviction and expiry, behind one mutex. Written as a single-threaded
-// store; everything but `mutex()` requires the mutex.
+// A shard: partitions, their slab arena, eviction and expiry, behind one mutex. Written as a
+// single-threaded store; everything but `mutex()` requires the mutex.
+#pragma once
+
+//
+// How the parts work together: a record's bytes (item.h) stand in slots of the arena
+// (slab_arena.h); its partition's table (partition.h) refers to it; if it has an expiry, so does
+// the wheel (expiry.h). Whoever frees a record takes it out of both first. When no slot is left,
+// the evictor (eviction.h) names a victim or a page.
+//
+// Invariants (CheckBooks asserts them): every taken slot of the arena is a record of exactly one
+// table, a chunk of such a record, or a table; a live table holds no void record, for Flush removes
+// them at once; `info` counts exactly the records of its table; the wheel holds exactly the records
+// that have an expiry.
+//
+// A dropped or flushed partition's table goes to the graveyard, whole and in O(1). Its records are
+// out of sight, but stay in the arena and the wheel until Tick, or whoever needs memory first,
+// frees them.
+//
+// A record that expires in a partition that keeps tombstones turns into one, for as long as the
+// record is younger than the tombstone time: a peer that missed it must not bring an older version
+// back.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <string_view>
+#include <unordered_set>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "proto/limits.h"
 #include "proto/result.h"
+#include "storage/eviction.h"
+#include "storage/expiry.h"
 #include "storage/key.h"
+#include "storage/partition.h"
 #include "storage/record.h"
+#include "storage/slab_arena.h"
 
 namespace gyre {
 
-// What this node is for one partition. The storage only keeps it, under the shard's lock, so that a command's
-// check and its write are one step; the cluster decides it.
+// What this node is for one partition. The storage only keeps it, under the shard's lock, so that a
+// command's check and its write are one step; the cluster decides it.
 enum class Role : std::uint8_t {
   kAbsent = 0,       // holds nothing of it; commands are forwarded
   kWarming = 1,      // takes mutations while it pulls the rest; not yet whole
@@ -27,12 +56,14 @@ enum class Role : std::uint8_t {
 
 struct PartitionInfo {
   Role role = Role::kAbsent;
-  // Whether a removal leaves a tombstone (false on a ring of one node: nobody could bring the record back).
+  // Whether a removal leaves a tombstone (false on a ring of one node: nobody could bring the
+  // record back).
   bool keeps_tombstones = false;
   Version flushed = 0;         // records of versions up to this are void (FLUSHALL)
   Version newest_evicted = 0;  // no record of a higher version was ever evicted
-  std::uint64_t digest = 0;    // sum over records of MixDigest(key hash, version); tombstones count, too
-  std::uint64_t records = 0;   // live ones (expired ones count until they are reclaimed)
+  std::uint64_t digest =
+      0;  // sum over records of MixDigest(key hash, version); tombstones count, too
+  std::uint64_t records = 0;  // live ones (expired ones count until they are reclaimed)
   std::uint64_t tombstones = 0;
   std::uint64_t value_bytes = 0;
 };
@@ -51,69 +82,224 @@ struct ShardStats {
   std::uint64_t bytes_limit = 0;     // gauge
 };
 
+struct ShardOptions {
+  std::size_t memory_bytes = 0;  // for everything
+  std::size_t value_bytes_max = kValueBytesDefaultMax;
+  std::uint32_t partition_count = 0;  // of the engine
+  std::uint32_t shard_count = 1;
+  std::uint32_t shard_index =
+      0;  // this shard has the partitions p with p mod shard_count == shard_index
+  std::uint8_t version_node = 0;
+  UnixMillis tombstone_ttl_ms = 0;
+};
+
 class Shard {
  public:
-  Mutex& mutex() GYRE_RETURN_CAPABILITY(mutex_);
+  // Fails if the address space cannot be had, or the memory does not hold a few pages.
+  static Result<std::unique_ptr<Shard>> Create(const ShardOptions& options);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
 
-  // ---- Records. Requires mutex(). -----------------------------------------------------------------------
+  Mutex& mutex() GYRE_RETURN_CAPABILITY(mutex_) { return mutex_; }
 
-  // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts a hit or a miss and
-  // marks the record as used.
-  Record Find(const Key& key, UnixMillis now);
+  // ---- Records. Requires mutex().
+  // -----------------------------------------------------------------------
+
+  // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts a hit or a
+  // miss and marks the record as used.
+  Record Find(const Key& key, UnixMillis now) GYRE_REQUIRES(mutex_);
   // The record in any state, expired and tombstones included; counts and marks nothing.
-  Record Peek(const Key& key) const;
+  Record Peek(const Key& key) const GYRE_REQUIRES(mutex_);
   // Begins to bring the key's index bucket into the CPU's cache; no effect otherwise.
-  void Prefetch(const Key& key) const;
+  void Prefetch(const Key& key) const GYRE_REQUIRES(mutex_);
 
-  // Inserts or replaces. `value` must not lie in the arena. Evicts what it must.
-  // kTooLarge: over the key or value bound. kOutOfMemory: it cannot fit even so; the old record, if any, is
-  // removed only on success.
+  // Inserts or replaces. `value` must not lie in the arena. Evicts what it must. An expiry that has
+  // passed makes it a removal: the returned record is the tombstone, or empty where the partition
+  // keeps none. `version` is from NextVersion. kInvalidArgument: it is older than the partition's
+  // flush. kTooLarge: over the key or value bound. kOutOfMemory: it cannot fit even so; the old
+  // record, if any, is replaced only on success (but may be among the evicted).
   Result<Record> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
-                       std::uint32_t flags, Version version);
-  // Gives the live record `version` and a new expiry; empty if there is none.
-  Result<Record> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now);
-  // Removes the live record, leaving a tombstone where the partition keeps them. `existed` says whether it was
-  // there; the returned record is the tombstone (empty if there is none).
+                       std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
+  // Gives the live record `version` and a new expiry; empty if there is none. An expiry that has
+  // passed removes it, as in Store.
+  Result<Record> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now)
+      GYRE_REQUIRES(mutex_);
+  // Removes the live record, leaving a tombstone where the partition keeps them. `existed` says
+  // whether it was there; the returned record is the tombstone (empty if there is none).
   struct Removed {
     bool existed = false;
     Record tombstone;
   };
-  Removed Remove(const Key& key, Version version, UnixMillis now);
+  Removed Remove(const Key& key, Version version, UnixMillis now) GYRE_REQUIRES(mutex_);
 
-  // A peer's mutation: applied if its version is higher than what is here and than the partition's flush.
-  // False: not newer, ignored.
-  Result<bool> Apply(const Mutation& mutation, UnixMillis now);
+  // A peer's mutation: applied if its version is higher than what is here and than the partition's
+  // flush. False: not newer, ignored. A removal always leaves a tombstone, so the order of
+  // mutations does not matter; one of a record that has expired is a removal. kInvalidArgument: the
+  // partition is not the key's, or not of this shard. kOutOfMemory: the older record is gone, too,
+  // as if the new one had been evicted at once.
+  Result<bool> Apply(const Mutation& mutation, UnixMillis now) GYRE_REQUIRES(mutex_);
 
-  Version NextVersion(UnixMillis now);
+  Version NextVersion(UnixMillis now) GYRE_REQUIRES(mutex_);
 
-  // ---- Partitions. Requires mutex(). --------------------------------------------------------------------
+  // ---- Partitions. Requires mutex().
+  // --------------------------------------------------------------------
 
-  const PartitionInfo& info(PartitionId partition) const;
-  void SetRole(PartitionId partition, Role role);
-  void SetKeepsTombstones(PartitionId partition, bool keeps);
-  // Voids all records of versions up to `version`. Frees at most a bounded number now, the rest in `Tick`;
-  // void records are never seen by Find or Walk.
-  void Flush(PartitionId partition, Version version);
-  // Forgets the partition's records (role becomes kAbsent); frees in `Tick`.
-  void Drop(PartitionId partition);
+  const PartitionInfo& info(PartitionId partition) const GYRE_REQUIRES(mutex_);
+  void SetRole(PartitionId partition, Role role) GYRE_REQUIRES(mutex_);
+  void SetKeepsTombstones(PartitionId partition, bool keeps) GYRE_REQUIRES(mutex_);
+  // Voids all records of versions up to `version`: they are out of sight, `info` and digest at
+  // once. O(1) where that means all of them, then Tick frees them; else it costs a pass over the
+  // partition.
+  void Flush(PartitionId partition, Version version) GYRE_REQUIRES(mutex_);
+  // Forgets the partition: records, `flushed`, `newest_evicted` and role (which becomes kAbsent).
+  // O(1); frees in Tick.
+  void Drop(PartitionId partition) GYRE_REQUIRES(mutex_);
 
-  // Visits records (tombstones included, expired and void ones not) in the order of their hash, from
-  // `cursor` on: 0 begins, and the returned cursor goes on; 0 again means the end. A record that is present
-  // during the whole walk is visited at least once, whatever is inserted or grows meanwhile. Stops after
-  // about `records_max` visits or when `visit` returns false (that record counts as visited).
+  // Visits records (tombstones included, expired and void ones not) in the order of their hash,
+  // from `cursor` on: 0 begins, and the returned cursor goes on; 0 again means the end. A record
+  // that is present during the whole walk is visited at least once, whatever is inserted or grows
+  // meanwhile. Stops after about `records_max` visits or when `visit` returns false (that record
+  // counts as visited). Records whose hashes agree in the high 48 bits go together, even past a
+  // false: so a cursor's low 16 bits are zero, free for the caller. `visit` must not write to the
+  // shard.
   std::uint64_t Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
-                     UnixMillis now, const std::function<bool(const Record&)>& visit) const;
+                     UnixMillis now, const std::function<bool(const Record&)>& visit) const
+      GYRE_REQUIRES(mutex_);
   // A random live record of the partition; empty if there is none.
-  Record Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const;
+  Record Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const
+      GYRE_REQUIRES(mutex_);
 
-  // Background work: reclaims expired and void records and old tombstones, returns empty pages; at most about
-  // `budget` records. True if more is due now.
-  bool Tick(UnixMillis now, std::size_t budget);
+  // Background work: reclaims expired and void records and old tombstones, shrinks tables, returns
+  // empty pages; at most about `budget` records. True if more is due now.
+  bool Tick(UnixMillis now, std::size_t budget) GYRE_REQUIRES(mutex_);
 
-  ShardStats stats() const;
+  ShardStats stats() const GYRE_REQUIRES(mutex_);
+
+  // Debug: whether all the invariants above hold. Slow: visits everything.
+  bool CheckBooks() const GYRE_REQUIRES(mutex_);
 
  private:
+  struct PartitionState {
+    PartitionTable table;
+    PartitionInfo info;
+    Version newest = 0;               // no record in the table is of a higher one
+    std::size_t tombstone_bytes = 0;  // their slots
+  };
+  // A table whose records wait to be freed.
+  struct Dead {
+    PartitionId partition = 0;
+    PartitionTable table;
+    std::uint32_t next_bucket = 0;  // those before it are empty
+  };
+  // Where a record is indexed: `state` is null in the graveyard.
+  struct Place {
+    PartitionTable* table = nullptr;
+    PartitionState* state = nullptr;
+    std::uint64_t hash = 0;
+  };
+  // What a record is to be.
+  struct Content {
+    std::string_view value;
+    Version version = 0;
+    UnixMillis expiry = kNeverExpires;  // as stored
+    std::uint32_t flags = 0;
+    bool tombstone = false;
+  };
+
+  // CheckBooks: what the arena and the wheel should hold.
+  struct Books {
+    std::size_t slots = 0;
+    std::size_t tombstone_bytes = 0;
+    std::unordered_set<Ref> expiring;
+  };
+
+  Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_ptr<SlabArena> arena);
+
+  PartitionState& StateOf(PartitionId partition) GYRE_REQUIRES(mutex_) {
+    return partitions_[partition >> shard_count_log2_];
+  }
+  const PartitionState& StateOf(PartitionId partition) const GYRE_REQUIRES(mutex_) {
+    return partitions_[partition >> shard_count_log2_];
+  }
+  Record RecordAt(Ref ref) const GYRE_REQUIRES(mutex_) {
+    return ref == 0 ? Record{} : Record(arena_->base(), arena_->At(ref));
+  }
+  Item ItemAt(Ref ref) const GYRE_REQUIRES(mutex_) { return Item(arena_->At(ref)); }
+  // Not null, a tombstone or expired.
+  bool IsLive(Ref ref, UnixMillis now) const GYRE_REQUIRES(mutex_) {
+    return ref != 0 && !ItemAt(ref).is_tombstone() && !ItemAt(ref).IsExpired(now);
+  }
+  Ref Lookup(const Key& key) const GYRE_REQUIRES(mutex_) {
+    return StateOf(key.partition).table.Find(key.bytes, key.hash, arena_->base());
+  }
+
+  // shard.cc: records
+  Result<Ref> Put(const Key& key, const Content& content) GYRE_REQUIRES(mutex_);
+  void Overwrite(PartitionState& state, const Key& key, Ref ref, const ItemShape& shape,
+                 const Content& content) GYRE_REQUIRES(mutex_);
+  void Rewrite(Ref ref, Ref target, const ItemShape& shape, Version version, UnixMillis expiry)
+      GYRE_REQUIRES(mutex_);
+  Status CheckBounds(std::string_view key, std::string_view value) const;
+  Ref PutTombstone(const Key& key, Ref old, Version version, bool keep) GYRE_REQUIRES(mutex_);
+  void Account(PartitionState& state, std::uint64_t hash, Ref ref, bool added)
+      GYRE_REQUIRES(mutex_);
+  UnixMillis ForgetAt(Version version) const { return MillisOf(version) + tombstone_ttl_ms_; }
+  void Expire(Ref ref, UnixMillis now) GYRE_REQUIRES(mutex_);
+
+  // shard_memory.cc: slots
+  ItemShape ShapeOf(std::size_t key_bytes, const Content& content) const GYRE_REQUIRES(mutex_);
+  ClassId ClassOfChunk(std::size_t bytes) const GYRE_REQUIRES(mutex_);
+  bool CanEverFit(const ItemShape& shape) const GYRE_REQUIRES(mutex_);
+  Ref Build(const Key& key, const ItemShape& shape, const Content& content) GYRE_REQUIRES(mutex_);
+  bool BuildChunks(Ref head, std::string_view rest) GYRE_REQUIRES(mutex_);
+  void SetOwner(Ref first_chunk, Ref owner) GYRE_REQUIRES(mutex_);
+  void FreeChunks(Ref head) GYRE_REQUIRES(mutex_);
+  void FreeRecord(Ref ref) GYRE_REQUIRES(mutex_);
+  void Discard(const Place& place, Ref ref) GYRE_REQUIRES(mutex_);
+  Ref AllocateRecordSlot(std::size_t bytes) GYRE_REQUIRES(mutex_);
+  Ref AllocateOrEvict(ClassId id, std::size_t bytes) GYRE_REQUIRES(mutex_);
+  bool MakeRoom(ClassId id) GYRE_REQUIRES(mutex_);
+  bool MakeRoomByEviction(ClassId id, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  bool EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  void MoveSlot(Ref from) GYRE_REQUIRES(mutex_);
+  void MoveChunk(Ref from, Ref to) GYRE_REQUIRES(mutex_);
+  void Evict(Ref ref) GYRE_REQUIRES(mutex_);
+  Place PlaceOf(Ref ref) GYRE_REQUIRES(mutex_);
+  bool EnsureTableRoom(PartitionState& state) GYRE_REQUIRES(mutex_);
+  bool Resize(PartitionState& state, std::size_t buckets, bool may_evict) GYRE_REQUIRES(mutex_);
+
+  // shard_partitions.cc: partitions and background work
+  void Bury(PartitionId partition) GYRE_REQUIRES(mutex_);
+  std::size_t SweepGraveyard(std::size_t budget) GYRE_REQUIRES(mutex_);
+  std::size_t TidyTables(std::size_t budget) GYRE_REQUIRES(mutex_);
+
+  // shard_check.cc
+  bool CheckTable(const PartitionTable& table, Version flushed, Books& books,
+                  PartitionInfo& counted) const GYRE_REQUIRES(mutex_);
+
   Mutex mutex_;
+
+  // Set once.
+  const std::size_t memory_bytes_;
+  const std::size_t fixed_bytes_;  // of memory_bytes_, for what does not grow with data
+  const std::size_t value_bytes_max_;
+  const std::uint32_t partition_count_;
+  const std::uint32_t shard_index_;
+  const int shard_count_log2_;
+  const UnixMillis tombstone_ttl_ms_;
+
+  const std::unique_ptr<SlabArena> arena_ GYRE_GUARDED_BY(mutex_);
+  Evictor evictor_ GYRE_GUARDED_BY(mutex_);
+  TimingWheel wheel_ GYRE_GUARDED_BY(mutex_);
+  VersionClock clock_ GYRE_GUARDED_BY(mutex_);
+  std::vector<PartitionState> partitions_ GYRE_GUARDED_BY(mutex_);
+  std::deque<Dead> graveyard_ GYRE_GUARDED_BY(mutex_);
+  UnixMillis now_ GYRE_GUARDED_BY(mutex_) = 0;               // the latest that a caller passed
+  std::size_t tombstone_bytes_ GYRE_GUARDED_BY(mutex_) = 0;  // their slots, of live tables
+  std::size_t next_tidied_ GYRE_GUARDED_BY(mutex_) = 0;      // index in partitions_
+  ShardStats counters_ GYRE_GUARDED_BY(mutex_);  // gauges `records` and `tombstones` included
 };
 
 // One record's share of a partition's digest.

@@ -1,10 +1,12 @@
-// A version orders all writes of one record, on all nodes: a hybrid logical clock (Kulkarni et al., 2014).
+// A version orders all writes of one record, on all nodes: a hybrid logical clock (Kulkarni et al.,
+// 2014).
 //
 //   63              20 19       8 7      0
 //   | unix ms (44 bit) | count(12) | node(8) |
 //
-// It grows with the wall clock, never runs backwards, and is ahead of every version seen. The node byte makes
-// two nodes that stamp in the same millisecond differ. 44 bits of milliseconds last until the year 2527.
+// It grows with the wall clock, never runs backwards, and is ahead of every version seen. The node
+// byte makes two nodes that stamp in the same millisecond differ. 44 bits of milliseconds last
+// until the year 2527.
 #pragma once
 
 #include <algorithm>
@@ -28,8 +30,9 @@ class VersionClock {
  public:
   explicit VersionClock(std::uint8_t node) : node_(node) {}
 
-  // Higher than every version returned or observed before. Where one millisecond brings more writes than the
-  // count holds, it carries into the milliseconds: the clock runs ahead of the wall, which is harmless.
+  // Higher than every version returned or observed before. Where one millisecond brings more writes
+  // than the count holds, it carries into the milliseconds: the clock runs ahead of the wall, which
+  // is harmless.
   Version Next(UnixMillis now) {
     const Version wall = static_cast<Version>(now) << kVersionCountBits;
     last_ = std::max(last_ + 1, wall);

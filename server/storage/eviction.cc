@@ -1,0 +1,114 @@
+#include "storage/eviction.h"
+
+#include <algorithm>
+
+namespace gyre {
+namespace {
+
+// The hand looks at so many slots for one without uses; then the least used of them leaves.
+constexpr int kHandStepsMax = 256;
+// A page changes its class only if it is worth so much less than the one it replaces: moving costs.
+constexpr double kAuctionMargin = 1.25;
+
+}  // namespace
+
+Ref Evictor::OwnerOf(Ref slot) const {
+  return ItemView(arena_.At(slot)).is_chunk() ? Chunk(arena_.At(slot)).owner() : slot;
+}
+
+void Evictor::LeavePage(ClassId id, PageId page) {
+  arena_.StampPage(page, now_);
+  arena_.SetHand(id, arena_.NextPage(page), 0);
+  auction_due_.set(id);
+}
+
+bool Evictor::TakeAuctionDue(ClassId id) {
+  const bool due = auction_due_.test(id);
+  auction_due_.reset(id);
+  return due;
+}
+
+Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
+  Ref least_used = 0;
+  std::uint8_t least_uses = kItemUsesMax + 1;
+  Ref oldest_tombstone = 0;
+  Version oldest_version = ~Version{0};
+  for (int step = 0; step < kHandStepsMax && arena_.use(id).hand != 0; ++step) {
+    const PageId page = arena_.use(id).hand;
+    std::uint32_t slot = arena_.use(id).hand_slot;
+    const Ref at = arena_.NextTaken(page, slot);
+    if (at == 0) {
+      LeavePage(id, page);
+      continue;
+    }
+    arena_.SetHand(id, page, slot + 1);
+    const Ref record = OwnerOf(at);
+    if (IsPinned(record)) continue;
+    Item item(arena_.At(record));
+    if (item.is_tombstone()) {
+      if (item.version() < oldest_version) {
+        oldest_version = item.version();
+        oldest_tombstone = record;
+      }
+      continue;
+    }
+    if (item.uses() == 0) return record;
+    if (item.uses() < least_uses) {
+      least_uses = item.uses();
+      least_used = record;
+    }
+    // A large record is met once in each of its chunks; only the first counts.
+    if (at == record || at == item.first_chunk()) {
+      item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
+    }
+  }
+  if (least_used != 0) return least_used;
+  return tombstones_may_leave ? oldest_tombstone : 0;
+}
+
+double Evictor::Worthlessness(ClassId id) const {
+  const SlabArena::ClassUse& use = arena_.use(id);
+  if (use.hand == 0) return 0;
+  const auto age = static_cast<double>(now_ - arena_.PageStamp(use.hand));
+  const double slots = arena_.classes().at(id).slot_count;
+  return age / slots;
+}
+
+std::optional<ClassId> Evictor::Donor(ClassId id, bool must, const Tried& tried) const {
+  std::optional<ClassId> best;
+  double most = must ? -1 : kAuctionMargin * Worthlessness(id);
+  const ClassId end = arena_.classes().record_run();
+  for (ClassId other = 0; other <= end; ++other) {
+    if (other == id || tried.test(other) || arena_.use(other).pages == 0) continue;
+    if (HasSparePage(other)) return other;
+    const double worthlessness = Worthlessness(other);
+    if (worthlessness <= most) continue;
+    most = worthlessness;
+    best = other;
+  }
+  return best;
+}
+
+// Takes a use from each record of the page; true if at least half of them had none.
+bool Evictor::AgePage(PageId page) {
+  std::uint32_t used = 0;
+  std::uint32_t slot = 0;
+  for (Ref at; (at = arena_.NextTaken(page, slot)) != 0; ++slot) {
+    Item item(arena_.At(OwnerOf(at)));
+    if (item.uses() == 0 && !item.is_tombstone()) continue;
+    ++used;
+    if (item.uses() > 0) item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
+  }
+  return used * 2 <= arena_.PageUsed(page);
+}
+
+Evictor::Gift Evictor::PageToGive(ClassId id, bool must) {
+  if (HasSparePage(id)) return {arena_.SparsestPage(id), true};
+  const PageId page = arena_.use(id).hand;
+  const bool idle = AgePage(page);
+  // Also where it is given away: what cannot leave it must not block the class for ever.
+  LeavePage(id, page);
+  return idle || must ? Gift{page, false} : Gift{};
+}
+
+}  // namespace gyre

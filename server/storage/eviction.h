@@ -1,0 +1,78 @@
+// Who leaves when memory is full. Decides only: the shard acts.
+//
+// Within a class, a hand (CLOCK with a two-bit counter) walks over the slots of the class's pages.
+// A hit adds a use to the record's header, up to three; the hand takes one away and evicts the
+// first record that has none. A record that is never hit lives for one round, one that is hit in
+// every round stays. A hit writes at most two bits and no links.
+//
+// Between classes, memory is traded by the page. The hand leaves the time, counted in records
+// written, on each page; when it comes back, `age` is how long a record there had without being
+// used. A record found idle after `age` is expected to bring about 1/age hits a unit of time, so a
+// page of n slots is worth n/age: the class whose next page is worth the least, that is of the
+// largest age * slot bytes, gives one away, if it is worth clearly less than the page that the
+// needy class would clear itself. So pages flow to where their bytes bring hits, whichever size was
+// popular before. A page whose records are mostly in use is passed over once and its uses are aged,
+// and a class that has a page's worth of free slots gives one away before anybody is evicted.
+//
+// Tombstones are not evicted, unless the caller allows it.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <optional>
+
+#include "storage/item.h"
+#include "storage/slab_arena.h"
+
+namespace gyre {
+
+class Evictor {
+ public:
+  // A record that must neither leave nor move: one that is being written or copied. 0: none.
+  static constexpr std::size_t kPinsMax = 2;
+
+  explicit Evictor(SlabArena& arena) : arena_(arena) { auction_due_.set(); }
+
+  // Time passes.
+  void OnWrite() { arena_.set_now(++now_); }
+
+  // The record to evict so that a slot of the class becomes free, or 0 if the hand found none that
+  // may leave.
+  Ref Victim(ClassId id, bool tombstones_may_leave);
+
+  using Tried = std::bitset<kClassesMax>;
+  // True once after each page that the class's hand has crossed: time to ask for another class's
+  // page.
+  bool TakeAuctionDue(ClassId id);
+  // The class whose page is worth the least, `tried` ones left out. Without `must`: only if it is
+  // worth clearly less than one of `id`.
+  std::optional<ClassId> Donor(ClassId id, bool must, const Tried& tried) const;
+  // The page the class should give, or 0: without `must`, pages in use get a second chance.
+  struct Gift {
+    PageId page = 0;
+    bool by_moving = false;  // there are free slots enough for all that it holds
+  };
+  Gift PageToGive(ClassId id, bool must);
+
+  // The record that a slot belongs to: itself, or a chunk's owner.
+  Ref OwnerOf(Ref slot) const;
+  bool IsPinned(Ref record) const { return record == pins_[0] || record == pins_[1]; }
+  void Pin(std::size_t index, Ref record) { pins_[index] = record; }
+
+ private:
+  bool HasSparePage(ClassId id) const {
+    const std::uint64_t slots = arena_.classes().at(id).slot_count;
+    return arena_.use(id).pages > 1 && arena_.FreeSlots(id) >= slots;
+  }
+  double Worthlessness(ClassId id) const;
+  void LeavePage(ClassId id, PageId page);
+  bool AgePage(PageId page);
+
+  SlabArena& arena_;
+  std::uint64_t now_ = 0;
+  std::bitset<kClassesMax> auction_due_;
+  std::array<Ref, kPinsMax> pins_{};
+};
+
+}  // namespace gyre

@@ -1,0 +1,350 @@
+// Records: find, store, remove, apply. Memory is in shard_memory.cc, partitions are in
+// shard_partitions.cc.
+#include "storage/shard.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <string>
+
+namespace gyre {
+namespace {
+
+// Pages are as large as they can be while a shard still has some hundreds, so that half-filled ones
+// cost little.
+constexpr std::size_t kPagesAShard = 512;
+// Less does not hold a page of each of the usual classes.
+constexpr std::size_t kArenaBytesMin = 64 * kPageBytesMin;
+// What the arena keeps about a page, at most.
+constexpr std::size_t kBookBytesAPage = 64;
+
+std::size_t PageBytesFor(std::size_t memory_bytes) {
+  return std::clamp(std::bit_floor(memory_bytes / kPagesAShard + 1), kPageBytesMin, kPageBytesMax);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Shard>> Shard::Create(const ShardOptions& options) {
+  assert(std::has_single_bit(options.shard_count) && std::has_single_bit(options.partition_count));
+  const std::size_t partitions =
+      std::max<std::size_t>(options.partition_count / options.shard_count, 1);
+  const std::size_t page_bytes = PageBytesFor(options.memory_bytes);
+  const std::size_t fixed = sizeof(Shard) + partitions * sizeof(PartitionState) +
+                            options.memory_bytes / page_bytes * kBookBytesAPage;
+  if (options.memory_bytes < fixed + kArenaBytesMin) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "memory: " + std::to_string(options.memory_bytes) + " bytes a shard are too few, " +
+                    std::to_string(options.partition_count) + " partitions need at least " +
+                    std::to_string((fixed + kArenaBytesMin) * options.shard_count) +
+                    " bytes in all: raise --memory");
+  }
+  auto arena = SlabArena::Create(options.memory_bytes - fixed, page_bytes);
+  if (!arena) return tl::unexpected(arena.error());
+  return std::unique_ptr<Shard>(new Shard(options, fixed, std::move(*arena)));
+}
+
+Shard::Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_ptr<SlabArena> arena)
+    : memory_bytes_(options.memory_bytes),
+      fixed_bytes_(fixed_bytes),
+      value_bytes_max_(options.value_bytes_max),
+      partition_count_(options.partition_count),
+      shard_index_(options.shard_index),
+      shard_count_log2_(std::countr_zero(options.shard_count)),
+      tombstone_ttl_ms_(options.tombstone_ttl_ms),
+      arena_(std::move(arena)),
+      evictor_(*arena_),
+      wheel_(arena_->base()),
+      clock_(options.version_node),
+      partitions_(std::max<std::size_t>(options.partition_count / options.shard_count, 1)) {}
+
+Shard::~Shard() = default;
+
+Record Shard::Find(const Key& key, UnixMillis now) {
+  now_ = now;
+  const Ref ref = Lookup(key);
+  if (!IsLive(ref, now)) {
+    ++counters_.misses;
+    return {};
+  }
+  ++counters_.hits;
+  ItemAt(ref).CountUse();
+  return RecordAt(ref);
+}
+
+Record Shard::Peek(const Key& key) const { return RecordAt(Lookup(key)); }
+
+void Shard::Prefetch(const Key& key) const { StateOf(key.partition).table.Prefetch(key.hash); }
+
+Version Shard::NextVersion(UnixMillis now) {
+  now_ = now;
+  return clock_.Next(now);
+}
+
+// ---- Writes
+// -----------------------------------------------------------------------------------------------
+
+Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
+                            std::uint32_t flags, Version version) {
+  if (Status status = CheckBounds(key.bytes, value); !status) {
+    return tl::unexpected(status.error());
+  }
+  const PartitionInfo& info = StateOf(key.partition).info;
+  if (version <= info.flushed) {
+    return Fail(ErrorCode::kInvalidArgument, "the partition was flushed after this version");
+  }
+  if (expiry_ms != kNeverExpires && expiry_ms <= now_) {
+    return RecordAt(PutTombstone(key, Lookup(key), version, info.keeps_tombstones));
+  }
+  const Result<Ref> stored =
+      Put(key, {.value = value, .version = version, .expiry = expiry_ms, .flags = flags});
+  if (!stored) return tl::unexpected(stored.error());
+  return RecordAt(*stored);
+}
+
+Shard::Removed Shard::Remove(const Key& key, Version version, UnixMillis now) {
+  now_ = now;
+  const Ref ref = Lookup(key);
+  if (!IsLive(ref, now)) return {};
+  const bool keeps = StateOf(key.partition).info.keeps_tombstones;
+  return {true, RecordAt(PutTombstone(key, ref, version, keeps))};
+}
+
+Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
+  now_ = now;
+  if (Status status = CheckBounds(mutation.key, mutation.value); !status) {
+    return tl::unexpected(status.error());
+  }
+  const Key key = MakeKey(mutation.key, partition_count_);
+  const std::uint32_t shard_mask = (1U << shard_count_log2_) - 1;
+  if (key.partition != mutation.partition || (key.partition & shard_mask) != shard_index_) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "a mutation names partition " + std::to_string(mutation.partition) +
+                    ", its key belongs to " + std::to_string(key.partition));
+  }
+  clock_.Observe(mutation.version);
+  PartitionState& state = StateOf(key.partition);
+  if (mutation.version <= state.info.flushed) return false;
+  const Ref old = Lookup(key);
+  if (old != 0 && ItemAt(old).version() >= mutation.version) return false;
+  const bool expired = mutation.expiry_ms != kNeverExpires && mutation.expiry_ms <= now;
+  if (mutation.tombstone || expired) {
+    PutTombstone(key, old, mutation.version, /*keep=*/true);
+    return true;
+  }
+  const Result<Ref> stored = Put(key, {.value = mutation.value,
+                                       .version = mutation.version,
+                                       .expiry = mutation.expiry_ms,
+                                       .flags = mutation.flags});
+  if (stored) return true;
+  if (const Ref stale = Lookup(key); stale != 0) Discard({&state.table, &state, key.hash}, stale);
+  state.info.newest_evicted = std::max(state.info.newest_evicted, mutation.version);
+  return tl::unexpected(stored.error());
+}
+
+Status Shard::CheckBounds(std::string_view key, std::string_view value) const {
+  if (key.size() > kKeyBytesMax) {
+    return Fail(ErrorCode::kTooLarge, "the key has " + std::to_string(key.size()) +
+                                          " bytes, at most " + std::to_string(kKeyBytesMax) +
+                                          " are possible");
+  }
+  if (value.size() > value_bytes_max_) {
+    return Fail(ErrorCode::kTooLarge, "the value has " + std::to_string(value.size()) +
+                                          " bytes, --max-value allows " +
+                                          std::to_string(value_bytes_max_));
+  }
+  return {};
+}
+
+Result<Ref> Shard::Put(const Key& key, const Content& content) {
+  evictor_.OnWrite();
+  PartitionState& state = StateOf(key.partition);
+  const ItemShape shape = ShapeOf(key.bytes.size(), content);
+  Ref old = Lookup(key);
+  if (old != 0 && ItemAt(old).form() != kChunked && (shape.bits & kItemFormMask) != kChunked &&
+      arena_->ClassOf(old) == arena_->classes().ForRecord(shape.slot_bytes()) &&
+      arena_->SlotBytes(old) >= shape.slot_bytes()) {
+    Overwrite(state, key, old, shape, content);
+    return old;
+  }
+  const bool fits = CanEverFit(shape) && (old != 0 || EnsureTableRoom(state));
+  const Ref fresh = fits ? Build(key, shape, content) : 0;
+  if (fresh != 0) {
+    // Making room may have evicted the old record.
+    old = Lookup(key);
+    if (old != 0) {
+      const std::uint8_t uses = ItemAt(old).uses();
+      Account(state, key.hash, old, /*added=*/false);
+      state.table.Replace(key.hash, old, fresh);
+      FreeRecord(old);
+      ItemAt(fresh).set_uses(uses);
+      ItemAt(fresh).CountUse();
+    }
+    if (old != 0 || state.table.Insert(key.hash, fresh)) {
+      if (ItemAt(fresh).has_expiry()) wheel_.Insert(fresh, now_);
+      Account(state, key.hash, fresh, /*added=*/true);
+      return fresh;
+    }
+    FreeChunks(fresh);
+    arena_->Free(fresh);
+  }
+  ++counters_.refused_memory;
+  return Fail(ErrorCode::kOutOfMemory,
+              "a record of " + std::to_string(shape.key_bytes + shape.value_bytes) +
+                  " bytes finds no room in a shard of " + std::to_string(memory_bytes_) +
+                  " bytes, even after eviction: raise --memory or store smaller values");
+}
+
+// Gives the slot new content. The key may lie in the slot itself.
+void Shard::Overwrite(PartitionState& state, const Key& key, Ref ref, const ItemShape& shape,
+                      const Content& content) {
+  assert(arena_->SlotBytes(ref) >= shape.slot_bytes() &&
+         content.value.size() == shape.inline_bytes);
+  Item item = ItemAt(ref);
+  const std::uint8_t uses = item.uses();
+  Account(state, key.hash, ref, /*added=*/false);
+  if (item.has_expiry()) wheel_.Remove(ref);
+  FreeChunks(ref);
+  // The key first: the new header may cover where it stands.
+  if (!key.bytes.empty()) {
+    std::memmove(arena_->At(ref) + ItemHeaderBytes(shape.bits), key.bytes.data(), key.bytes.size());
+  }
+  item.WriteHeader(shape, content.version, content.expiry, content.flags);
+  if (!content.value.empty()) {
+    std::memcpy(item.value_space(), content.value.data(), content.value.size());
+  }
+  item.set_uses(uses);
+  item.CountUse();
+  if (item.has_expiry()) wheel_.Insert(ref, now_);
+  Account(state, key.hash, ref, /*added=*/true);
+}
+
+// Replaces `old` (0: there is none) by a tombstone, or, unless `keep`, by nothing. Never fails:
+// where there is no room for the tombstone, the partition counts it as evicted. Returns the
+// tombstone, or 0.
+Ref Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
+  PartitionState& state = StateOf(key.partition);
+  const Content content{.version = version, .expiry = ForgetAt(version), .tombstone = true};
+  const ItemShape shape = ShapeOf(key.bytes.size(), content);
+  if (keep && old == 0) {
+    if (const Result<Ref> stored = Put(key, content)) return *stored;
+  } else if (keep) {
+    const ClassId id = arena_->classes().ForRecord(shape.slot_bytes());
+    Ref slot = old;
+    if (arena_->ClassOf(old) != id) {
+      // A tombstone needs little, so it should not keep the record's large slot; but it must not
+      // cost others their place either, if that slot will do.
+      slot = arena_->classes().IsRun(id) ? 0 : arena_->Allocate(id);
+      if (slot == 0 && arena_->SlotBytes(old) >= shape.slot_bytes()) slot = old;
+      if (slot == 0) {
+        evictor_.Pin(1, old);
+        slot = AllocateRecordSlot(shape.slot_bytes());
+        evictor_.Pin(1, 0);
+      }
+    }
+    if (slot == old) {
+      Overwrite(state, key, old, shape, content);
+      return old;
+    }
+    if (slot != 0) {
+      Item item = ItemAt(slot);
+      item.WriteHeader(shape, version, content.expiry, 0);
+      key.bytes.copy(item.key_space(), key.bytes.size());
+      Account(state, key.hash, old, /*added=*/false);
+      state.table.Replace(key.hash, old, slot);
+      FreeRecord(old);
+      wheel_.Insert(slot, now_);
+      Account(state, key.hash, slot, /*added=*/true);
+      return slot;
+    }
+  }
+  if (keep) state.info.newest_evicted = std::max(state.info.newest_evicted, version);
+  if (old != 0) Discard({&state.table, &state, key.hash}, old);
+  return 0;
+}
+
+Result<Record> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
+                                UnixMillis now) {
+  now_ = now;
+  const Ref ref = Lookup(key);
+  if (!IsLive(ref, now)) return Record{};
+  PartitionState& state = StateOf(key.partition);
+  if (expiry_ms != kNeverExpires && expiry_ms <= now) {
+    return RecordAt(PutTombstone(key, ref, version, state.info.keeps_tombstones));
+  }
+  Ref target = ref;
+  ItemShape shape = ItemAt(ref).shape();
+  shape.bits &= static_cast<std::uint8_t>(~kItemHasExpiry);
+  if (expiry_ms != kNeverExpires) shape.bits |= kItemHasExpiry;
+  if (shape.slot_bytes() > arena_->SlotBytes(ref)) {
+    evictor_.Pin(1, ref);
+    target = AllocateRecordSlot(shape.slot_bytes());
+    evictor_.Pin(1, 0);
+    if (target == 0) {
+      ++counters_.refused_memory;
+      return Fail(ErrorCode::kOutOfMemory, "no room for an expiry: raise --memory");
+    }
+  }
+  Account(state, key.hash, ref, /*added=*/false);
+  Rewrite(ref, target, shape, version, expiry_ms);
+  if (target != ref) {
+    state.table.Replace(key.hash, ref, target);
+    arena_->Free(ref);
+  }
+  Account(state, key.hash, target, /*added=*/true);
+  return RecordAt(target);
+}
+
+// Gives the record another header, in place or in another slot; its chunks stay.
+void Shard::Rewrite(Ref ref, Ref target, const ItemShape& shape, Version version,
+                    UnixMillis expiry) {
+  const Item old = ItemAt(ref);
+  const std::uint8_t uses = old.uses();
+  const std::uint32_t flags = old.flags();
+  const Ref chunks = old.first_chunk();
+  if (old.has_expiry()) wheel_.Remove(ref);
+  std::memmove(arena_->At(target) + ItemHeaderBytes(shape.bits), arena_->At(ref) + old.key_at(),
+               shape.key_bytes + shape.inline_bytes);
+  Item item = ItemAt(target);
+  item.WriteHeader(shape, version, expiry, flags);
+  item.set_uses(uses);
+  if (chunks != 0) item.set_first_chunk(chunks);
+  if (target != ref) SetOwner(chunks, target);
+  if (item.has_expiry()) wheel_.Insert(target, now_);
+}
+
+// The record's time has come.
+void Shard::Expire(Ref ref, UnixMillis now) {
+  const Place place = PlaceOf(ref);
+  const Item item = ItemAt(ref);
+  if (place.state == nullptr || item.is_tombstone()) {
+    Discard(place, ref);
+    return;
+  }
+  ++counters_.expired;
+  // What a peer may still lack must not be forgotten, or its older version would come back.
+  if (place.state->info.keeps_tombstones && ForgetAt(item.version()) > now) {
+    const Key key = MakeKey(item.key(), partition_count_);
+    PutTombstone(key, ref, item.version(), /*keep=*/true);
+    return;
+  }
+  Discard(place, ref);
+}
+
+void Shard::Account(PartitionState& state, std::uint64_t hash, Ref ref, bool added) {
+  const ItemView item = ItemAt(ref);
+  const std::uint64_t one = added ? 1 : ~std::uint64_t{0};
+  if (item.is_tombstone()) {
+    state.info.tombstones += one;
+    counters_.tombstones += one;
+    state.tombstone_bytes += one * arena_->SlotBytes(ref);
+    tombstone_bytes_ += one * arena_->SlotBytes(ref);
+  } else {
+    state.info.records += one;
+    counters_.records += one;
+    state.info.value_bytes += one * item.value_bytes();
+  }
+  state.info.digest += one * MixDigest(hash, item.version());
+  if (added) state.newest = std::max(state.newest, item.version());
+}
+
+}  // namespace gyre

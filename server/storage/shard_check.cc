@@ -1,0 +1,72 @@
+// The books of a shard, counted anew. For tests and debugging: visits everything.
+#include <unordered_set>
+
+#include "storage/shard.h"
+
+namespace gyre {
+namespace {
+
+bool Agree(const PartitionInfo& a, const PartitionInfo& b) {
+  return a.records == b.records && a.tombstones == b.tombstones && a.value_bytes == b.value_bytes &&
+         a.digest == b.digest;
+}
+
+}  // namespace
+
+// Counts a table's records into `counted`, and all its slots into `slots`. False: a record is
+// broken.
+bool Shard::CheckTable(const PartitionTable& table, Version flushed, Books& books,
+                       PartitionInfo& counted) const {
+  if (table.block() == 0) return table.size() == 0;
+  ++books.slots;
+  for (std::uint32_t bucket = 0; bucket < table.bucket_count(); ++bucket) {
+    for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
+      const Ref ref = table.At(bucket, entry);
+      if (ref == 0) continue;
+      const ItemView item = ItemAt(ref);
+      if (item.is_chunk() || item.version() <= flushed) return false;
+      if (item.shape().slot_bytes() > arena_->SlotBytes(ref)) return false;
+      ++books.slots;
+      if (item.has_expiry()) books.expiring.insert(ref);
+      std::size_t value_bytes = item.inline_bytes();
+      for (Ref next = item.first_chunk(); next != 0; next = Chunk(arena_->At(next)).next()) {
+        if (!ItemAt(next).is_chunk() || Chunk(arena_->At(next)).owner() != ref) return false;
+        value_bytes += Chunk(arena_->At(next)).bytes();
+        ++books.slots;
+      }
+      if (value_bytes != item.value_bytes()) return false;
+      counted.digest += MixDigest(HashOfItem(arena_->base(), ref), item.version());
+      counted.value_bytes += item.is_tombstone() ? 0 : value_bytes;
+      ++(item.is_tombstone() ? counted.tombstones : counted.records);
+      if (item.is_tombstone()) books.tombstone_bytes += arena_->SlotBytes(ref);
+    }
+  }
+  return true;
+}
+
+bool Shard::CheckBooks() const {
+  Books books;
+  std::uint64_t records = 0;
+  std::uint64_t tombstones = 0;
+  for (const PartitionState& state : partitions_) {
+    PartitionInfo counted;
+    if (!state.table.CheckBooks(arena_->base())) return false;
+    if (!CheckTable(state.table, state.info.flushed, books, counted)) return false;
+    if (!Agree(counted, state.info)) return false;
+    records += counted.records;
+    tombstones += counted.tombstones;
+  }
+  if (records != counters_.records || tombstones != counters_.tombstones) return false;
+  if (books.tombstone_bytes != tombstone_bytes_) return false;
+  for (const Dead& dead : graveyard_) {
+    PartitionInfo unused;
+    if (!CheckTable(dead.table, 0, books, unused)) return false;
+  }
+  bool all_expire = true;
+  const bool wheel_holds = wheel_.CheckBooks(
+      [&](Ref ref) { all_expire = books.expiring.erase(ref) == 1 && all_expire; });
+  return wheel_holds && all_expire && books.expiring.empty() && arena_->CheckBooks() &&
+         arena_->SlotsUsed() == books.slots;
+}
+
+}  // namespace gyre

@@ -1,0 +1,199 @@
+// Partitions as a whole, walking them, and background work.
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "base/prng.h"
+#include "storage/shard.h"
+
+namespace gyre {
+namespace {
+
+// Walk: the low bits of a cursor are zero.
+constexpr int kCursorFreeBits = 16;
+// Sample: draws before it searches from the last drawn bucket on.
+constexpr int kDrawsMax = 64;
+// Tick: tables looked at, idle pages kept for the next need and returned to the system.
+constexpr std::size_t kTidiedATick = 16;
+constexpr std::size_t kIdlePagesKept = 4;
+constexpr std::size_t kIdlePagesReturnedATick = 64;
+// A table filled to less than a third shrinks, to three quarters.
+constexpr std::uint32_t kShrinkBelow = 3;
+
+}  // namespace
+
+const PartitionInfo& Shard::info(PartitionId partition) const { return StateOf(partition).info; }
+
+void Shard::SetRole(PartitionId partition, Role role) { StateOf(partition).info.role = role; }
+
+void Shard::SetKeepsTombstones(PartitionId partition, bool keeps) {
+  StateOf(partition).info.keeps_tombstones = keeps;
+}
+
+void Shard::Flush(PartitionId partition, Version version) {
+  clock_.Observe(version);
+  PartitionState& state = StateOf(partition);
+  if (version <= state.info.flushed) return;
+  state.info.flushed = version;
+  if (state.newest <= version) {
+    Bury(partition);
+    return;
+  }
+  // Newer writes overtook the flush: pick out what is void.
+  for (std::uint32_t bucket = 0; bucket < state.table.bucket_count(); ++bucket) {
+    for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
+      const Ref ref = state.table.At(bucket, entry);
+      if (ref == 0 || ItemAt(ref).version() > version) continue;
+      Discard({&state.table, &state, HashOfItem(arena_->base(), ref)}, ref);
+    }
+  }
+}
+
+void Shard::Drop(PartitionId partition) {
+  Bury(partition);
+  PartitionInfo& info = StateOf(partition).info;
+  info.role = Role::kAbsent;
+  info.newest_evicted = 0;
+}
+
+void Shard::Bury(PartitionId partition) {
+  PartitionState& state = StateOf(partition);
+  if (state.table.block() != 0) graveyard_.push_back({partition, state.table, 0});
+  state.table = PartitionTable{};
+  state.newest = 0;
+  counters_.records -= state.info.records;
+  counters_.tombstones -= state.info.tombstones;
+  tombstone_bytes_ -= state.tombstone_bytes;
+  state.tombstone_bytes = 0;
+  state.info.records = state.info.tombstones = state.info.value_bytes = state.info.digest = 0;
+}
+
+// ---- Walking
+// ----------------------------------------------------------------------------------------------
+
+std::uint64_t Shard::Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
+                          UnixMillis now, const std::function<bool(const Record&)>& visit) const {
+  struct Visit {
+    std::uint64_t hash;
+    Ref ref;
+  };
+  std::array<Visit, kBucketEntries + kSpillReachMax> visits;
+  const PartitionTable& table = StateOf(partition).table;
+  if (table.size() == 0) return 0;
+  std::size_t visited = 0;
+  bool go_on = true;
+  for (std::uint32_t bucket = table.HomeOf(cursor); bucket < table.bucket_count(); ++bucket) {
+    std::size_t count = 0;
+    table.ForEachOfHome(bucket, arena_->base(), [&](std::uint64_t hash, Ref ref) {
+      if (hash >= cursor) visits[count++] = {hash, ref};
+    });
+    std::sort(visits.begin(), visits.begin() + static_cast<std::ptrdiff_t>(count),
+              [](const Visit& a, const Visit& b) { return a.hash < b.hash; });
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t group = visits[i].hash >> kCursorFreeBits;
+      // Stopping between two groups, the cursor is where the next one begins.
+      if (!go_on && group != cursor >> kCursorFreeBits) return group << kCursorFreeBits;
+      cursor = visits[i].hash;
+      const ItemView item = ItemAt(visits[i].ref);
+      if (!item.is_tombstone() && item.IsExpired(now)) continue;
+      ++visited;
+      if (!visit(RecordAt(visits[i].ref)) || visited >= records_max) go_on = false;
+    }
+  }
+  return 0;
+}
+
+Record Shard::Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const {
+  const PartitionState& state = StateOf(partition);
+  if (state.info.records == 0) return {};
+  // Drawing entries until one is taken is uniform, whatever the buckets' fill.
+  Prng prng(random);
+  const std::uint32_t buckets = state.table.bucket_count();
+  std::uint32_t bucket = 0;
+  for (int draw = 0; draw < kDrawsMax; ++draw) {
+    bucket = static_cast<std::uint32_t>(prng.Below(buckets));
+    const auto entry = static_cast<std::uint32_t>(prng.Below(kBucketEntries));
+    const Ref ref = state.table.At(bucket, entry);
+    if (IsLive(ref, now)) return RecordAt(ref);
+  }
+  for (std::uint32_t step = 0; step < buckets; ++step) {
+    for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
+      const Ref ref = state.table.At((bucket + step) % buckets, entry);
+      if (IsLive(ref, now)) return RecordAt(ref);
+    }
+  }
+  return {};
+}
+
+// ---- Background work
+// --------------------------------------------------------------------------------------
+
+bool Shard::Tick(UnixMillis now, std::size_t budget) {
+  now_ = now;
+  while (const Ref due = wheel_.NextDue(now, budget)) {
+    Expire(due, now);
+    --budget;
+  }
+  budget -= std::min(budget, SweepGraveyard(budget));
+  budget -= std::min(budget, TidyTables(budget));
+  const std::size_t idle = arena_->pages_resident() - arena_->pages_used();
+  if (idle > kIdlePagesKept) {
+    arena_->ReturnIdle(std::min(idle - kIdlePagesKept, kIdlePagesReturnedATick));
+  }
+  return budget == 0 || !graveyard_.empty() ||
+         arena_->pages_resident() - arena_->pages_used() > kIdlePagesKept;
+}
+
+// Returns what of the budget it used: about the number of records freed, and at least one where
+// there was anything.
+std::size_t Shard::SweepGraveyard(std::size_t budget) {
+  std::size_t used = 0;
+  while (!graveyard_.empty() && used < budget) {
+    Dead& dead = graveyard_.front();
+    PartitionTable& table = dead.table;
+    for (; table.size() > 0 && used < budget; ++dead.next_bucket, ++used) {
+      for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
+        const Ref ref = table.Take(dead.next_bucket, entry);
+        if (ref == 0) continue;
+        FreeRecord(ref);
+        ++used;
+      }
+    }
+    if (table.size() > 0) break;
+    ++used;
+    arena_->Free(table.block());
+    graveyard_.pop_front();
+  }
+  return used;
+}
+
+// Shrinks the tables of a few partitions, in turn.
+std::size_t Shard::TidyTables(std::size_t budget) {
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < std::min(kTidiedATick, partitions_.size()) && used < budget; ++i) {
+    PartitionState& state = partitions_[next_tidied_];
+    next_tidied_ = (next_tidied_ + 1) % partitions_.size();
+    const std::uint32_t size = state.table.size();
+    if (state.table.block() == 0 || size > state.table.comfortable_size() / kShrinkBelow) continue;
+    if (size == 0) {
+      arena_->Free(state.table.block());
+      state.table = PartitionTable{};
+    } else if (state.table.bucket_count() > 1) {
+      const std::size_t buckets = (size * 4 / 3 + kBucketEntries - 1) / kBucketEntries;
+      if (buckets < state.table.bucket_count()) {
+        Resize(state, buckets, /*may_evict=*/false);
+        used += size;
+      }
+    }
+  }
+  return used;
+}
+
+ShardStats Shard::stats() const {
+  ShardStats stats = counters_;
+  stats.bytes_used = fixed_bytes_ + arena_->pages_used() * arena_->page_bytes();
+  stats.bytes_limit = memory_bytes_;
+  return stats;
+}
+
+}  // namespace gyre
