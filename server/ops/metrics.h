@@ -3,10 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -42,6 +40,9 @@ class MetricsWriter {
 
  private:
   void Head(std::string_view name, std::string_view help, std::string_view type);
+  // Everything of a sample that stands before its value.
+  void Begin(std::string_view name, std::string_view suffix, const MetricLabels& labels,
+             const MetricLabel* extra);
   void Sample(std::string_view name, std::string_view suffix, const MetricLabels& labels,
               const MetricLabel* extra, double value);
 

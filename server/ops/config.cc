@@ -1,0 +1,160 @@
+#include "ops/config.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include "ops/config_file.h"
+#include "ops/config_options.h"
+
+namespace gyre {
+namespace {
+
+tl::unexpected<Error> Invalid(std::string message) {
+  // One line, whatever a library put into it.
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  while (!message.empty() && message.back() == ' ') message.pop_back();
+  return Fail(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// Cores that this process may use, not those that the machine has.
+std::uint32_t UsableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::clamp(static_cast<std::uint32_t>(CPU_COUNT(&set)), 1U, kThreadsMax);
+}
+
+std::string DefaultName(std::uint16_t port) {
+  char host[HOST_NAME_MAX + 1] = "node";
+  gethostname(host, sizeof host - 1);
+  const std::string suffix = '-' + std::to_string(port);
+  return std::string(host).substr(0, kNameBytesMax - suffix.size()) + suffix;
+}
+
+struct CommandLine {
+  std::vector<std::pair<const Option*, std::string>> values;  // in the table's order
+  std::string config_path;
+  std::string print;  // --help or --version
+};
+
+Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
+  CLI::App app{
+      "gyred: a node of a Gyre cache cluster.\n"
+      "Sizes are like 256MiB or 1g, durations like 500ms or 5m. A flag wins over the file of "
+      "--config."};
+  app.set_version_flag("--version", "gyred " GYRE_VERSION);
+  CommandLine line;
+  std::map<std::string, std::vector<std::string>> given;
+  for (const Option& option : ConfigOptions()) {
+    auto* flag = app.add_option("--" + std::string(option.name), given[option.name], option.help);
+    flag->type_name(option.value);
+    flag->expected(1);
+    flag->multi_option_policy(option.kind == OptionKind::kList ? CLI::MultiOptionPolicy::TakeAll
+                                                               : CLI::MultiOptionPolicy::TakeLast);
+  }
+  app.add_option(
+         "--config", line.config_path,
+         "TOML file with the same names: resp-port = 6379, memory = \"1GiB\". Default: none.")
+      ->type_name("FILE");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream ignored;
+    if (error.get_exit_code() != 0) {
+      return Invalid(std::string(error.what()) + " (see gyred --help)");
+    }
+    app.exit(error, out, ignored);
+    line.print = out.str();
+    return line;
+  }
+  for (const Option& option : ConfigOptions()) {
+    for (const std::string& text : given[option.name]) line.values.emplace_back(&option, text);
+  }
+  return line;
+}
+
+// What concerns several options.
+Status CheckTogether(const Config& config) {
+  if (config.write_acks > config.replicas) {
+    return Invalid("--write-acks " + std::to_string(config.write_acks) +
+                   " is more than --replicas " + std::to_string(config.replicas) +
+                   ": a write cannot have more copies than records");
+  }
+  if (config.value_bytes_max > config.memory_bytes / 2) {
+    return Invalid(
+        "--max-value is more than half of --memory: raise --memory or lower --max-value");
+  }
+  const std::pair<const char*, std::uint16_t> ports[] = {
+      {"--port", config.port},
+      {"--resp-port", config.resp_port},
+      {"--resp-cluster-port", config.resp_cluster_port},
+      {"--memcached-port", config.memcached_port},
+      {"--http-port", config.http_port},
+  };
+  for (const auto& one : ports) {
+    for (const auto& other : ports) {
+      if (&one < &other && one.second != 0 && one.second == other.second) {
+        return Invalid(std::string(one.first) + " and " + other.first + " are both " +
+                       std::to_string(one.second) + ": choose another for one of them");
+      }
+    }
+  }
+  return {};
+}
+
+Status ApplyFile(const std::string& path, Config& config) {
+  const Result<std::vector<FileEntry>> entries = ReadConfigFile(path);
+  if (!entries) return tl::unexpected(entries.error());
+  for (const FileEntry& entry : *entries) {
+    for (const Option& option : ConfigOptions()) {
+      if (entry.name != option.name) continue;
+      if (Status status = option.store(entry.text, config); !status) {
+        return Invalid(path + ':' + std::to_string(entry.line) + ": " + entry.name + ": " +
+                       status.error().message);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
+  Result<CommandLine> line = ReadCommandLine(argc, argv);
+  if (!line) return tl::unexpected(line.error());
+  ParsedCommandLine parsed;
+  if (!line->print.empty()) {
+    parsed.action = ParsedCommandLine::Action::kPrint;
+    parsed.text = std::move(line->print);
+    return parsed;
+  }
+  Config& config = parsed.config;
+  config.threads = UsableCores();
+  if (!line->config_path.empty()) {
+    if (Status status = ApplyFile(line->config_path, config); !status) {
+      return tl::unexpected(status.error());
+    }
+  }
+  // A flag replaces the file's whole list.
+  for (const auto& [option, text] : line->values) {
+    if (option->kind == OptionKind::kList) config.join.clear();
+  }
+  for (const auto& [option, text] : line->values) {
+    if (Status status = option->store(text, config); !status) {
+      return Invalid("--" + std::string(option->name) + ": " + status.error().message);
+    }
+  }
+  if (config.name.empty()) config.name = DefaultName(config.port);
+  if (Status status = CheckTogether(config); !status) return tl::unexpected(status.error());
+  return parsed;
+}
+
+}  // namespace gyre

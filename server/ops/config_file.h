@@ -1,0 +1,21 @@
+// The TOML file of --config. Private to this room; see config.h.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proto/result.h"
+
+namespace gyre {
+
+struct FileEntry {
+  std::string name;  // of an option
+  std::string text;  // its value, as the command line would hold it
+  int line = 0;
+};
+
+// Reads `path`. Errors name file, line and key: unreadable, not TOML, an unknown key, a value of
+// the wrong type.
+Result<std::vector<FileEntry>> ReadConfigFile(const std::string& path);
+
+}  // namespace gyre

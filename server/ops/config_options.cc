@@ -1,0 +1,243 @@
+#include "ops/config_options.h"
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <charconv>
+#include <string_view>
+
+#include "proto/limits.h"
+
+namespace gyre {
+namespace {
+
+tl::unexpected<Error> Invalid(std::string message) {
+  return Fail(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+template <typename T>
+Status StoreNumber(const std::string& text, std::uint64_t min, std::uint64_t max, T& out) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
+    return Invalid("'" + text + "' is not a number from " + std::to_string(min) + " to " +
+                   std::to_string(max));
+  }
+  out = static_cast<T>(number);
+  return {};
+}
+
+Status StorePort(const std::string& text, std::uint64_t min, std::uint16_t& out) {
+  return StoreNumber(text, min, 65535, out);
+}
+
+Status StoreBytes(const std::string& text, std::size_t min, std::size_t max, std::size_t& out) {
+  const Result<std::size_t> bytes = ParseBytes(text);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const auto mebibytes = [](std::size_t value) { return std::to_string(value >> 20) + "MiB"; };
+  if (*bytes < min) return Invalid("'" + text + "' is too little: at least " + mebibytes(min));
+  if (*bytes > max) return Invalid("'" + text + "' is too much: at most " + mebibytes(max));
+  out = *bytes;
+  return {};
+}
+
+Status StoreDuration(const std::string& text, Duration min, Duration& out) {
+  const Result<Duration> duration = ParseDuration(text);
+  if (!duration) return tl::unexpected(duration.error());
+  if (*duration < min) {
+    return Invalid("'" + text + "' is too short: at least " +
+                   std::to_string(std::chrono::duration_cast<std::chrono::seconds>(min).count()) +
+                   "s");
+  }
+  out = *duration;
+  return {};
+}
+
+// Names stand in logs, metrics, CLUSTER NODES and host:port lists: nothing in them may need quoting
+// there.
+Status StoreName(const std::string& text, bool may_be_empty, std::string& out) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+  });
+  if (!plain || text.size() > kNameBytesMax || (text.empty() && !may_be_empty)) {
+    return Invalid("'" + text + "' is not a name: use up to " + std::to_string(kNameBytesMax) +
+                   " letters, digits, '.', '_' and '-'");
+  }
+  out = text;
+  return {};
+}
+
+Status StoreHost(const std::string& text, std::string& out) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-' ||
+           c == ':' || c == '%';
+  });
+  if (!plain || text.empty() || text.size() > 255) {
+    return Invalid("'" + text + "' is not an address or host name");
+  }
+  out = text;
+  return {};
+}
+
+Status StoreJoin(const std::string& text, std::vector<HostPort>& out) {
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    const std::string one = text.substr(begin, comma - begin);
+    begin = comma + 1;
+    if (one.empty()) continue;
+    const Result<HostPort> seed = ParseHostPort(one);
+    if (!seed) return tl::unexpected(seed.error());
+    if (std::find(out.begin(), out.end(), *seed) == out.end()) out.push_back(*seed);
+  }
+  return {};
+}
+
+Status StorePartitions(const std::string& text, std::uint32_t& out) {
+  if (Status status = StoreNumber(text, 1, kSlotCount, out); !status) return status;
+  if (!std::has_single_bit(out)) {
+    return Invalid("'" + text + "' is not a power of two: use 1024 unless you know better");
+  }
+  return {};
+}
+
+Status StoreConsistency(const std::string& text, Consistency& out) {
+  if (text != "available" && text != "majority") {
+    return Invalid("'" + text + "' is neither available nor majority");
+  }
+  out = text == "majority" ? Consistency::kMajority : Consistency::kAvailable;
+  return {};
+}
+
+Status StoreLogLevel(const std::string& text, std::string& out) {
+  for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
+    if (text == level) {
+      out = text;
+      return {};
+    }
+  }
+  return Invalid("'" + text + "' is no level: choose trace, debug, info, warn, error or off");
+}
+
+Status StoreLogFormat(const std::string& text, LogFormat& out) {
+  if (text != "text" && text != "json") return Invalid("'" + text + "' is neither text nor json");
+  out = text == "json" ? LogFormat::kJson : LogFormat::kText;
+  return {};
+}
+
+Status StorePath(const std::string& text, std::string& out) {
+  if (text.empty()) return Invalid("the directory's name is empty");
+  out = text;
+  return {};
+}
+
+constexpr std::size_t kMemoryBytesMax = std::size_t{1} << 44;  // 16 TiB
+constexpr std::size_t kValueBytesMin = std::size_t{1} << 20;
+
+using Text = const std::string&;
+
+}  // namespace
+
+const std::vector<Option>& ConfigOptions() {
+  using enum OptionKind;
+  static const std::vector<Option> options = {
+      {"name", "NAME", kText,
+       "Name of this node in logs, metrics and `gyre status`. Default: <host name>-<port>. Only "
+       "for "
+       "people: identity is kept in --data-dir.",
+       [](Text t, Config& c) { return StoreName(t, false, c.name); }},
+      {"host", "ADDRESS", kText,
+       "Address that all ports listen on and that other nodes and clients are told. Default: "
+       "127.0.0.1, which nobody reaches from another machine.",
+       [](Text t, Config& c) { return StoreHost(t, c.host); }},
+      {"port", "PORT", kNumber,
+       "Native protocol for clients and peers (TCP), and gossip (UDP, same number). Default: 7700.",
+       [](Text t, Config& c) { return StorePort(t, 1, c.port); }},
+      {"resp-port", "PORT", kNumber,
+       "Redis protocol; requests for other nodes' keys are forwarded. Default: 6379. 0 turns it "
+       "off.",
+       [](Text t, Config& c) { return StorePort(t, 0, c.resp_port); }},
+      {"resp-cluster-port", "PORT", kNumber,
+       "Redis protocol for cluster clients; other nodes' keys get -MOVED. Default: 7379. 0 turns "
+       "it "
+       "off.",
+       [](Text t, Config& c) { return StorePort(t, 0, c.resp_cluster_port); }},
+      {"memcached-port", "PORT", kNumber, "memcached protocol. Default: 11211. 0 turns it off.",
+       [](Text t, Config& c) { return StorePort(t, 0, c.memcached_port); }},
+      {"http-port", "PORT", kNumber,
+       "HTTP: /health, /ready, /metrics, /status. Default: 7780. 0 turns it off.",
+       [](Text t, Config& c) { return StorePort(t, 0, c.http_port); }},
+      {"join", "HOST:PORT,...", kList,
+       "Nodes of the cluster to join; one that answers is enough, and all are tried again for "
+       "ever. "
+       "Default: none, which begins a cluster.",
+       [](Text t, Config& c) { return StoreJoin(t, c.join); }},
+      {"memory", "SIZE", kAmount,
+       "Bytes for records and their index. Default: 256MiB. When it is full, records that are used "
+       "least are evicted.",
+       [](Text t, Config& c) {
+         return StoreBytes(t, kMemoryBytesMin, kMemoryBytesMax, c.memory_bytes);
+       }},
+      {"max-value", "SIZE", kAmount,
+       "Largest value, in bytes. Default: 16MiB, at most 512MiB. Larger ones are refused. The same "
+       "on "
+       "all nodes.",
+       [](Text t, Config& c) {
+         return StoreBytes(t, kValueBytesMin, kValueBytesHardMax, c.value_bytes_max);
+       }},
+      {"threads", "N", kNumber,
+       "Worker loops. Default: one a core. More than the cores there are costs latency.",
+       [](Text t, Config& c) { return StoreNumber(t, 1, kThreadsMax, c.threads); }},
+      {"replicas", "N", kNumber,
+       "Copies of each record, the owner's included, 1 to 7. Default: 2. More survive more deaths "
+       "and "
+       "cost memory. The same on all nodes.",
+       [](Text t, Config& c) { return StoreNumber(t, 1, kReplicasMax, c.replicas); }},
+      {"write-acks", "N", kNumber,
+       "Copies that must have a write before it is acknowledged, the owner's included, 1 to "
+       "--replicas. Default: 1, which loses up to a second of writes when a node dies.",
+       [](Text t, Config& c) { return StoreNumber(t, 1, kReplicasMax, c.write_acks); }},
+      {"zone", "NAME", kText,
+       "Failure domain of this node (rack, data centre). Copies of a record go to different zones. "
+       "Default: none.",
+       [](Text t, Config& c) { return StoreName(t, true, c.zone); }},
+      {"weight", "N", kNumber,
+       "Share of the keys relative to other nodes, 1 to 1000. Default: 1. In proportion to "
+       "--memory "
+       "where that differs.",
+       [](Text t, Config& c) { return StoreNumber(t, 1, kWeightMax, c.weight); }},
+      {"cluster-name", "NAME", kText,
+       "Nodes of another name cannot join by accident. Default: gyre. The same on all nodes.",
+       [](Text t, Config& c) { return StoreName(t, false, c.cluster_name); }},
+      {"partitions", "N", kNumber,
+       "Units of ownership, a power of two up to 16384. Default: 1024. Fixed for the life of a "
+       "cluster, the same on all nodes.",
+       [](Text t, Config& c) { return StorePartitions(t, c.partitions); }},
+      {"consistency", "MODE", kText,
+       "available: both sides of a network partition go on, the newest version wins afterwards. "
+       "majority: an owner acts only while it hears from most of the ring. Default: available.",
+       [](Text t, Config& c) { return StoreConsistency(t, c.consistency); }},
+      {"evict-after", "DURATION", kAmount,
+       "How long a dead node keeps its place on the ring before its keys move to others. Default: "
+       "5m. "
+       "Shorter: a slow restart moves data.",
+       [](Text t, Config& c) { return StoreDuration(t, std::chrono::seconds(1), c.evict_after); }},
+      {"tombstone-ttl", "DURATION", kAmount,
+       "How long deletions are remembered. Default: 10m. A node that was away for longer starts "
+       "empty.",
+       [](Text t, Config& c) {
+         return StoreDuration(t, std::chrono::seconds(10), c.tombstone_ttl);
+       }},
+      {"data-dir", "DIR", kText,
+       "Where the node's identity is kept; created if missing. Default: none, then each start is a "
+       "new node to the ring.",
+       [](Text t, Config& c) { return StorePath(t, c.data_dir); }},
+      {"log-level", "LEVEL", kText, "trace, debug, info, warn, error or off. Default: info.",
+       [](Text t, Config& c) { return StoreLogLevel(t, c.log_level); }},
+      {"log-format", "FORMAT", kText, "text, or json: one object a line. Default: text.",
+       [](Text t, Config& c) { return StoreLogFormat(t, c.log_format); }},
+  };
+  return options;
+}
+
+}  // namespace gyre

@@ -1,0 +1,163 @@
+#include "ops/http_codec.h"
+
+#include <cassert>
+#include <memory>
+#include <utility>
+
+namespace gyre {
+namespace {
+
+// A connection whose request could not be understood cannot go on: where the next one begins is
+// unknown.
+constexpr int kBadRequest = 400;
+constexpr int kBodyTooLarge = 413;
+constexpr int kHeaderTooLarge = 431;
+
+const char* Reason(int status) {
+  switch (status) {
+#define GYRE_REASON(number, name, text) \
+  case number:                          \
+    return #text;
+    HTTP_STATUS_MAP(GYRE_REASON)
+#undef GYRE_REASON
+    default:
+      return "Unknown";
+  }
+}
+
+}  // namespace
+
+std::string EncodeHttpResponse(const HttpResponse& response, bool keep_alive, bool head_only) {
+  std::string bytes =
+      "HTTP/1.1 " + std::to_string(response.status) + ' ' + Reason(response.status) +
+      "\r\nContent-Type: " + response.content_type +
+      "\r\nContent-Length: " + std::to_string(response.body.size()) +
+      "\r\nCache-Control: no-store\r\nConnection: " + (keep_alive ? "keep-alive" : "close") +
+      "\r\n";
+  if (response.status == 405) bytes += "Allow: GET, HEAD\r\n";
+  bytes += "\r\n";
+  if (!head_only) bytes += response.body;
+  return bytes;
+}
+
+void HttpWriter::Fail(const Error& error) {
+  out_.Append(EncodeHttpResponse(HttpResponse::Text(error_status_, error.message + '\n'),
+                                 /*keep_alive=*/false, /*head_only=*/false));
+}
+
+HttpCodec::HttpCodec(const HttpLimits& limits) : limits_(limits) { BeginMessage(); }
+
+void HttpCodec::BeginMessage() {
+  http_parser_init(&parser_, HTTP_REQUEST);
+  parser_.data = this;
+  parsed_ = target_begin_ = target_bytes_ = 0;
+  body_.clear();
+  header_complete_ = body_too_large_ = complete_ = keep_alive_ = false;
+  error_status_ = 500;
+}
+
+const http_parser_settings& HttpCodec::Settings() {
+  static const http_parser_settings settings = [] {
+    http_parser_settings callbacks;
+    http_parser_settings_init(&callbacks);
+    callbacks.on_url = [](http_parser* parser, const char* at, std::size_t size) {
+      HttpCodec& codec = Of(parser);
+      if (codec.target_bytes_ == 0) {
+        codec.target_begin_ = static_cast<std::size_t>(at - codec.input_);
+      }
+      codec.target_bytes_ += size;
+      return 0;
+    };
+    callbacks.on_headers_complete = [](http_parser* parser) {
+      HttpCodec& codec = Of(parser);
+      codec.header_complete_ = true;
+      // Refused before its first byte, where the length is announced.
+      codec.body_too_large_ = parser->content_length != ULLONG_MAX &&
+                              parser->content_length > codec.limits_.body_bytes_max;
+      return codec.body_too_large_ ? -1 : 0;
+    };
+    callbacks.on_body = [](http_parser* parser, const char* at, std::size_t size) {
+      HttpCodec& codec = Of(parser);
+      codec.body_too_large_ = codec.body_.size() + size > codec.limits_.body_bytes_max;
+      if (codec.body_too_large_) return -1;
+      codec.body_.append(at, size);
+      return 0;
+    };
+    callbacks.on_message_complete = [](http_parser* parser) {
+      HttpCodec& codec = Of(parser);
+      codec.complete_ = true;
+      codec.keep_alive_ = http_should_keep_alive(parser) != 0;
+      http_parser_pause(parser, 1);  // the next request is another call's
+      return 0;
+    };
+    return callbacks;
+  }();
+  return settings;
+}
+
+Decoded HttpCodec::Decode(std::string_view input, Request& request) {
+  request.Clear();
+  assert(parsed_ <= input.size());
+  if (complete_) BeginMessage();
+  input_ = input.data();
+  // Before its end is seen, a header is fed no further than it may be long.
+  std::size_t size = input.size();
+  const bool in_header = !header_complete_;
+  if (in_header && size > limits_.header_bytes_max)
+    size = std::max(parsed_, limits_.header_bytes_max);
+  if (parsed_ < size) {
+    parsed_ += http_parser_execute(&parser_, &Settings(), input.data() + parsed_, size - parsed_);
+  }
+  input_ = nullptr;
+  if (body_too_large_) {
+    return Refuse(input.size(), kBodyTooLarge, ErrorCode::kTooLarge,
+                  "the body is over " + std::to_string(limits_.body_bytes_max) + " bytes");
+  }
+  if (complete_) return Complete(input, request);
+  const http_errno error = HTTP_PARSER_ERRNO(&parser_);
+  if (error != HPE_OK) {
+    const int status = error == HPE_HEADER_OVERFLOW ? kHeaderTooLarge : kBadRequest;
+    return Refuse(input.size(), status, ErrorCode::kProtocol,
+                  std::string("not an HTTP/1.1 request: ") + http_errno_description(error));
+  }
+  if (!header_complete_ && parsed_ >= limits_.header_bytes_max) {
+    return Refuse(input.size(), kHeaderTooLarge, ErrorCode::kTooLarge,
+                  "the header is over " + std::to_string(limits_.header_bytes_max) + " bytes");
+  }
+  if (in_header && header_complete_ && parsed_ < input.size()) return Decode(input, request);
+  return {.status = Decoded::Status::kNeedMore};
+}
+
+Decoded HttpCodec::Complete(std::string_view input, Request& request) {
+  const std::string_view target = input.substr(target_begin_, target_bytes_);
+  const std::size_t question = std::min(target.find('?'), target.size());
+  request.args.emplace_back(http_method_str(static_cast<http_method>(parser_.method)));
+  request.args.push_back(target.substr(0, question));
+  request.args.push_back(question < target.size() ? target.substr(question + 1)
+                                                  : target.substr(0, 0));
+  request.args.emplace_back(keep_alive_ ? "keep-alive" : "close");
+  request.payload = body_;
+  return {.status = Decoded::Status::kRequest, .consumed = parsed_};
+}
+
+Decoded HttpCodec::Refuse(std::size_t consumed, int status, ErrorCode code, std::string message) {
+  BeginMessage();
+  error_status_ = status;
+  return {.status = Decoded::Status::kMalformed,
+          .consumed = consumed,
+          .error = {code, std::move(message)}};
+}
+
+ReplyWriter* HttpCodec::WriterFor(const Request&, Buffer& out) {
+  return new HttpWriter(std::exchange(error_status_, 500), out);
+}
+
+void HttpCodec::Recycle(ReplyWriter* writer) {
+  std::unique_ptr<HttpWriter>(static_cast<HttpWriter*>(writer)).reset();
+}
+
+CodecFactory MakeHttpCodecFactory(const HttpLimits& limits) {
+  return [limits](Session&) { return std::make_unique<HttpCodec>(limits); };
+}
+
+}  // namespace gyre

@@ -1,0 +1,194 @@
+// One table for each room's Stats: which field is written under which name.
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "ops/metrics.h"
+
+namespace gyre {
+namespace {
+
+enum class Type : std::uint8_t { kCounter, kGauge };
+
+template <typename Stats>
+struct Row {
+  const char* name;
+  Type type;
+  std::uint64_t Stats::*field;
+  const char* help;
+};
+
+template <typename Stats>
+void Write(const Row<Stats>& row, const Stats& stats, const MetricLabels& labels,
+           MetricsWriter& out) {
+  if (row.type == Type::kCounter) {
+    out.Counter(row.name, row.help, stats.*row.field, labels);
+  } else {
+    out.Gauge(row.name, row.help, static_cast<double>(stats.*row.field), labels);
+  }
+}
+
+template <typename Stats, std::size_t kRows>
+void WriteOne(const Row<Stats> (&rows)[kRows], const Stats& stats, MetricsWriter& out) {
+  for (const Row<Stats>& row : rows) Write(row, stats, {}, out);
+}
+
+// Samples of one name stand together, so rows go outside, loops inside.
+template <typename Stats, std::size_t kRows>
+void WriteLoops(const Row<Stats> (&rows)[kRows], const std::vector<Stats>& loops,
+                MetricsWriter& out) {
+  for (const Row<Stats>& row : rows) {
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+      const std::string index = std::to_string(i);
+      Write(row, loops[i], {{"loop", index}}, out);
+    }
+  }
+}
+
+constexpr Row<ShardStats> kShardRows[] = {
+    {"gyre_hits_total", Type::kCounter, &ShardStats::hits, "Reads that found a live record."},
+    {"gyre_misses_total", Type::kCounter, &ShardStats::misses, "Reads that found none."},
+    {"gyre_evicted_total", Type::kCounter, &ShardStats::evicted,
+     "Records evicted to stay within --memory."},
+    {"gyre_expired_total", Type::kCounter, &ShardStats::expired,
+     "Records reclaimed after their time."},
+    {"gyre_refused_memory_total", Type::kCounter, &ShardStats::refused_memory,
+     "Stores that found no room even after eviction."},
+    {"gyre_pages_moved_total", Type::kCounter, &ShardStats::pages_moved,
+     "Arena pages moved between size classes."},
+    {"gyre_records", Type::kGauge, &ShardStats::records, "Live records."},
+    {"gyre_tombstones", Type::kGauge, &ShardStats::tombstones, "Remembered deletions."},
+    {"gyre_memory_used_bytes", Type::kGauge, &ShardStats::bytes_used,
+     "Arena bytes in use, index included."},
+    {"gyre_memory_limit_bytes", Type::kGauge, &ShardStats::bytes_limit, "--memory."},
+};
+
+constexpr Row<ServerStats> kServerRows[] = {
+    {"gyre_connections", Type::kGauge, &ServerStats::connections, "Open client connections."},
+    {"gyre_connections_accepted_total", Type::kCounter, &ServerStats::accepted,
+     "Connections accepted."},
+    {"gyre_connections_rejected_total", Type::kCounter, &ServerStats::rejected,
+     "Connections refused because too many were open."},
+    {"gyre_accept_errors_total", Type::kCounter, &ServerStats::accept_errors,
+     "Failed accepts, mostly for want of file descriptors."},
+    {"gyre_slow_clients_closed_total", Type::kCounter, &ServerStats::closed_slow,
+     "Connections closed because their client did not read its replies."},
+    {"gyre_protocol_errors_total", Type::kCounter, &ServerStats::protocol_errors,
+     "Connections closed because of malformed input."},
+    {"gyre_requests_total", Type::kCounter, &ServerStats::requests, "Requests handled."},
+    {"gyre_received_bytes_total", Type::kCounter, &ServerStats::bytes_in, "Bytes from clients."},
+    {"gyre_sent_bytes_total", Type::kCounter, &ServerStats::bytes_out, "Bytes to clients."},
+    {"gyre_connection_pauses_total", Type::kCounter, &ServerStats::pauses,
+     "Times that requests waited for their client to read earlier replies."},
+};
+
+constexpr Row<ReplicatorStats> kReplicatorRows[] = {
+    {"gyre_replication_sent_total", Type::kCounter, &ReplicatorStats::mutations_sent,
+     "Mutations sent to other holders."},
+    {"gyre_replication_acknowledged_total", Type::kCounter, &ReplicatorStats::mutations_acked,
+     "Mutations that a holder acknowledged."},
+    {"gyre_replication_dropped_total", Type::kCounter, &ReplicatorStats::mutations_dropped,
+     "Mutations given up because the holder died or its queue was full."},
+    {"gyre_replication_resyncs_total", Type::kCounter, &ReplicatorStats::resyncs,
+     "Partitions that a holder was told to fetch again."},
+    {"gyre_replication_late_total", Type::kCounter, &ReplicatorStats::acks_late,
+     "Writes that ended as unknown outcome."},
+    {"gyre_replication_queue_bytes", Type::kGauge, &ReplicatorStats::queue_bytes,
+     "Mutations not yet acknowledged."},
+};
+
+constexpr Row<MembershipStats> kMembershipRows[] = {
+    {"gyre_gossip_probes_total", Type::kCounter, &MembershipStats::probes, "Probes sent."},
+    {"gyre_gossip_probes_failed_total", Type::kCounter, &MembershipStats::probes_failed,
+     "Probes that nobody answered, directly or indirectly."},
+    {"gyre_gossip_suspicions_total", Type::kCounter, &MembershipStats::suspicions,
+     "Members that became suspect."},
+    {"gyre_gossip_deaths_total", Type::kCounter, &MembershipStats::deaths,
+     "Members declared dead."},
+    {"gyre_gossip_refutations_total", Type::kCounter, &MembershipStats::refutations,
+     "Times that this node denied its own suspicion or death."},
+    {"gyre_gossip_datagrams_dropped_total", Type::kCounter, &MembershipStats::datagrams_dropped,
+     "Datagrams that were malformed, of another cluster or another version."},
+    {"gyre_gossip_push_pulls_total", Type::kCounter, &MembershipStats::push_pulls,
+     "Whole states exchanged."},
+    {"gyre_gossip_awareness", Type::kGauge, &MembershipStats::awareness,
+     "Lifeguard's score of this node's own health; 0 is healthy."},
+};
+
+double ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  double pages_total = 0;
+  double pages_resident = 0;
+  statm >> pages_total >> pages_resident;
+  return pages_resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double CpuSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double OpenFiles() {
+  DIR* directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return 0;
+  double count = -3;                              // ".", ".." and the directory itself
+  while (readdir(directory) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): own DIR
+  closedir(directory);
+  return count;
+}
+
+// This process's start, in seconds since the epoch, taken when the program was loaded.
+const UnixMillis kStartedMs = UnixNow();
+
+}  // namespace
+
+void WriteShardMetrics(const ShardStats& stats, MetricsWriter& out) {
+  WriteOne(kShardRows, stats, out);
+}
+
+void WriteServerMetrics(const std::vector<ServerStats>& loops, MetricsWriter& out) {
+  WriteLoops(kServerRows, loops, out);
+}
+
+void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWriter& out) {
+  WriteLoops(kReplicatorRows, loops, out);
+}
+
+void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out) {
+  WriteOne(kMembershipRows, stats, out);
+}
+
+void WriteLoopMetrics(const std::vector<DurationHistogram::Snapshot>& loops, MetricsWriter& out) {
+  for (std::size_t i = 0; i < loops.size(); ++i) {
+    const std::string index = std::to_string(i);
+    out.Histogram("gyre_loop_busy_seconds",
+                  "Time that a worker loop spent in one iteration: how long other clients waited.",
+                  loops[i], {{"loop", index}});
+  }
+  for (std::size_t i = 0; i < loops.size(); ++i) {
+    const std::string index = std::to_string(i);
+    out.Gauge("gyre_loop_busy_max_seconds", "Longest iteration since the start.",
+              std::chrono::duration<double>(loops[i].max).count(), {{"loop", index}});
+  }
+}
+
+void WriteProcessMetrics(std::string_view version, MetricsWriter& out) {
+  out.Gauge("gyre_build_info", "The release that runs; always 1.", 1, {{"version", version}});
+  out.Gauge("gyre_start_time_seconds", "Start of the process, unix time.",
+            static_cast<double>(kStartedMs) / 1000);
+  out.Gauge("gyre_resident_bytes", "Resident memory of the process.", ResidentBytes());
+  out.CounterSeconds("gyre_cpu_seconds_total", "CPU time of the process, user and system.",
+                     CpuSeconds());
+  out.Gauge("gyre_open_files", "Open file descriptors.", OpenFiles());
+}
+
+}  // namespace gyre
