@@ -1,7 +1,7 @@
 // Answers what other nodes ask of this one. One for each worker loop, on its thread.
 //
-// The data messages (replicate, pull, digests, versions, fetch) act on the engine here, under the shards' locks;
-// the others decide something and go to the control thread through `ControlPort`.
+// The data messages (replicate, pull, digests, versions, fetch) act on the engine here, under the
+// shards' locks; the others decide something and go to the control thread through `ControlPort`.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,8 @@ class ControlPort {
   using Done = std::function<void(std::string)>;
 
   virtual ~ControlPort() = default;
-  // Passes an encoded PeerRequest on; `done` comes back on the caller's loop, later or from within the call.
+  // Passes an encoded PeerRequest on; `done` comes back on the caller's loop, later or from within
+  // the call.
   virtual void Handle(std::string payload, Done done) = 0;
 };
 
@@ -34,8 +35,8 @@ class PeerService {
   PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views, ControlPort& control,
               WallClock wall_clock = UnixNow);
 
-  // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply exactly once,
-  // from within the call or later; what is malformed is answered with a PeerError.
+  // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply
+  // exactly once, from within the call or later; what is malformed is answered with a PeerError.
   void Handle(std::string_view payload, Reply reply);
 
  private:

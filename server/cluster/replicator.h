@@ -1,10 +1,11 @@
-// Sends each write's result to the other holders of its partition, and tells when enough of them have it.
+// Sends each write's result to the other holders of its partition, and tells when enough of them
+// have it.
 //
-// One replicator for each worker loop. Mutations are encoded under the shard's lock, gathered for each peer,
-// and sent by `Flush` at the end of a batch of requests. A mutation that a peer did not acknowledge is sent again
-// while the peer lives (mutations are idempotent); what does not fit in the bounded queue turns into a Resync
-// of its partition. `ReplicaSets` says who the targets are, `InFlight` lets a handover wait for what is on its
-// way.
+// One replicator for each worker loop. Mutations are encoded under the shard's lock, gathered for
+// each peer, and sent by `Flush` at the end of a batch of requests. A mutation that a peer did not
+// acknowledge is sent again while the peer lives (mutations are idempotent); what does not fit in
+// the bounded queue turns into a Resync of its partition. `ReplicaSets` says who the targets are,
+// `InFlight` lets a handover wait for what is on its way.
 #pragma once
 
 #include <array>
@@ -20,11 +21,12 @@
 
 namespace gyre {
 
-// Who gets the mutations of one partition: the first RF serving members and whoever else is complete, without
-// this node. An entry is guarded by the mutex of the partition's shard, like the partition's role.
+// Who gets the mutations of one partition: the first RF serving members and whoever else is
+// complete, without this node. An entry is guarded by the mutex of the partition's shard, like the
+// partition's role.
 struct ReplicaSet {
-  // How this owner knows whether a target is complete. Gossip lags, so from the moment a target begins to pull
-  // here, or missed a write, only its settlement (Handover) makes it complete again.
+  // How this owner knows whether a target is complete. Gossip lags, so from the moment a target
+  // begins to pull here, or missed a write, only its settlement (Handover) makes it complete again.
   enum class Standing : std::uint8_t {
     kGossip,   // as its holdings say
     kPulling,  // it pulls from this node: incomplete, whatever gossip says
@@ -42,9 +44,9 @@ struct ReplicaSet {
 };
 
 struct ReplicatorOptions {
-  std::uint32_t replicas = 2;                    // --replicas, this node's copy included
-  std::uint32_t write_acks = 1;                  // --write-acks, this node's copy included
-  Duration ack_timeout = std::chrono::seconds(2);  // then the outcome is unknown
+  std::uint32_t replicas = 2;                           // --replicas, this node's copy included
+  std::uint32_t write_acks = 1;                         // --write-acks, this node's copy included
+  Duration ack_timeout = std::chrono::seconds(2);       // then the outcome is unknown
   std::size_t queue_bytes_max = std::size_t{64} << 20;  // unacknowledged, for each peer and loop
 };
 
@@ -53,7 +55,7 @@ struct ReplicatorStats {
   std::uint64_t mutations_acked = 0;
   std::uint64_t mutations_dropped = 0;  // queue full or peer dead
   std::uint64_t resyncs = 0;
-  std::uint64_t acks_late = 0;  // writes that ended as unknown outcome
+  std::uint64_t acks_late = 0;    // writes that ended as unknown outcome
   std::uint64_t queue_bytes = 0;  // gauge
 };
 
@@ -63,6 +65,7 @@ struct ReplicationTable {
       : sets(partition_count), in_flight(partition_count) {}
   std::vector<ReplicaSet> sets;                       // [partition], under its shard's mutex
   std::vector<std::atomic<std::uint32_t>> in_flight;  // [partition] mutations sent, not yet settled
+  std::atomic<std::uint64_t> revision{1};             // grows with each change of `sets`
 };
 
 class Replicator {
@@ -73,19 +76,19 @@ class Replicator {
 
   virtual ~Replicator() = default;
 
-  // Whether `acks` copies (0: the default) can be had now; kTooFewReplicas with advice if not. Before the
-  // write. Requires the shard's mutex.
+  // Whether `acks` copies (0: the default) can be had now; kTooFewReplicas with advice if not.
+  // Before the write. Requires the shard's mutex.
   virtual Status Check(PartitionId partition, std::uint32_t acks) = 0;
 
-  // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is read
-  // within the call.
+  // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is
+  // read within the call.
   virtual Ticket Submit(PartitionId partition, const Record& record) = 0;
   // Likewise for an emptied partition.
   virtual Ticket SubmitFlush(PartitionId partition, Version version) = 0;
 
-  // Calls `done` once the write has `acks` copies (0: the default; 1: at once, from within the call), or with
-  // kUnknownOutcome after the timeout. Where `acks` is at least the replica count, every complete target must
-  // have acknowledged, so that whoever takes over has the write.
+  // Calls `done` once the write has `acks` copies (0: the default; 1: at once, from within the
+  // call), or with kUnknownOutcome after the timeout. Where `acks` is at least the replica count,
+  // every complete target must have acknowledged, so that whoever takes over has the write.
   virtual void Await(Ticket ticket, std::uint32_t acks, Done done) = 0;
 
   // WAIT: the number of other nodes that have acknowledged everything up to `ticket` once there are

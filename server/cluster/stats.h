@@ -15,9 +15,10 @@ struct OwnershipStats {
   std::uint64_t handovers_in = 0;  // partitions that another owner handed over, planned
   std::uint64_t handovers_out = 0;
   std::uint64_t takeovers = 0;  // partitions taken because their owner died or stopped
-  std::uint64_t yields = 0;     // partitions given up to a better-placed owner after a network partition
-  std::uint64_t losses = 0;     // partitions declared empty because every complete holder was gone
-  std::uint64_t drops = 0;      // copies dropped because others hold the partition
+  std::uint64_t yields =
+      0;  // partitions given up to a better-placed owner after a network partition
+  std::uint64_t losses = 0;  // partitions declared empty because every complete holder was gone
+  std::uint64_t drops = 0;   // copies dropped because others hold the partition
 };
 
 struct TransferStats {
@@ -34,7 +35,8 @@ struct RepairStats {
   std::uint64_t different = 0;  // of those, differing
   std::uint64_t sent = 0;       // records shipped to a holder
   std::uint64_t fetched = 0;    // records fetched from a holder
-  std::uint64_t withheld = 0;   // records not shipped, because the other side may have evicted or forgotten them
+  std::uint64_t withheld =
+      0;  // records not shipped, because the other side may have evicted or forgotten them
 };
 
 struct ClusterStats {

@@ -41,11 +41,11 @@ struct ClusterView {
   std::uint64_t digest = 0;  // changes with anything below; never 0 for a published view
   std::uint32_t partition_count = kPartitionCountDefault;
   std::uint32_t replicas = 2;
-  std::vector<MemberInfo> members;   // all known ones, sorted by id
-  std::vector<bool> on_ring;         // [member] holds a place on the ring
+  std::vector<MemberInfo> members;  // all known ones, sorted by id
+  std::vector<bool> on_ring;        // [member] holds a place on the ring
   MemberIndex self = kNoMember;
-  // [partition] the serving member that orders the writes: the one that says so, else the first complete one
-  // in preference order; kNoMember if there is none.
+  // [partition] the serving member that orders the writes: the one that says so, else the first
+  // complete one in preference order; kNoMember if there is none.
   std::vector<MemberIndex> owner;
   // [partition] the first `replicas` serving ring members in preference order.
   std::vector<std::vector<MemberIndex>> holders;
@@ -63,8 +63,8 @@ struct ClusterView {
 
 using ClusterViewPtr = std::shared_ptr<const ClusterView>;
 
-// Hands the newest view from the control thread to the loops. A loop keeps the pointer that it got and asks
-// `revision()`, one relaxed load, whether there is a newer one.
+// Hands the newest view from the control thread to the loops. A loop keeps the pointer that it got
+// and asks `revision()`, one relaxed load, whether there is a newer one.
 class ViewPublisher {
  public:
   void Publish(ClusterViewPtr view) {

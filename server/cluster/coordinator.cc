@@ -1,0 +1,418 @@
+#include "cluster/coordinator.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "cluster/peer_codec.h"
+
+namespace gyre {
+namespace {
+
+constexpr Duration kTickInterval = std::chrono::milliseconds(25);
+constexpr Duration kCallTimeout = std::chrono::seconds(1);
+// Commands of a partition wait so long at most while it is settled for another node.
+constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
+constexpr Duration kStopSettleTimeout = std::chrono::seconds(1);
+// SIGTERM ends in this time, whatever others do.
+constexpr Duration kStopTimeout = std::chrono::seconds(4);
+
+std::vector<PartitionId> ToList(const google::protobuf::RepeatedField<std::uint32_t>& field) {
+  return {field.begin(), field.end()};
+}
+
+}  // namespace
+
+Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
+    : self_(self),
+      parts_(std::move(parts)),
+      ownership_(options, self, parts_.engine.options().partition_count),
+      settle_(parts_.table, parts_.transport, parts_.clock) {}
+
+Coordinator::~Coordinator() { *alive_ = false; }
+
+void Coordinator::Start() {
+  started_ = true;
+  OnStateChanged();
+  ScheduleTick();
+}
+
+void Coordinator::ScheduleTick() {
+  After(kTickInterval, [this] {
+    Tick();
+    ScheduleTick();
+  });
+}
+
+void Coordinator::Tick() {
+  JoinIfNeeded();
+  Apply(ownership_.Tick(now()));
+  CheckDrains();
+}
+
+void Coordinator::After(Duration delay, std::function<void()> task) {
+  parts_.transport.After(delay, [alive = alive_, task = std::move(task)] {
+    if (*alive) task();
+  });
+}
+
+// ---- Membership -------------------------------------------------------------------------------
+
+void Coordinator::OnStateChanged() {
+  if (!started_) return;
+  NoteState();
+  Apply(ownership_.OnState(now(), parts_.membership.state()));
+}
+
+void Coordinator::NoteState() {
+  const ClusterState& state = parts_.membership.state();
+  const auto members = std::count_if(state.ring.begin(), state.ring.end(),
+                                     [](const auto& entry) { return !entry.second.removed; });
+  KeepTombstones(members > 1 && state.replicas > 1);
+  const auto me = state.ring.find(self_);
+  if (me != state.ring.end() && !me->second.removed) join_pending_ = false;
+}
+
+void Coordinator::JoinIfNeeded() {
+  if (!join_pending_ || stop_done_ != nullptr || !parts_.membership.joined()) return;
+  join_pending_ = false;
+  parts_.perform(parts_.membership.JoinRing(now()));
+}
+
+void Coordinator::OnDeclaredDead() {
+  // While it was away, it may have been evicted from the ring; a drain is never undone by this,
+  // since a drained node was not on the ring before.
+  const ClusterView& view = ownership_.view();
+  join_pending_ = view.self != kNoMember && view.on_ring[view.self];
+  Apply(ownership_.OnDeclaredDead(now()));
+}
+
+void Coordinator::KeepTombstones(bool keep) {
+  if (keeps_tombstones_ == keep) return;
+  keeps_tombstones_ = keep;
+  for (PartitionId partition = 0; partition < parts_.engine.options().partition_count;
+       ++partition) {
+    Shard& shard = parts_.engine.ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    shard.SetKeepsTombstones(partition, keep);
+  }
+}
+
+// ---- Carrying out -----------------------------------------------------------------------------
+
+// Actions may cause events (publishing holdings changes the state). Those wait for their turn, so
+// that no action overtakes an older one.
+void Coordinator::Apply(OwnershipActions actions) {
+  pending_.push_back(std::move(actions));
+  if (applying_) return;
+  applying_ = true;
+  while (!pending_.empty()) {
+    OwnershipActions batch = std::move(pending_.front());
+    pending_.erase(pending_.begin());
+    for (OwnershipAction& action : batch) {
+      std::visit([this](auto& each) { Perform(each); }, action);
+    }
+  }
+  applying_ = false;
+}
+
+void Coordinator::Perform(const SetRole& action) {
+  if (faults_.skip_fence && action.role == Role::kHandingOver) return;
+  Shard& shard = parts_.engine.ShardOf(action.partition);
+  MutexLock lock(shard.mutex());
+  shard.SetRole(action.partition, action.role);
+  shard.SetKeepsTombstones(action.partition, keeps_tombstones_);
+}
+
+// What this owner knows of a target at first hand outlives what gossip says, unless ownership
+// begins afresh.
+void Coordinator::Perform(SetTargets& action) {
+  using Standing = ReplicaSet::Standing;
+  MutexLock lock(parts_.engine.ShardOf(action.partition).mutex());
+  ReplicaSet& set = parts_.table.sets[action.partition];
+  ReplicaSet next;
+  for (ReplicaSet::Target& target : action.targets) {
+    for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
+      const ReplicaSet::Target& known = set.targets[i];
+      const bool same = known.node == target.node &&
+                        (known.incarnation == 0 || known.incarnation == target.incarnation);
+      if (same) target.standing = known.standing;
+    }
+    if (target.standing == Standing::kSettled) target.complete = true;
+    if (target.standing == Standing::kPulling || target.standing == Standing::kLagging) {
+      target.complete = false;
+    }
+    if (next.count < next.targets.size()) next.targets[next.count++] = target;
+  }
+  for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
+    const ReplicaSet::Target& known = set.targets[i];
+    if (known.standing != Standing::kPulling || next.count == next.targets.size()) continue;
+    const bool listed = std::any_of(
+        action.targets.begin(), action.targets.end(),
+        [&known](const ReplicaSet::Target& target) { return target.node == known.node; });
+    const auto member = parts_.membership.state().members.find(known.node);
+    const bool serves =
+        member == parts_.membership.state().members.end() || member->second.serving();
+    if (!listed && serves) next.targets[next.count++] = known;
+  }
+  set = next;
+  parts_.table.revision.fetch_add(1, std::memory_order_release);
+}
+
+void Coordinator::Perform(const MarkSettled& action) {
+  MutexLock lock(parts_.engine.ShardOf(action.partition).mutex());
+  ReplicaSet& set = parts_.table.sets[action.partition];
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    ReplicaSet::Target& target = set.targets[i];
+    if (target.node != action.node) continue;
+    target = {action.node, action.incarnation, ReplicaSet::Standing::kSettled, true};
+  }
+  parts_.table.revision.fetch_add(1, std::memory_order_release);
+}
+
+void Coordinator::Perform(const DropCopy& action) {
+  Shard& shard = parts_.engine.ShardOf(action.partition);
+  MutexLock lock(shard.mutex());
+  shard.Drop(action.partition);
+}
+
+void Coordinator::Perform(const StartPull& action) {
+  parts_.pulls.Start(action.partition, action.source, action.pull);
+}
+
+void Coordinator::Perform(const StopPull& action) { parts_.pulls.Stop(action.partition); }
+
+void Coordinator::Perform(SendHandover& action) {
+  wire::PeerRequest request;
+  wire::Handover& body = *request.mutable_handover();
+  body.set_from(std::string(self_.raw()));
+  body.mutable_partitions()->Add(action.partitions.begin(), action.partitions.end());
+  Call(
+      action.to, request, kCallTimeout,
+      [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
+        wire::HandoverReply answer;
+        if (reply != nullptr && reply->has_handover()) answer = reply->handover();
+        Apply(ownership_.OnHandoverReply(now(), to, ToList(answer.granted()),
+                                         ToList(answer.settled()), ToList(answer.missed()), asked));
+      });
+}
+
+void Coordinator::Perform(SendTakeOver& action) {
+  wire::PeerRequest request;
+  wire::TakeOver& body = *request.mutable_take_over();
+  body.set_from(std::string(self_.raw()));
+  body.mutable_partitions()->Add(action.partitions.begin(), action.partitions.end());
+  ++take_overs_;
+  Call(action.to, request, kCallTimeout,
+       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
+         --take_overs_;
+         std::vector<PartitionId> taken;
+         if (reply != nullptr && reply->has_take_over()) taken = ToList(reply->take_over().taken());
+         Apply(ownership_.OnTakenOver(now(), to, asked, taken));
+         if (handed_off_ && take_overs_ == 0) FinishStop();
+       });
+}
+
+void Coordinator::Perform(PublishHoldings& action) {
+  parts_.perform(
+      parts_.membership.SetHoldings(now(), std::move(action.complete), std::move(action.owned)));
+}
+
+void Coordinator::Perform(PublishView& action) { parts_.views.Publish(std::move(action.view)); }
+
+void Coordinator::Perform(const LogEvent& action) {
+  if (action.warning) {
+    GYRE_LOG_WARN("{}", action.text);
+  } else {
+    GYRE_LOG_INFO("{}", action.text);
+  }
+}
+
+void Coordinator::Call(const NodeId& to, const wire::PeerRequest& request, Duration timeout,
+                       std::function<void(const wire::PeerReply*)> done) {
+  parts_.transport.Call(to, FrameType::kPeerRequest, request.SerializeAsString(), timeout,
+                        [alive = alive_, done = std::move(done)](Result<std::string_view> bytes) {
+                          if (!*alive) return;
+                          wire::PeerReply reply;
+                          const bool heard =
+                              bytes &&
+                              reply.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()));
+                          done(heard ? &reply : nullptr);
+                        });
+}
+
+void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {
+  Apply(filled ? ownership_.OnFilled(now(), partition, pull)
+               : ownership_.OnPullFailed(now(), partition, pull));
+}
+
+// ---- Requests of other nodes ------------------------------------------------------------------
+
+void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
+  wire::PeerRequest request;
+  if (!request.ParseFromString(payload)) {
+    return done(EncodePeerError({ErrorCode::kProtocol, "malformed peer request"}));
+  }
+  if (!started_ || stopped_) {
+    return done(EncodePeerError({ErrorCode::kClosed, "this node is not part of the ring now"}));
+  }
+  if (request.has_handover()) return OnHandover(request.handover(), std::move(done));
+  if (request.has_take_over()) return OnTakeOver(request.take_over(), done);
+  if (request.has_resync()) return OnResync(request.resync(), done);
+  done(EncodePeerError({ErrorCode::kUnknownCommand, "unknown peer request"}));
+}
+
+void Coordinator::OnHandover(const wire::Handover& request, ControlPort::Done done) {
+  const std::optional<NodeId> from = NodeId::FromBytes(request.from());
+  if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "handover without a sender"}));
+  Ownership::HandoverStart start =
+      ownership_.BeginHandover(now(), *from, ToList(request.partitions()));
+  wire::PeerReply reply;
+  wire::HandoverReply& body = *reply.mutable_handover();
+  body.mutable_granted()->Add(start.already_granted.begin(), start.already_granted.end());
+  Apply(std::move(start.actions));
+  if (faults_.skip_fence) {
+    return FinishHandover(*from, std::move(start.settling), {}, std::move(reply), done);
+  }
+  settle_.Wait(std::move(start.settling), kSettleTimeout,
+               [this, from = *from, reply, done](std::vector<PartitionId> drained,
+                                                 std::vector<PartitionId> undrained) {
+                 FinishHandover(from, std::move(drained), std::move(undrained), reply, done);
+               });
+}
+
+void Coordinator::FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
+                                 std::vector<PartitionId> undrained, wire::PeerReply reply,
+                                 const ControlPort::Done& done) {
+  wire::HandoverReply& body = *reply.mutable_handover();
+  const auto missed =
+      std::stable_partition(drained.begin(), drained.end(),
+                            [&](PartitionId partition) { return !MissedWrites(partition, from); });
+  body.mutable_missed()->Add(missed, drained.end());
+  undrained.insert(undrained.end(), missed, drained.end());
+  drained.erase(missed, drained.end());
+  Ownership::HandoverEnd end = ownership_.FinishHandover(now(), from, drained, undrained);
+  body.mutable_granted()->Add(end.granted.begin(), end.granted.end());
+  body.mutable_settled()->Add(end.settled.begin(), end.settled.end());
+  if (faults_.skip_fence) {
+    std::erase_if(end.actions, [](const OwnershipAction& action) {
+      return std::holds_alternative<SetRole>(action);
+    });
+  }
+  Apply(std::move(end.actions));
+  done(reply.SerializeAsString());
+}
+
+// Whether `node` is not, to this owner's own knowledge, up to date.
+bool Coordinator::MissedWrites(PartitionId partition, const NodeId& node) {
+  MutexLock lock(parts_.engine.ShardOf(partition).mutex());
+  const ReplicaSet& set = parts_.table.sets[partition];
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    const ReplicaSet::Target& target = set.targets[i];
+    if (target.node == node) {
+      return !target.complete && target.standing != ReplicaSet::Standing::kPulling;
+    }
+  }
+  return true;
+}
+
+void Coordinator::OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done) {
+  const std::optional<NodeId> from = NodeId::FromBytes(request.from());
+  if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "take-over without a sender"}));
+  std::vector<PartitionId> taken;
+  Apply(ownership_.OnTakeOver(now(), *from, ToList(request.partitions()), taken));
+  wire::PeerReply reply;
+  reply.mutable_take_over()->mutable_taken()->Add(taken.begin(), taken.end());
+  done(reply.SerializeAsString());
+}
+
+void Coordinator::OnResync(const wire::Resync& request, const ControlPort::Done& done) {
+  const std::optional<NodeId> from = NodeId::FromBytes(request.from());
+  if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "resync without a sender"}));
+  Apply(ownership_.OnResync(now(), *from, ToList(request.partitions())));
+  wire::PeerReply reply;
+  reply.mutable_resync();
+  done(reply.SerializeAsString());
+}
+
+// ---- The operator -----------------------------------------------------------------------------
+
+void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
+  const ClusterView& view = ownership_.view();
+  const MemberIndex member = view.Find(id);
+  if (member == kNoMember) {
+    return done(Fail(ErrorCode::kInvalidArgument, "no such node: gyre status lists them"));
+  }
+  const auto serving_ring =
+      std::count_if(view.members.begin(), view.members.end(), [&view](const MemberInfo& each) {
+        return each.serving() && view.on_ring[view.Find(each.id)];
+      });
+  if (view.on_ring[member] && view.members[member].serving() && serving_ring <= 1) {
+    return done(Fail(ErrorCode::kNotAllowed,
+                     "it is the last node of the ring: stop it instead, or join another first"));
+  }
+  if (!view.members[member].serving()) {
+    return done(
+        Fail(ErrorCode::kNotAllowed, "the node is down: gyre remove takes it off the ring"));
+  }
+  drains_.push_back({id, std::move(done)});
+  if (view.on_ring[member]) parts_.perform(parts_.membership.LeaveRing(now(), id));
+}
+
+void Coordinator::CheckDrains() {
+  const ClusterView& view = ownership_.view();
+  std::vector<std::pair<std::function<void(Status)>, Status>> ended;
+  std::erase_if(drains_, [&](DrainWait& drain) {
+    const MemberIndex member = view.Find(drain.id);
+    if (member == kNoMember || !view.members[member].serving()) {
+      ended.emplace_back(std::move(drain.done),
+                         Fail(ErrorCode::kUnavailable, "the node went down while it was drained"));
+      return true;
+    }
+    const bool empty =
+        drain.id == self_
+            ? ownership_.holds_nothing()
+            : std::none_of(view.complete.begin(), view.complete.end(), [member](const auto& list) {
+                return std::find(list.begin(), list.end(), member) != list.end();
+              });
+    if (view.on_ring[member] || !empty) return false;
+    ended.emplace_back(std::move(drain.done), Status{});
+    return true;
+  });
+  for (auto& [done, status] : ended) done(std::move(status));
+}
+
+void Coordinator::Remove(const NodeId& id, std::function<void(Status)> done) {
+  const ClusterView& view = ownership_.view();
+  const MemberIndex member = view.Find(id);
+  if (member == kNoMember || !view.on_ring[member]) {
+    return done(Fail(ErrorCode::kInvalidArgument, "no such node on the ring: see gyre ring"));
+  }
+  if (view.members[member].serving()) {
+    return done(Fail(ErrorCode::kNotAllowed, "the node is alive: gyre drain empties it first"));
+  }
+  parts_.perform(parts_.membership.LeaveRing(now(), id));
+  done({});
+}
+
+void Coordinator::BeginStop(std::function<void()> done) {
+  if (stop_done_ != nullptr || stopped_) return done();
+  stop_done_ = std::move(done);
+  After(kStopTimeout, [this] { FinishStop(); });
+  std::vector<PartitionId> settling;
+  Apply(ownership_.BeginStop(now(), settling));
+  settle_.Wait(std::move(settling), kStopSettleTimeout,
+               [this](const std::vector<PartitionId>&, const std::vector<PartitionId>&) {
+                 Apply(ownership_.HandOff(now()));
+                 handed_off_ = true;
+                 if (take_overs_ == 0) FinishStop();
+               });
+}
+
+void Coordinator::FinishStop() {
+  if (stopped_) return;
+  stopped_ = true;
+  parts_.perform(parts_.membership.Stop(now()));
+  std::exchange(stop_done_, nullptr)();
+}
+
+}  // namespace gyre

@@ -1,0 +1,139 @@
+// Carries out what Ownership decides: roles and targets under the shards' locks, pulls, messages to
+// other nodes, holdings to gossip, views to the loops. Lives on the control thread (in the
+// simulator: on its one thread).
+//
+//   Membership --state--> Coordinator --event--> Ownership --actions--> Coordinator --> shards,
+//   ReplicationTable,
+//        ^                                                                   |          PullPort,
+//        Transport,
+//        +----------------------- holdings, ring ----------------------------+ ViewPublisher
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/handover.h"
+#include "cluster/membership.h"
+#include "cluster/ownership.h"
+#include "cluster/peer_service.h"
+#include "cluster/transport.h"
+#include "cluster/view.h"
+#include "proto_gen/cluster.pb.h"
+
+namespace gyre {
+
+// The way to Transfer, which may run on another thread. The end of a pull comes to
+// Coordinator::OnPulled.
+class PullPort {
+ public:
+  virtual ~PullPort() = default;
+  virtual void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) = 0;
+  virtual void Stop(PartitionId partition) = 0;
+};
+
+// Faults that the simulator injects to see that its checker catches them. Never set in production.
+struct CoordinatorFaults {
+  bool skip_fence =
+      false;  // grants a partition while its writes are in flight and goes on ordering them
+};
+
+class Coordinator {
+ public:
+  struct Parts {
+    Engine& engine;
+    ReplicationTable& table;
+    ViewPublisher& views;
+    Transport& transport;
+    Membership& membership;
+    PullPort& pulls;
+    // Performs what Membership answers to this node's own changes; calls OnStateChanged for a
+    // StateChanged.
+    std::function<void(MembershipActions)> perform;
+    std::function<TimePoint()> clock = SteadyNow;
+  };
+
+  Coordinator(OwnershipOptions options, NodeId self, Parts parts);
+  ~Coordinator();
+
+  // Begins to take part: joins the ring as soon as membership has joined the cluster.
+  void Start();
+
+  // ---- From membership's shell ----
+  void OnStateChanged();
+  void OnDeclaredDead();
+
+  // ---- From PeerService: handover, take_over, resync ----
+  void Handle(const std::string& payload, ControlPort::Done done);
+
+  // ---- From Transfer ----
+  void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
+
+  // ---- From the operator ----
+  void Drain(const NodeId& id, std::function<void(Status)> done);
+  void Remove(const NodeId& id, std::function<void(Status)> done);
+  void BeginStop(std::function<void()> done);
+
+  OwnershipStats stats() const { return ownership_.stats(); }
+  const Ownership& ownership() const { return ownership_; }
+  void set_faults(const CoordinatorFaults& faults) { faults_ = faults; }
+
+ private:
+  struct DrainWait {
+    NodeId id;
+    std::function<void(Status)> done;
+  };
+
+  TimePoint now() const { return parts_.clock(); }
+  void ScheduleTick();
+  void Tick();
+  void JoinIfNeeded();
+  void CheckDrains();
+  void NoteState();
+
+  void Apply(OwnershipActions actions);
+  void Perform(const SetRole& action);
+  void Perform(SetTargets& action);
+  void Perform(const MarkSettled& action);
+  void Perform(const DropCopy& action);
+  void Perform(const StartPull& action);
+  void Perform(const StopPull& action);
+  void Perform(SendHandover& action);
+  void Perform(SendTakeOver& action);
+  void Perform(PublishHoldings& action);
+  void Perform(PublishView& action);
+  void Perform(const LogEvent& action);
+
+  void OnHandover(const wire::Handover& request, ControlPort::Done done);
+  void FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
+                      std::vector<PartitionId> undrained, wire::PeerReply reply,
+                      const ControlPort::Done& done);
+  bool MissedWrites(PartitionId partition, const NodeId& node);
+  void OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done);
+  void OnResync(const wire::Resync& request, const ControlPort::Done& done);
+  void FinishStop();
+  void KeepTombstones(bool keep);
+  void Call(const NodeId& to, const wire::PeerRequest& request, Duration timeout,
+            std::function<void(const wire::PeerReply*)> done);
+  void After(Duration delay, std::function<void()> task);
+
+  const NodeId self_;
+  Parts parts_;
+  Ownership ownership_;
+  SettleWait settle_;
+  CoordinatorFaults faults_;
+  std::vector<OwnershipActions> pending_;  // events that came while actions were being carried out
+  bool applying_ = false;
+  bool started_ = false;
+  bool join_pending_ = true;  // on the ring as soon as possible
+  bool keeps_tombstones_ = false;
+  std::vector<DrainWait> drains_;
+  std::function<void()> stop_done_;
+  std::size_t take_overs_ = 0;  // on their way
+  bool handed_off_ = false;
+  bool stopped_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace gyre

@@ -1,0 +1,281 @@
+// Who orders the writes of each partition, seen from one node: pure decisions, (now, event) ->
+// actions.
+//
+// For each partition this node is in one phase. Storage knows the phase as a Role, which commands
+// check under the shard's lock; what gossip says of the node (Holdings) follows from it.
+//
+//                      holder, not whole                       pulled all            owner settled
+//    kAbsent -------------------------> kWaiting -> kPulling ------------> kFilled
+//    ----------------> kReplica
+//       ^                                  ^  <- failed, owner changed ->     |  owner granted |  ^
+//       |                                  |                                  +----------> kOwner
+//       <-----+  | |                                  | yields, declared dead, missed writes | |
+//       vacancy,| | +--------------------------------------------------+ |  TakeOver|
+//       +--- dropped: the holders are whole --- kReplica <--- granted to another --- kHandingOver
+//       <--------+
+//
+// Invariants
+//  1. In a planned change there is one owner: the old one stops ordering (kHandingOver), settles
+//  what is in
+//     flight, becomes a replica, and only then does the new one learn that it owns.
+//  2. A node is complete only if its owner said so after settling in-flight writes (kFilled ->
+//  kReplica): hence a
+//     complete replica has every write that was ever acknowledged by the rule of replicator_impl.h.
+//  3. A claim (the `owned` bit) is withdrawn after a grant only once the new owner's claim is seen,
+//  so that the
+//     others always see an owner. Of two claims the better-placed counts.
+//  4. Ownership is taken without being given only if the last owner does not serve, or has not
+//  claimed the
+//     partition for kVacancyGrace (gossip lags, and a new incarnation starts without holdings).
+//  5. A copy is dropped only when the first RF serving holders are complete and one of them owns.
+//
+// A node that was declared dead while it lived may have missed writes: all it holds counts as stale
+// (kWaiting, the data kept) unless nobody else is complete; it pulls, which merges by version, and
+// repair ships back what it has newer. The same holds for an owner that yields to a better-placed
+// one after a network partition.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "cluster/replicator.h"
+#include "cluster/state.h"
+#include "cluster/stats.h"
+#include "cluster/view_builder.h"
+#include "storage/shard.h"
+
+namespace gyre {
+
+struct OwnershipOptions {
+  // No complete copy anywhere: the first holder declares the partition empty once its picture of
+  // the cluster has not changed for so long.
+  Duration settle = std::chrono::milliseconds(1500);
+  // A serving owner whose claim vanished has so long to claim again.
+  Duration vacancy_grace = std::chrono::milliseconds(1000);
+  // A node that was granted ownership and neither claims it nor asks again: the old owner takes it
+  // back.
+  Duration grant_timeout = std::chrono::seconds(5);
+  // Between attempts to pull, or to be settled.
+  Duration retry = std::chrono::milliseconds(100);
+  // A stale copy of a node that is no longer a holder is kept so long after it was settled, for
+  // repair to see.
+  Duration stale_linger = std::chrono::seconds(60);
+  std::size_t handover_batch_max = 64;  // partitions of one Handover
+  // No seeds: this node founds the cluster, every partition is complete and empty at once.
+  bool founder = false;
+};
+
+// ---- Actions; order matters
+// ---------------------------------------------------------------------------------
+
+struct SetRole {
+  PartitionId partition = 0;
+  Role role = Role::kAbsent;
+};
+// Who must get the partition's writes. `fresh`: ownership begins; what was known of targets is
+// void.
+struct SetTargets {
+  PartitionId partition = 0;
+  std::vector<ReplicaSet::Target> targets;
+  bool fresh = false;
+};
+struct MarkSettled {  // `node` is complete from now on: before the next write
+  PartitionId partition = 0;
+  NodeId node;
+  std::uint64_t incarnation = 0;
+};
+struct DropCopy {
+  PartitionId partition = 0;
+};
+struct StartPull {
+  PartitionId partition = 0;
+  NodeId source;
+  std::uint64_t pull = 0;  // names this attempt when it ends
+};
+struct StopPull {
+  PartitionId partition = 0;
+};
+struct SendHandover {
+  NodeId to;
+  std::vector<PartitionId> partitions;
+};
+struct SendTakeOver {
+  NodeId to;
+  std::vector<PartitionId> partitions;
+};
+struct PublishHoldings {
+  PartitionSet complete;
+  PartitionSet owned;
+};
+struct PublishView {
+  ClusterViewPtr view;
+};
+struct LogEvent {
+  bool warning = false;
+  std::string text;
+};
+using OwnershipAction =
+    std::variant<SetRole, SetTargets, MarkSettled, DropCopy, StartPull, StopPull, SendHandover,
+                 SendTakeOver, PublishHoldings, PublishView, LogEvent>;
+using OwnershipActions = std::vector<OwnershipAction>;
+
+class Ownership {
+ public:
+  Ownership(OwnershipOptions options, NodeId self, std::uint32_t partition_count);
+
+  // ---- Events ----
+  OwnershipActions OnState(TimePoint now, const ClusterState& state);
+  OwnershipActions Tick(TimePoint now);
+
+  // Pull `pull` has brought the whole of `partition`, or failed.
+  OwnershipActions OnFilled(TimePoint now, PartitionId partition, std::uint64_t pull);
+  OwnershipActions OnPullFailed(TimePoint now, PartitionId partition, std::uint64_t pull);
+
+  // The owner's side of a Handover. Begin: of `partitions`, those that must settle now (they are
+  // kHandingOver); `already` gets those that were granted to `from` before. Finish: how they came
+  // out.
+  struct HandoverStart {
+    OwnershipActions actions;
+    std::vector<PartitionId> settling;
+    std::vector<PartitionId> already_granted;
+  };
+  HandoverStart BeginHandover(TimePoint now, const NodeId& from,
+                              const std::vector<PartitionId>& partitions);
+  struct HandoverEnd {
+    OwnershipActions actions;
+    std::vector<PartitionId> granted;
+    std::vector<PartitionId> settled;
+  };
+  // `drained` have nothing in flight and `from` as an up-to-date target; `kept` have not.
+  HandoverEnd FinishHandover(TimePoint now, const NodeId& from,
+                             const std::vector<PartitionId>& drained,
+                             const std::vector<PartitionId>& kept);
+
+  // The other side: the answer to a SendHandover of `asked`; the others are empty if none came.
+  OwnershipActions OnHandoverReply(TimePoint now, const NodeId& owner,
+                                   const std::vector<PartitionId>& granted,
+                                   const std::vector<PartitionId>& settled,
+                                   const std::vector<PartitionId>& missed,
+                                   const std::vector<PartitionId>& asked);
+
+  // A stopping owner asks this node to go on; `taken` gets those that it does.
+  OwnershipActions OnTakeOver(TimePoint now, const NodeId& from,
+                              const std::vector<PartitionId>& partitions,
+                              std::vector<PartitionId>& taken);
+  // The owner says that this node missed writes.
+  OwnershipActions OnResync(TimePoint now, const NodeId& from,
+                            const std::vector<PartitionId>& partitions);
+  // Others had declared this node dead.
+  OwnershipActions OnDeclaredDead(TimePoint now);
+
+  // Stopping: from now on nothing is begun. BeginStop puts the owned partitions into kHandingOver
+  // (`settling`); HandOff, once they are settled, offers them to complete replicas; OnTakenOver is
+  // the answer: those of `asked` that were not taken stay here.
+  OwnershipActions BeginStop(TimePoint now, std::vector<PartitionId>& settling);
+  OwnershipActions HandOff(TimePoint now);
+  OwnershipActions OnTakenOver(TimePoint now, const NodeId& to,
+                               const std::vector<PartitionId>& asked,
+                               const std::vector<PartitionId>& taken);
+
+  // ---- What it knows ----
+  const ClusterView& view() const { return built_.view; }
+  OwnershipStats stats() const;
+  bool holds_nothing() const;
+  bool owns(PartitionId partition) const;
+
+ private:
+  enum class Phase : std::uint8_t {
+    kAbsent,
+    kWaiting,      // to pull, when there is a source and `retry_at` has passed
+    kPulling,      // from `peer`
+    kFilled,       // from `peer`; not yet settled with it
+    kReplica,      //
+    kOwner,        //
+    kHandingOver,  // settling for `peer`
+  };
+  struct Local {
+    Phase phase = Phase::kAbsent;
+    Role role = Role::kAbsent;  // as storage was told
+    NodeId peer;
+    std::uint64_t pull = 0;
+    TimePoint retry_at{};
+    bool asked = false;        // a Handover is on its way
+    bool stale = false;        // the copy may lack writes, or have some that others lack
+    TimePoint linger_until{};  // a stale copy that was settled
+    std::uint64_t granted_incarnation = 0;
+    TimePoint granted_at{};
+    bool vacant = false;
+    TimePoint vacant_since{};
+    bool ever_complete = false;               // somebody, somewhere, had it whole
+    std::vector<ReplicaSet::Target> targets;  // as last set; owner only
+  };
+
+  static bool IsComplete(Phase phase) { return phase >= Phase::kReplica; }
+  static bool Orders(Phase phase) { return phase == Phase::kOwner || phase == Phase::kHandingOver; }
+  static Role RoleOf(Phase phase);
+
+  void Enter(PartitionId partition, Phase phase);
+  void TellRole(PartitionId partition, Role role);
+  void BecomeOwner(PartitionId partition);
+  void BecomeStale(TimePoint now, PartitionId partition);
+  OwnershipActions Run(TimePoint now);
+  void Rebuild();
+  void NoteClaims(TimePoint now);
+  void Decide(TimePoint now, PartitionId partition);
+  void DecideWarming(TimePoint now, PartitionId partition, bool is_holder);
+  void DecideReplica(TimePoint now, PartitionId partition, bool is_holder);
+  void DecideOwner(TimePoint now, PartitionId partition);
+  bool MayTake(TimePoint now, PartitionId partition) const;
+  bool MayDeclareEmpty(TimePoint now, PartitionId partition) const;
+  bool MayDrop(TimePoint now, PartitionId partition) const;
+  void UpdateTargets(PartitionId partition, bool fresh);
+  void AskToSettle(TimePoint now);
+  void Publish();
+  const MemberInfo* Serving(const NodeId& id) const;
+  const MemberInfo* OtherOwner(PartitionId partition) const;
+  bool IsHolder(PartitionId partition, const NodeId& id) const;
+  bool WantsOwnership(PartitionId partition) const;
+  void Expect(PartitionId partition, bool expects);
+  void Grant(TimePoint now, PartitionId partition, const MemberInfo& to);
+  void NoteGrant(TimePoint now, PartitionId partition);
+  void NoteStability(TimePoint now);
+  void NoteStopping();
+  void Log(bool warning, std::string text) {
+    actions_.push_back(LogEvent{warning, std::move(text)});
+  }
+
+  const OwnershipOptions options_;
+  const NodeId self_;
+  ClusterState state_;
+  Placement placement_;
+  std::vector<RingMember> ring_;
+  BuiltView built_;
+  std::vector<Local> locals_;                         // [partition]
+  std::vector<LocalKnowledge> knowledge_;             // [partition] the same, for the view
+  std::map<NodeId, std::uint64_t> stopping_members_;  // handed over to us, at that incarnation
+  std::set<NodeId> stopping_ids_;
+  std::map<NodeId, std::uint32_t> asking_;  // owner -> Handovers on their way
+  std::uint64_t next_pull_ = 1;
+  TimePoint stable_since_{};
+  std::vector<std::uint64_t> stability_;  // ring, serving members and incarnations, as last seen
+  bool founded_ = false;
+  bool stopping_ = false;
+  bool view_dirty_ = true;
+  bool restless_ = false;  // a decision waits for time to pass
+  std::uint64_t published_incarnation_ = 0;
+  std::optional<PublishHoldings> published_;
+  std::uint64_t published_digest_ = 0;
+  std::uint64_t lost_now_ = 0;
+  std::uint64_t taken_now_ = 0;
+  std::uint64_t yielded_now_ = 0;
+  OwnershipStats stats_;
+  OwnershipActions actions_;  // of the event being handled
+};
+
+}  // namespace gyre

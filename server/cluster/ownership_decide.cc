@@ -1,0 +1,423 @@
+// Decisions of the ownership machine: what follows from the picture of the cluster. See
+// ownership.h.
+#include <algorithm>
+#include <cassert>
+
+#include "cluster/ownership.h"
+
+namespace gyre {
+namespace {
+
+// Handovers on their way to one owner.
+constexpr std::uint32_t kAskingMax = 4;
+// A change of phase changes the view, which may call for another change.
+constexpr int kRoundsMax = 4;
+
+bool SameTargets(const std::vector<ReplicaSet::Target>& a,
+                 const std::vector<ReplicaSet::Target>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.node == y.node && x.incarnation == y.incarnation && x.complete == y.complete;
+  });
+}
+
+std::string Count(std::string_view what, std::uint64_t partitions) {
+  return std::string(what) + ": partitions=" + std::to_string(partitions);
+}
+
+}  // namespace
+
+Role Ownership::RoleOf(Phase phase) {
+  switch (phase) {
+    case Phase::kAbsent:
+      return Role::kAbsent;
+    case Phase::kWaiting:
+    case Phase::kPulling:
+    case Phase::kFilled:
+      return Role::kWarming;
+    case Phase::kReplica:
+      return Role::kReplica;
+    case Phase::kOwner:
+      return Role::kOwner;
+    case Phase::kHandingOver:
+      return Role::kHandingOver;
+  }
+  return Role::kAbsent;
+}
+
+// ---- Changing phase ---------------------------------------------------------------------------
+
+void Ownership::TellRole(PartitionId partition, Role role) {
+  Local& local = locals_[partition];
+  if (local.role == role) return;
+  local.role = role;
+  actions_.push_back(SetRole{partition, role});
+}
+
+void Ownership::Enter(PartitionId partition, Phase phase) {
+  Local& local = locals_[partition];
+  if (local.phase == phase) return;
+  if (local.phase == Phase::kPulling && phase != Phase::kFilled) {
+    actions_.push_back(StopPull{partition});
+  }
+  local.phase = phase;
+  TellRole(partition, RoleOf(phase));
+  LocalKnowledge& knowledge = knowledge_[partition];
+  knowledge.complete = IsComplete(phase);
+  knowledge.owns = Orders(phase);
+  if (knowledge.complete) local.ever_complete = true;
+  if (phase == Phase::kAbsent) local.stale = false;
+  view_dirty_ = true;
+}
+
+void Ownership::BecomeOwner(PartitionId partition) {
+  knowledge_[partition].granted = false;
+  locals_[partition].stale = false;
+  UpdateTargets(partition, true);  // before the first write
+  Enter(partition, Phase::kOwner);
+}
+
+void Ownership::BecomeStale(TimePoint now, PartitionId partition) {
+  Local& local = locals_[partition];
+  knowledge_[partition].granted = false;
+  local.stale = true;
+  local.retry_at = now;
+  Enter(partition, Phase::kWaiting);
+  TellRole(partition, Role::kWarming);
+}
+
+// ---- Noticing ---------------------------------------------------------------------------------
+
+void Ownership::NoteStability(TimePoint now) {
+  std::vector<std::uint64_t> stability;
+  for (const auto& [id, member] : state_.members) {
+    if (!member.serving()) continue;
+    stability.push_back(std::hash<NodeId>{}(id));
+    stability.push_back(member.incarnation);
+  }
+  for (const RingMember& member : ring_) stability.push_back(std::hash<NodeId>{}(member.id));
+  if (stability == stability_) return;
+  stability_ = std::move(stability);
+  stable_since_ = now;
+}
+
+// A member that stopped, or was started again, has nothing more to hand over.
+void Ownership::NoteStopping() {
+  std::erase_if(stopping_members_, [this](const auto& entry) {
+    const auto member = state_.members.find(entry.first);
+    return member == state_.members.end() || !member->second.serving() ||
+           member->second.incarnation != entry.second;
+  });
+  stopping_ids_.clear();
+  for (const auto& [id, incarnation] : stopping_members_) stopping_ids_.insert(id);
+}
+
+void Ownership::NoteClaims(TimePoint now) {
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    Local& local = locals_[partition];
+    LocalKnowledge& knowledge = knowledge_[partition];
+    const MemberIndex claimant = built_.claimant[partition];
+    if (!built_.view.complete[partition].empty()) local.ever_complete = true;
+    if (knowledge.granted && knowledge.granted_to != self_) NoteGrant(now, partition);
+    if (Orders(local.phase) || claimant != kNoMember) {
+      knowledge.has_last_owner = true;
+      knowledge.last_owner = Orders(local.phase) ? self_ : built_.view.members[claimant].id;
+      local.vacant = false;
+    } else if (!local.vacant) {
+      local.vacant = true;
+      local.vacant_since = now;
+    }
+  }
+}
+
+// Until the new owner claims what was granted to it, this node goes on claiming it for the others'
+// sake.
+void Ownership::NoteGrant(TimePoint now, PartitionId partition) {
+  LocalKnowledge& knowledge = knowledge_[partition];
+  const Local& local = locals_[partition];
+  const MemberInfo* heir = Serving(knowledge.granted_to);
+  const bool gone = heir == nullptr || heir->incarnation != local.granted_incarnation;
+  const bool silent = now - local.granted_at >= options_.grant_timeout;
+  const bool claimed = built_.claimant[partition] != kNoMember;
+  if (!claimed && !gone) restless_ = true;
+  if (!claimed && !gone && (!silent || stopping_)) return;
+  knowledge.granted = false;
+  view_dirty_ = true;
+}
+
+const MemberInfo* Ownership::Serving(const NodeId& id) const {
+  const auto member = state_.members.find(id);
+  return member != state_.members.end() && member->second.serving() ? &member->second : nullptr;
+}
+
+// The serving member, not this node, that orders the partition's writes as far as is known.
+const MemberInfo* Ownership::OtherOwner(PartitionId partition) const {
+  const MemberIndex claimant = built_.claimant[partition];
+  if (claimant != kNoMember) return &built_.view.members[claimant];
+  const MemberIndex owner = built_.view.owner[partition];
+  return owner == kNoMember || owner == built_.view.self ? nullptr : &built_.view.members[owner];
+}
+
+bool Ownership::IsHolder(PartitionId partition, const NodeId& id) const {
+  const std::vector<MemberIndex>& holders = built_.view.holders[partition];
+  return std::any_of(holders.begin(), holders.end(),
+                     [&](MemberIndex holder) { return built_.view.members[holder].id == id; });
+}
+
+// ---- Deciding ---------------------------------------------------------------------------------
+
+OwnershipActions Ownership::Run(TimePoint now) {
+  restless_ = false;
+  int round = 0;
+  do {
+    Rebuild();
+    NoteClaims(now);
+    for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+      Decide(now, partition);
+    }
+  } while (view_dirty_ && ++round < kRoundsMax);
+  AskToSettle(now);
+  if (built_.view.self != kNoMember && built_.view.on_ring[built_.view.self]) founded_ = true;
+  Publish();
+  return std::exchange(actions_, {});
+}
+
+void Ownership::Rebuild() {
+  if (!view_dirty_) return;
+  view_dirty_ = false;
+  built_ = BuildView(state_, placement_, knowledge_, stopping_ids_);
+}
+
+void Ownership::Decide(TimePoint now, PartitionId partition) {
+  if (stopping_) return;
+  const bool is_holder = IsHolder(partition, self_);
+  Local& local = locals_[partition];
+  if (local.phase == Phase::kAbsent && is_holder) {
+    local.retry_at = now;
+    Enter(partition, Phase::kWaiting);
+  }
+  switch (local.phase) {
+    case Phase::kAbsent:
+      return;
+    case Phase::kWaiting:
+    case Phase::kPulling:
+    case Phase::kFilled:
+      return DecideWarming(now, partition, is_holder);
+    case Phase::kReplica:
+      return DecideReplica(now, partition, is_holder);
+    case Phase::kOwner:
+    case Phase::kHandingOver:
+      return DecideOwner(now, partition);
+  }
+}
+
+void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_holder) {
+  Local& local = locals_[partition];
+  if (local.asked) return;
+  if (!is_holder && !local.stale) {
+    Enter(partition, Phase::kAbsent);
+    actions_.push_back(DropCopy{partition});
+    return;
+  }
+  const MemberInfo* owner = OtherOwner(partition);
+  if (local.phase != Phase::kWaiting && (owner == nullptr || owner->id != local.peer)) {
+    local.retry_at = now;
+    Enter(partition, Phase::kWaiting);
+  }
+  if (local.phase == Phase::kFilled) {
+    restless_ = true;  // AskToSettle
+    return;
+  }
+  if (local.phase != Phase::kWaiting) return;
+  if (owner == nullptr) {
+    restless_ = true;
+    if (!MayDeclareEmpty(now, partition)) return;
+    if (local.ever_complete && !local.stale) {
+      ++lost_now_;
+      ++stats_.losses;
+    }
+    BecomeOwner(partition);
+    return;
+  }
+  if (now < local.retry_at) {
+    restless_ = true;
+    return;
+  }
+  local.peer = owner->id;
+  local.pull = next_pull_++;
+  Enter(partition, Phase::kPulling);
+  actions_.push_back(StartPull{partition, owner->id, local.pull});
+}
+
+bool Ownership::MayDeclareEmpty(TimePoint now, PartitionId partition) const {
+  const std::vector<MemberIndex>& holders = built_.view.holders[partition];
+  if (!built_.view.complete[partition].empty()) return false;
+  if (holders.empty() || holders.front() != built_.view.self) return false;
+  const bool founding = options_.founder && !founded_;
+  return founding || now - stable_since_ >= options_.settle;
+}
+
+void Ownership::DecideReplica(TimePoint now, PartitionId partition, bool is_holder) {
+  Local& local = locals_[partition];
+  if (local.asked) return;
+  if (knowledge_[partition].granted) {
+    restless_ = true;
+    return;
+  }
+  if (MayTake(now, partition)) {
+    ++taken_now_;
+    ++stats_.takeovers;
+    BecomeOwner(partition);
+    return;
+  }
+  if (built_.claimant[partition] == kNoMember) {
+    restless_ = true;
+    return;
+  }
+  if (MayDrop(now, partition)) {
+    ++stats_.drops;
+    Enter(partition, Phase::kAbsent);
+    actions_.push_back(DropCopy{partition});
+    return;
+  }
+  if (!is_holder || WantsOwnership(partition)) restless_ = true;
+}
+
+bool Ownership::MayTake(TimePoint now, PartitionId partition) const {
+  const ClusterView& view = built_.view;
+  if (built_.claimant[partition] != kNoMember) return false;
+  if (view.complete[partition].empty() || view.complete[partition].front() != view.self) {
+    return false;
+  }
+  const LocalKnowledge& knowledge = knowledge_[partition];
+  const bool last_serves = knowledge.has_last_owner && knowledge.last_owner != self_ &&
+                           Serving(knowledge.last_owner) != nullptr &&
+                           !stopping_ids_.contains(knowledge.last_owner);
+  const Local& local = locals_[partition];
+  return !last_serves || (local.vacant && now - local.vacant_since >= options_.vacancy_grace);
+}
+
+bool Ownership::MayDrop(TimePoint now, PartitionId partition) const {
+  const std::vector<MemberIndex>& holders = built_.view.holders[partition];
+  const std::vector<MemberIndex>& complete = built_.view.complete[partition];
+  const auto contains = [](const std::vector<MemberIndex>& list, MemberIndex member) {
+    return std::find(list.begin(), list.end(), member) != list.end();
+  };
+  if (holders.empty() || contains(holders, built_.view.self)) return false;
+  if (now < locals_[partition].linger_until) return false;
+  if (!contains(holders, built_.claimant[partition])) return false;
+  return std::all_of(holders.begin(), holders.end(),
+                     [&](MemberIndex holder) { return contains(complete, holder); });
+}
+
+void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
+  const MemberIndex claimant = built_.claimant[partition];
+  if (claimant != kNoMember &&
+      BetterPlaced(placement_, partition, built_.view.members[claimant].id, self_)) {
+    ++yielded_now_;
+    ++stats_.yields;
+    BecomeStale(now, partition);
+    return;
+  }
+  UpdateTargets(partition, false);
+}
+
+void Ownership::UpdateTargets(PartitionId partition, bool fresh) {
+  const ClusterView& view = built_.view;
+  const std::vector<MemberIndex>& complete = view.complete[partition];
+  std::vector<ReplicaSet::Target> targets;
+  const auto add = [&](MemberIndex member) {
+    if (member == view.self || targets.size() == kReplicasMax) return;
+    const MemberInfo& info = view.members[member];
+    const bool known = std::any_of(targets.begin(), targets.end(),
+                                   [&](const auto& target) { return target.node == info.id; });
+    if (known) return;
+    const bool whole = std::find(complete.begin(), complete.end(), member) != complete.end();
+    targets.push_back({info.id, info.incarnation, ReplicaSet::Standing::kGossip, whole});
+  };
+  for (MemberIndex member : view.holders[partition]) add(member);
+  for (MemberIndex member : complete) add(member);
+  if (!fresh && SameTargets(targets, locals_[partition].targets)) return;
+  locals_[partition].targets = targets;
+  actions_.push_back(SetTargets{partition, std::move(targets), fresh});
+}
+
+// ---- Asking to be settled ---------------------------------------------------------------------
+
+// A complete replica that stands before the owner wants to own.
+bool Ownership::WantsOwnership(PartitionId partition) const {
+  const Local& local = locals_[partition];
+  const MemberInfo* owner = OtherOwner(partition);
+  return owner != nullptr && built_.claimant[partition] != kNoMember &&
+         !stopping_ids_.contains(owner->id) &&
+         (local.phase == Phase::kReplica || local.phase == Phase::kFilled) &&
+         IsHolder(partition, self_) && BetterPlaced(placement_, partition, self_, owner->id);
+}
+
+void Ownership::AskToSettle(TimePoint now) {
+  if (stopping_) return;
+  Rebuild();
+  std::map<NodeId, std::vector<PartitionId>> requests;
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    Local& local = locals_[partition];
+    const bool wants = WantsOwnership(partition);
+    const bool filled = local.phase == Phase::kFilled;
+    const bool replica = local.phase == Phase::kReplica && wants && !knowledge_[partition].granted;
+    if (local.asked || (!filled && !replica) || now < local.retry_at) continue;
+    const MemberInfo* owner = OtherOwner(partition);
+    if (owner == nullptr || (filled && owner->id != local.peer)) continue;
+    if (asking_[owner->id] >= kAskingMax) continue;
+    std::vector<PartitionId>& request = requests[owner->id];
+    request.push_back(partition);
+    local.asked = true;
+    if (wants) Expect(partition, true);
+    if (request.size() < options_.handover_batch_max) continue;
+    ++asking_[owner->id];
+    actions_.push_back(SendHandover{owner->id, std::exchange(request, {})});
+  }
+  for (auto& [owner, partitions] : requests) {
+    if (partitions.empty()) continue;
+    ++asking_[owner];
+    actions_.push_back(SendHandover{owner, std::move(partitions)});
+  }
+}
+
+// ---- Telling ----------------------------------------------------------------------------------
+
+void Ownership::Publish() {
+  Rebuild();
+  PublishHoldings holdings;
+  holdings.complete.resize(locals_.size());
+  holdings.owned.resize(locals_.size());
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    const LocalKnowledge& knowledge = knowledge_[partition];
+    holdings.complete[partition] = knowledge.complete;
+    holdings.owned[partition] =
+        knowledge.owns || (knowledge.granted && knowledge.granted_to != self_);
+  }
+  const auto me = state_.members.find(self_);
+  const std::uint64_t incarnation = me == state_.members.end() ? 0 : me->second.incarnation;
+  const bool changed = !published_ || published_incarnation_ != incarnation ||
+                       published_->complete != holdings.complete ||
+                       published_->owned != holdings.owned;
+  if (changed && me != state_.members.end()) {
+    published_ = holdings;
+    published_incarnation_ = incarnation;
+    actions_.push_back(std::move(holdings));
+  }
+  if (built_.view.digest != published_digest_ && built_.view.self != kNoMember) {
+    published_digest_ = built_.view.digest;
+    actions_.push_back(PublishView{std::make_shared<const ClusterView>(built_.view)});
+  }
+  if (const std::uint64_t lost = std::exchange(lost_now_, 0)) {
+    Log(true, Count("every node that had them whole is gone, declared empty", lost));
+  }
+  if (const std::uint64_t taken = std::exchange(taken_now_, 0)) {
+    Log(false, Count("took ownership, the last owner is gone", taken));
+  }
+  if (const std::uint64_t yielded = std::exchange(yielded_now_, 0)) {
+    Log(true,
+        Count("gave ownership up to better-placed owners after a network partition", yielded));
+  }
+}
+
+}  // namespace gyre

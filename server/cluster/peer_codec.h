@@ -1,0 +1,82 @@
+// The data messages of cluster.proto on the hot path: read in place and written straight into a
+// batch, with protozero. Control messages use the generated classes.
+//
+// A Replicate request is written as its mutations come, under the shard's lock, so its length is
+// known only at the end. Its envelope therefore has room for a varint of full width, filled in when
+// it is sealed (a varint may carry leading zero groups):
+//
+//   | tag replicate | length, 5-byte varint | mutation | mutation | flush | ...
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/transport.h"
+#include "proto/result.h"
+#include "storage/record.h"
+
+namespace gyre {
+
+// Bytes before the first mutation of a Replicate request.
+inline constexpr std::size_t kReplicateEnvelopeBytes = 6;
+
+// Appends `record` of `partition` as a Mutation in field 1, as Replicate and PullReply have it.
+void AppendMutation(PartitionId partition, const Record& record, std::string& out);
+// Appends a Flush in field 2 of Replicate.
+void AppendFlush(PartitionId partition, Version version, std::string& out);
+
+// Begins a PeerRequest with a Replicate in the empty `out`; SealReplicate completes it.
+void BeginReplicate(std::string& out);
+void SealReplicate(std::string& out);
+
+struct FlushMark {
+  PartitionId partition = 0;
+  Version version = 0;
+};
+
+// Reads one Mutation or Flush message; the views point into `bytes`.
+Result<Mutation> DecodeMutation(std::string_view bytes);
+Result<FlushMark> DecodeFlush(std::string_view bytes);
+
+// What a PullReply carries, read in place.
+struct PullPage {
+  std::vector<Mutation> mutations;
+  std::uint64_t next_cursor = 0;
+  bool done = false;
+  Version flushed_version = 0;
+  bool refused = false;
+};
+// `page` is cleared first; its views point into `reply`, an encoded PeerReply. A PeerError becomes
+// its Error.
+Status DecodePullReply(std::string_view reply, PullPage& page);
+
+// What a ReplicateReply carries.
+struct ReplicateResult {
+  std::vector<PartitionId> refused;
+  std::vector<std::uint32_t> failed;
+};
+Result<ReplicateResult> DecodeReplicateReply(std::string_view reply);
+std::string EncodeReplicateReply(const ReplicateResult& result);
+
+// Builds the PeerReply to a Pull or a Fetch.
+class PullPageWriter {
+ public:
+  void Add(PartitionId partition, const Record& record) {
+    AppendMutation(partition, record, body_);
+  }
+  std::size_t bytes() const { return body_.size(); }
+  // `next_cursor` as Shard::Walk returned it: 0 is the end.
+  std::string Finish(std::uint64_t next_cursor, Version flushed);
+  static std::string Refused();
+
+ private:
+  std::string body_;
+};
+
+// A PeerReply with a PeerError.
+std::string EncodePeerError(const Error& error);
+
+}  // namespace gyre

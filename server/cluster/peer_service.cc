@@ -1,0 +1,256 @@
+#include "cluster/peer_service.h"
+
+#include <algorithm>
+#include <protozero/pbf_builder.hpp>
+#include <protozero/pbf_message.hpp>
+#include <unordered_set>
+
+#include "cluster/peer_codec.h"
+#include "proto_gen/cluster.pb.h"
+
+namespace gyre {
+namespace {
+
+// One page of a pull holds the shard's lock, and with it the clients of that shard: for about a
+// millisecond.
+constexpr std::size_t kPullRecordsMax = 512;
+constexpr std::size_t kPullBytesDefault = std::size_t{256} << 10;
+constexpr std::size_t kPullBytesMax = std::size_t{4} << 20;
+constexpr std::size_t kVersionsRecordsMax = 2048;
+constexpr std::size_t kFetchScanMax = 2048;
+constexpr std::size_t kFetchHashesMax = 65536;
+
+std::string PeerFailure(ErrorCode code, std::string message) {
+  return EncodePeerError(Error{code, std::move(message)});
+}
+
+std::string Serialize(const wire::PeerReply& reply) { return reply.SerializeAsString(); }
+
+bool IsComplete(Role role) {
+  return role == Role::kReplica || role == Role::kOwner || role == Role::kHandingOver;
+}
+
+bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
+
+ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    if (set.targets[i].node == node) return &set.targets[i];
+  }
+  return nullptr;
+}
+
+// From here on every write of the partition goes to `node`. False: there are too many targets
+// already.
+bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t incarnation) {
+  ReplicaSet::Target* target = FindTarget(set, node);
+  if (target == nullptr) {
+    if (set.count == set.targets.size()) return false;
+    target = &set.targets[set.count++];
+  }
+  *target = {node, incarnation, ReplicaSet::Standing::kPulling, false};
+  return true;
+}
+
+// Still a puller: not removed as dead, nor behind since a write for it was dropped.
+bool IsPuller(ReplicaSet& set, const NodeId& node) {
+  const ReplicaSet::Target* target = FindTarget(set, node);
+  return target != nullptr && target->standing == ReplicaSet::Standing::kPulling;
+}
+
+}  // namespace
+
+PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
+                         ControlPort& control, WallClock wall_clock)
+    : engine_(engine),
+      table_(table),
+      views_(views),
+      control_(control),
+      wall_clock_(std::move(wall_clock)) {}
+
+void PeerService::Handle(std::string_view payload, Reply reply) {
+  enum class Kind : protozero::pbf_tag_type {
+    kReplicate = 1,
+    kPull = 2,
+    kDigests = 6,
+    kVersions = 7,
+    kFetch = 10,
+  };
+  try {
+    protozero::pbf_message<Kind> message(protozero::data_view{payload.data(), payload.size()});
+    if (message.next() && message.has_wire_type(protozero::pbf_wire_type::length_delimited)) {
+      const Kind kind = message.tag();
+      const protozero::data_view view = message.get_view();
+      const std::string_view body(view.data(), view.size());
+      switch (kind) {
+        case Kind::kReplicate:
+          return reply(OnReplicate(body));
+        case Kind::kPull:
+          return reply(OnPull(body));
+        case Kind::kDigests:
+          return reply(OnDigests(body));
+        case Kind::kVersions:
+          return reply(OnVersions(body));
+        case Kind::kFetch:
+          return reply(OnFetch(body));
+        default:
+          return control_.Handle(std::string(payload), std::move(reply));
+      }
+    }
+  } catch (const protozero::exception&) {
+    // Answered below.
+  }
+  reply(PeerFailure(ErrorCode::kProtocol, "malformed peer request"));
+}
+
+std::string PeerService::OnReplicate(std::string_view replicate) {
+  enum class Field : protozero::pbf_tag_type { kMutations = 1, kFlushes = 2 };
+  const UnixMillis now = wall_clock_();
+  ReplicateResult result;
+  const auto refuse = [&result](PartitionId partition) {
+    if (result.refused.empty() || result.refused.back() != partition) {
+      result.refused.push_back(partition);
+    }
+  };
+  std::uint32_t index = 0;
+  protozero::pbf_message<Field> message(protozero::data_view{replicate.data(), replicate.size()});
+  while (message.next()) {
+    if (!message.has_wire_type(protozero::pbf_wire_type::length_delimited)) {
+      message.skip();
+      continue;
+    }
+    const Field field = message.tag();
+    const protozero::data_view view = message.get_view();
+    const std::string_view body(view.data(), view.size());
+    if (field == Field::kMutations) {
+      const Result<Mutation> mutation = DecodeMutation(body);
+      if (!mutation) return EncodePeerError(mutation.error());
+      if (mutation->partition >= engine_.options().partition_count) {
+        return PeerFailure(ErrorCode::kInvalidArgument, "no such partition");
+      }
+      Shard& shard = engine_.ShardOf(mutation->partition);
+      MutexLock lock(shard.mutex());
+      if (shard.info(mutation->partition).role == Role::kAbsent) {
+        refuse(mutation->partition);
+      } else if (!shard.Apply(*mutation, now)) {
+        result.failed.push_back(index);
+      }
+      ++index;
+    } else if (field == Field::kFlushes) {
+      const Result<FlushMark> mark = DecodeFlush(body);
+      if (!mark) return EncodePeerError(mark.error());
+      if (mark->partition >= engine_.options().partition_count) {
+        return PeerFailure(ErrorCode::kInvalidArgument, "no such partition");
+      }
+      Shard& shard = engine_.ShardOf(mark->partition);
+      MutexLock lock(shard.mutex());
+      if (shard.info(mark->partition).role == Role::kAbsent) {
+        refuse(mark->partition);
+      } else {
+        shard.Flush(mark->partition, mark->version);
+      }
+    }
+  }
+  return EncodeReplicateReply(result);
+}
+
+std::string PeerService::OnPull(std::string_view pull) {
+  wire::Pull request;
+  if (!request.ParseFromArray(pull.data(), static_cast<int>(pull.size()))) {
+    return PeerFailure(ErrorCode::kProtocol, "malformed pull");
+  }
+  const std::optional<NodeId> from = NodeId::FromBytes(request.from());
+  const PartitionId partition = request.partition();
+  if (!from || partition >= engine_.options().partition_count) {
+    return PeerFailure(ErrorCode::kInvalidArgument, "pull of an unknown node or partition");
+  }
+  const ClusterViewPtr view = views_.Load();
+  const MemberIndex member = view == nullptr ? kNoMember : view->Find(*from);
+  const std::uint64_t incarnation = member == kNoMember ? 0 : view->members[member].incarnation;
+  const std::size_t bytes_max = request.bytes_max() == 0
+                                    ? kPullBytesDefault
+                                    : std::min<std::size_t>(request.bytes_max(), kPullBytesMax);
+  PullPageWriter page;
+  Shard& shard = engine_.ShardOf(partition);
+  {
+    MutexLock lock(shard.mutex());
+    ReplicaSet& set = table_.sets[partition];
+    const bool begins = request.cursor() == 0;
+    const bool serves = Orders(shard.info(partition).role) &&
+                        (begins ? AddPuller(set, *from, incarnation) : IsPuller(set, *from));
+    if (begins && serves) table_.revision.fetch_add(1, std::memory_order_release);
+    if (!serves) return PullPageWriter::Refused();
+    const std::uint64_t next = shard.Walk(partition, request.cursor(), kPullRecordsMax,
+                                          wall_clock_(), [&](const Record& record) {
+                                            page.Add(partition, record);
+                                            return page.bytes() < bytes_max;
+                                          });
+    return page.Finish(next, shard.info(partition).flushed);
+  }
+}
+
+std::string PeerService::OnDigests(std::string_view digests) {
+  wire::Digests request;
+  if (!request.ParseFromArray(digests.data(), static_cast<int>(digests.size()))) {
+    return PeerFailure(ErrorCode::kProtocol, "malformed digests");
+  }
+  wire::PeerReply reply;
+  wire::DigestsReply& body = *reply.mutable_digests();
+  for (const PartitionId partition : request.partitions()) {
+    if (partition >= engine_.options().partition_count) continue;
+    Shard& shard = engine_.ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    const PartitionInfo& info = shard.info(partition);
+    wire::PartitionDigest& digest = *body.add_digests();
+    digest.set_partition(partition);
+    digest.set_digest(info.digest);
+    digest.set_newest_evicted(info.newest_evicted);
+    digest.set_complete(IsComplete(info.role));
+  }
+  return Serialize(reply);
+}
+
+std::string PeerService::OnVersions(std::string_view versions) {
+  wire::Versions request;
+  if (!request.ParseFromArray(versions.data(), static_cast<int>(versions.size())) ||
+      request.partition() >= engine_.options().partition_count) {
+    return PeerFailure(ErrorCode::kProtocol, "malformed versions");
+  }
+  wire::PeerReply reply;
+  wire::VersionsReply& body = *reply.mutable_versions();
+  const std::size_t records_max =
+      std::clamp<std::size_t>(request.records_max(), 1, kVersionsRecordsMax);
+  Shard& shard = engine_.ShardOf(request.partition());
+  MutexLock lock(shard.mutex());
+  const std::uint64_t next = shard.Walk(request.partition(), request.cursor(), records_max,
+                                        wall_clock_(), [&](const Record& record) {
+                                          body.add_key_hashes(HashKey(record.key()));
+                                          body.add_versions(record.version());
+                                          return true;
+                                        });
+  body.set_next_cursor(next);
+  body.set_done(next == 0);
+  return Serialize(reply);
+}
+
+std::string PeerService::OnFetch(std::string_view fetch) {
+  wire::Fetch request;
+  if (!request.ParseFromArray(fetch.data(), static_cast<int>(fetch.size())) ||
+      request.partition() >= engine_.options().partition_count ||
+      request.key_hashes_size() > static_cast<int>(kFetchHashesMax)) {
+    return PeerFailure(ErrorCode::kProtocol, "malformed fetch");
+  }
+  const std::unordered_set<std::uint64_t> wanted(request.key_hashes().begin(),
+                                                 request.key_hashes().end());
+  PullPageWriter page;
+  Shard& shard = engine_.ShardOf(request.partition());
+  MutexLock lock(shard.mutex());
+  const std::uint64_t next = shard.Walk(request.partition(), request.cursor(), kFetchScanMax,
+                                        wall_clock_(), [&](const Record& record) {
+                                          if (wanted.contains(HashKey(record.key())))
+                                            page.Add(request.partition(), record);
+                                          return page.bytes() < kPullBytesMax;
+                                        });
+  return page.Finish(next, shard.info(request.partition()).flushed);
+}
+
+}  // namespace gyre
