@@ -14,12 +14,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness  # noqa: E402
 
 
-def pytest_configure(config):
-    for name in ("gyred", "gyre"):
-        if not (harness.BIN / name).exists():
-            raise pytest.UsageError(f"{harness.BIN / name} is not there: scripts/build release, or set GYRE_BIN")
-
-
 class _Shared:
     def __init__(self, count):
         self.count = count

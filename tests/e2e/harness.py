@@ -34,6 +34,13 @@ RING_SECONDS_MAX = 60 * PATIENCE
 PORT_FIRST, PORT_LAST = 20000, 32000
 
 
+def binary(name):
+    """The path of gyred, gyre or a test's program."""
+    path = BIN / name
+    assert path.exists(), f"{path} is not there: scripts/build release, or set GYRE_BIN to a folder that has it"
+    return str(path)
+
+
 def soak(short, long):
     """`long` under scripts/test --soak, else `short`."""
     return long if SOAK else short
@@ -291,7 +298,7 @@ class Node(Process):
         """Starts it, with `--join` where `join` (a list of nodes) is given, and waits until it is ready."""
         if join:
             self.flags["--join"] = ",".join(node.address for node in join)
-        self.command = [str(BIN / "gyred")]
+        self.command = [binary("gyred")]
         for flag, value in self.flags.items():
             self.command += [flag, str(value)]
         self.spawn()
@@ -479,7 +486,7 @@ class ToolResult:
 
 def gyre(*arguments, node=None, stdin="", env=None, seconds=60.0):
     """Runs `gyre`, against `node` where given."""
-    command = [str(BIN / "gyre")]
+    command = [binary("gyre")]
     if node is not None:
         command += ["--connect", node.address]
     environment = {key: value for key, value in os.environ.items() if key != "GYRE_CONNECT"}
@@ -492,7 +499,7 @@ def gyre(*arguments, node=None, stdin="", env=None, seconds=60.0):
 def gyred(*arguments, seconds=15.0):
     """Runs `gyred` to its end: for flags that make it end."""
     return ToolResult(subprocess.run(
-        [str(BIN / "gyred")] + [str(argument) for argument in arguments], stdin=subprocess.DEVNULL,
+        [binary("gyred")] + [str(argument) for argument in arguments], stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=seconds * PATIENCE, errors="replace"))
 
 

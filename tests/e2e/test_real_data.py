@@ -62,7 +62,7 @@ def loaded():
     assert len(records) >= RECORDS_MIN, f"only {len(records)} lines of text on this machine: install manpages, perl-doc"
     with harness.Ring(3) as ring:
         done = subprocess.run(
-            [harness.BIN / "e2e_loader", ",".join(node.address for node in ring.nodes)],
+            [harness.binary("e2e_loader"), ",".join(node.address for node in ring.nodes)],
             input=b"".join(b"%s\t%s\n" % record for record in records.items()), capture_output=True,
             timeout=120 * harness.PATIENCE)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
