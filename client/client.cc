@@ -1,0 +1,383 @@
+// The typed calls: each builds a command, submits it, and reads its reply. All of them, blocking or
+// not, go through `Impl::Send`; blocking ones wait for the callback.
+#include "gyre/client.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "client/engine.h"
+#include "client/reply_reader.h"
+#include "client/wire.h"
+#include "proto/result.h"
+
+namespace gyre::client {
+
+static_assert(static_cast<int>(ErrorCode::kNotAllowed) ==
+                  static_cast<int>(gyre::ErrorCode::kNotAllowed),
+              "the first block of client codes has the numbers of the native protocol");
+
+std::string_view ErrorCodeName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kCannotConnect:
+      return "cannot_connect";
+    case ErrorCode::kOverloaded:
+      return "overloaded";
+    default:
+      return gyre::ErrorCodeName(static_cast<gyre::ErrorCode>(code));
+  }
+}
+
+using Args = std::vector<std::string_view>;
+
+class Client::Impl {
+ public:
+  explicit Impl(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  ~Impl() { engine_->Stop(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Engine& engine() { return *engine_; }
+
+  // `read` turns the Value into a Result<T>. Owns nothing of `args` once it returns.
+  template <typename T>
+  void Send(const Args& args, const CommandTraits& traits, const std::string& pinned,
+            const CallOptions& call, bool wait, Result<T> (*read)(Value), Callback<T> done) {
+    const Options& options = engine_->options();
+    Result<std::string> request =
+        EncodeRequest(args, call.write_acks != 0 ? call.write_acks : options.write_acks);
+    if (!request) return done(request.error());
+    auto operation = std::make_unique<Operation>();
+    operation->request = std::move(*request);
+    operation->effect = traits.effect;
+    if (traits.key_index != 0) operation->slot = SlotOf(args[traits.key_index]);
+    operation->pinned = pinned;
+    operation->started = std::chrono::steady_clock::now();
+    operation->deadline =
+        operation->started + (call.deadline.count() > 0 ? call.deadline : options.deadline);
+    operation->done = [read, done = std::move(done)](Result<Value> reply) {
+      done(reply ? read(std::move(*reply)) : Result<T>(reply.error()));
+    };
+    engine_->Submit(std::move(operation), wait);
+  }
+
+  template <typename T>
+  std::future<Result<T>> SendForFuture(const Args& args, const CommandTraits& traits,
+                                       const std::string& pinned, const CallOptions& call,
+                                       bool wait, Result<T> (*read)(Value)) {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    std::future<Result<T>> future = promise->get_future();
+    if (wait && engine_->OnIoThread()) {
+      promise->set_value(Error{ErrorCode::kNotAllowed,
+                               "a blocking call inside a callback would wait for itself: use the "
+                               "Async form"});
+      return future;
+    }
+    Send<T>(args, traits, pinned, call, wait, read,
+            [promise](Result<T> result) { promise->set_value(std::move(result)); });
+    return future;
+  }
+
+  template <typename T>
+  Result<T> Call(const Args& args, Effect effect, const CallOptions& call,
+                 Result<T> (*read)(Value)) {
+    return SendForFuture<T>(args, {1, effect}, {}, call, true, read).get();
+  }
+
+ private:
+  const std::shared_ptr<Engine> engine_;
+};
+
+namespace {
+
+// The command of a Set, with what its numbers are written into.
+class SetCommand {
+ public:
+  SetCommand(std::string_view key, std::string_view value, const SetOptions& set,
+             std::optional<std::uint64_t> if_version = {})
+      : args_{"SET", key, value} {
+    if (set.condition == SetOptions::Condition::kIfAbsent) args_.emplace_back("NX");
+    if (set.condition == SetOptions::Condition::kIfPresent) args_.emplace_back("XX");
+    if (if_version) Add("IFVERSION", *if_version, version_);
+    if (set.ttl.count() > 0) Add("PX", static_cast<std::uint64_t>(set.ttl.count()), ttl_);
+    if (set.keep_ttl) args_.emplace_back("KEEPTTL");
+    if (set.flags != 0) Add("FLAGS", set.flags, flags_);
+    const bool conditional = if_version || set.condition != SetOptions::Condition::kAlways;
+    traits_ = {1, conditional ? Effect::kWrite : Effect::kIdempotentWrite};
+  }
+  SetCommand(const SetCommand&) = delete;
+  SetCommand& operator=(const SetCommand&) = delete;
+
+  const Args& args() const { return args_; }
+  const CommandTraits& traits() const { return traits_; }
+
+  static std::optional<Error> Check(const SetOptions& set) {
+    if (set.ttl.count() < 0)
+      return Error{ErrorCode::kInvalidArgument, "SetOptions::ttl is negative"};
+    if (set.ttl.count() > 0 && set.keep_ttl) {
+      return Error{ErrorCode::kInvalidArgument, "SetOptions: either ttl or keep_ttl"};
+    }
+    return {};
+  }
+
+ private:
+  void Add(std::string_view option, std::uint64_t number, std::string& text) {
+    text = std::to_string(number);
+    args_.push_back(option);
+    args_.push_back(text);
+  }
+
+  std::string version_;
+  std::string ttl_;
+  std::string flags_;
+  Args args_;
+  CommandTraits traits_;
+};
+
+Args ViewsOf(const std::vector<std::string>& args) { return {args.begin(), args.end()}; }
+
+CommandTraits TraitsOrNone(const std::vector<std::string>& args) {
+  return args.empty() ? CommandTraits{} : TraitsOf(args);
+}
+
+constexpr CommandTraits kReadOfKey{1, Effect::kRead};
+constexpr CommandTraits kIdempotentOfKey{1, Effect::kIdempotentWrite};
+constexpr CommandTraits kWriteOfKey{1, Effect::kWrite};
+
+template <typename T>
+std::vector<Result<T>> WaitForAll(std::vector<std::future<Result<T>>> futures) {
+  std::vector<Result<T>> results;
+  results.reserve(futures.size());
+  for (auto& future : futures) results.push_back(future.get());
+  return results;
+}
+
+}  // namespace
+
+// ---- Life
+// --------------------------------------------------------------------------------------------------
+
+Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+Result<Client> Client::Connect(Options options) {
+  Result<std::shared_ptr<Engine>> engine = Engine::Start(std::move(options));
+  if (!engine) return engine.error();
+  return Client(std::make_shared<Impl>(std::move(*engine)));
+}
+
+// ---- One key
+// -----------------------------------------------------------------------------------------------
+
+Result<std::optional<Record>> Client::Get(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"GET", key}, Effect::kRead, call, ReadRecord);
+}
+
+Result<bool> Client::Set(std::string_view key, std::string_view value, const SetOptions& set,
+                         const CallOptions& call) {
+  if (auto error = SetCommand::Check(set)) return std::move(*error);
+  const SetCommand command(key, value, set);
+  return impl_->Call(command.args(), command.traits().effect, call, ReadDone);
+}
+
+Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
+                                   std::uint64_t version, const SetOptions& set,
+                                   const CallOptions& call) {
+  if (auto error = SetCommand::Check(set)) return std::move(*error);
+  const SetCommand command(key, value, set, version);
+  return impl_->Call(command.args(), command.traits().effect, call, ReadDone);
+}
+
+Result<bool> Client::Del(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"DEL", key}, Effect::kIdempotentWrite, call, ReadDone);
+}
+
+Result<bool> Client::Exists(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"EXISTS", key}, Effect::kRead, call, ReadDone);
+}
+
+Result<std::int64_t> Client::Incr(std::string_view key, std::int64_t delta,
+                                  const CallOptions& call) {
+  return impl_->Call({"INCRBY", key, std::to_string(delta)}, Effect::kWrite, call, ReadInteger);
+}
+
+Result<std::int64_t> Client::Append(std::string_view key, std::string_view suffix,
+                                    const CallOptions& call) {
+  return impl_->Call({"APPEND", key, suffix}, Effect::kWrite, call, ReadInteger);
+}
+
+Result<std::int64_t> Client::Strlen(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"STRLEN", key}, Effect::kRead, call, ReadInteger);
+}
+
+Result<bool> Client::Expire(std::string_view key, Milliseconds ttl, const CallOptions& call) {
+  if (ttl.count() <= 0) return Error{ErrorCode::kInvalidArgument, "a TTL must be positive"};
+  return impl_->Call({"PEXPIRE", key, std::to_string(ttl.count())}, Effect::kIdempotentWrite, call,
+                     ReadDone);
+}
+
+Result<bool> Client::Persist(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"PERSIST", key}, Effect::kIdempotentWrite, call, ReadDone);
+}
+
+Result<bool> Client::Touch(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"TOUCH", key}, Effect::kRead, call, ReadDone);
+}
+
+Result<TimeToLive> Client::Ttl(std::string_view key, const CallOptions& call) {
+  return impl_->Call({"PTTL", key}, Effect::kRead, call, ReadTimeToLive);
+}
+
+// ---- Many keys
+// --------------------------------------------------------------------------------------------- One
+// request a key: they leave together, one write for each node, and each is routed and retried for
+// itself, so that a node that dies in the middle costs nobody else's result.
+
+std::vector<Result<std::optional<Record>>> Client::MGet(const std::vector<std::string>& keys,
+                                                        const CallOptions& call) {
+  std::vector<std::future<Result<std::optional<Record>>>> futures;
+  futures.reserve(keys.size());
+  for (const std::string& key : keys) {
+    futures.push_back(impl_->SendForFuture({"GET", key}, kReadOfKey, {}, call, true, ReadRecord));
+  }
+  return WaitForAll(std::move(futures));
+}
+
+std::vector<Result<bool>> Client::MSet(const std::vector<KeyValue>& entries, const SetOptions& set,
+                                       const CallOptions& call) {
+  if (const auto error = SetCommand::Check(set)) {
+    return std::vector<Result<bool>>(entries.size(), Result<bool>(*error));
+  }
+  std::vector<std::future<Result<bool>>> futures;
+  futures.reserve(entries.size());
+  for (const KeyValue& entry : entries) {
+    const SetCommand command(entry.key, entry.value, set);
+    futures.push_back(
+        impl_->SendForFuture(command.args(), command.traits(), {}, call, true, ReadDone));
+  }
+  return WaitForAll(std::move(futures));
+}
+
+std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
+                                       const CallOptions& call) {
+  std::vector<std::future<Result<bool>>> futures;
+  futures.reserve(keys.size());
+  for (const std::string& key : keys) {
+    futures.push_back(
+        impl_->SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, true, ReadDone));
+  }
+  return WaitForAll(std::move(futures));
+}
+
+// ---- Any command
+// -------------------------------------------------------------------------------------------
+
+Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOptions& call) {
+  return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, true, ReadValue).get();
+}
+
+Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<std::string>& args,
+                                const CallOptions& call) {
+  const Result<Address> parsed = Address::Parse(address);
+  if (!parsed) return parsed.error();
+  return impl_
+      ->SendForFuture(ViewsOf(args), TraitsOrNone(args), parsed->ToString(), call, true, ReadValue)
+      .get();
+}
+
+// ---- Asynchronous
+// ------------------------------------------------------------------------------------------
+
+void Client::GetAsync(std::string_view key, Callback<std::optional<Record>> done,
+                      const CallOptions& call) {
+  impl_->Send({"GET", key}, kReadOfKey, {}, call, false, ReadRecord, std::move(done));
+}
+
+void Client::SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
+                      Callback<bool> done, const CallOptions& call) {
+  if (auto error = SetCommand::Check(set)) return done(std::move(*error));
+  const SetCommand command(key, value, set);
+  impl_->Send(command.args(), command.traits(), {}, call, false, ReadDone, std::move(done));
+}
+
+void Client::DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call) {
+  impl_->Send({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone, std::move(done));
+}
+
+void Client::IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
+                       const CallOptions& call) {
+  impl_->Send({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false, ReadInteger,
+              std::move(done));
+}
+
+void Client::ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
+                          const CallOptions& call) {
+  impl_->Send(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue, std::move(done));
+}
+
+std::future<Result<std::optional<Record>>> Client::GetAsync(std::string_view key,
+                                                            const CallOptions& call) {
+  return impl_->SendForFuture({"GET", key}, kReadOfKey, {}, call, false, ReadRecord);
+}
+
+std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_view value,
+                                           const SetOptions& set, const CallOptions& call) {
+  if (auto error = SetCommand::Check(set)) {
+    std::promise<Result<bool>> promise;
+    promise.set_value(std::move(*error));
+    return promise.get_future();
+  }
+  const SetCommand command(key, value, set);
+  return impl_->SendForFuture(command.args(), command.traits(), {}, call, false, ReadDone);
+}
+
+std::future<Result<bool>> Client::DelAsync(std::string_view key, const CallOptions& call) {
+  return impl_->SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone);
+}
+
+std::future<Result<std::int64_t>> Client::IncrAsync(std::string_view key, std::int64_t delta,
+                                                    const CallOptions& call) {
+  return impl_->SendForFuture({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false,
+                              ReadInteger);
+}
+
+std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& args,
+                                                const CallOptions& call) {
+  return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue);
+}
+
+// ---- The cluster
+// -------------------------------------------------------------------------------------------
+
+RingInfo Client::Ring() const { return impl_->engine().table()->Describe(); }
+
+KeyLocation Client::Locate(std::string_view key) const {
+  const auto table = impl_->engine().table();
+  KeyLocation location;
+  location.slot = SlotOf(key);
+  location.partition = table->PartitionOfSlot(static_cast<Slot>(location.slot));
+  for (const NodeIndex holder : table->Holders(location.partition)) {
+    location.holders.push_back(table->nodes()[holder].address.ToString());
+  }
+  return location;
+}
+
+Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
+  if (impl_->engine().OnIoThread()) {
+    return Error{ErrorCode::kNotAllowed, "RefreshRing inside a callback would wait for itself"};
+  }
+  const auto adopted = std::make_shared<std::promise<Result<RingInfo>>>();
+  auto future = adopted->get_future();
+  // Adopted on the I/O thread, from where the reply arrives.
+  impl_->Send<Value>({"RING"}, {0, Effect::kRead}, {}, call, true, ReadValue,
+                     [this, adopted](Result<Value> reply) {
+                       if (!reply) return adopted->set_value(reply.error());
+                       adopted->set_value(impl_->engine().AdoptRing(*reply));
+                     });
+  return future.get();
+}
+
+Stats Client::GetStats() const { return impl_->engine().stats(); }
+
+}  // namespace gyre::client

@@ -1,0 +1,583 @@
+#include "client/engine.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <future>
+#include <system_error>
+#include <utility>
+
+#include "client/wire.h"
+
+namespace gyre::client {
+namespace {
+
+template <typename Handle>
+uv_handle_t* AsHandle(Handle& handle) {
+  return reinterpret_cast<uv_handle_t*>(&handle);
+}
+
+// Signals are the application's business, and SIGPIPE nobody's: a broken link is an error value.
+void BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+bool ParseNumeric(const Address& address, sockaddr_storage& out) {
+  const char* host = address.host.c_str();
+  return uv_ip4_addr(host, address.port, reinterpret_cast<sockaddr_in*>(&out)) == 0 ||
+         uv_ip6_addr(host, address.port, reinterpret_cast<sockaddr_in6*>(&out)) == 0;
+}
+
+std::unique_ptr<Operation> MakeRingRequest(TimePoint now, Milliseconds deadline) {
+  auto operation = std::make_unique<Operation>();
+  operation->request = std::move(*EncodeRequest({"RING"}, 0));
+  operation->effect = Effect::kRead;
+  operation->asks_ring = true;
+  operation->started = now;
+  operation->deadline = now + deadline;
+  return operation;
+}
+
+}  // namespace
+
+// ---- Start and stop
+// ----------------------------------------------------------------------------------------
+
+Result<std::vector<Address>> Engine::Check(const Options& options) {
+  const auto bad = [](std::string message) {
+    return Error{ErrorCode::kInvalidArgument, std::move(message)};
+  };
+  if (options.seeds.empty()) return bad("Options::seeds is empty: name at least one HOST:PORT");
+  if (options.deadline.count() < 1) return bad("Options::deadline must be at least 1 ms");
+  if (options.connect_timeout.count() < 1) return bad("Options::connect_timeout must be positive");
+  if (options.connections_per_node < 1 || options.connections_per_node > 64) {
+    return bad("Options::connections_per_node must be 1 to 64");
+  }
+  if (options.in_flight_bytes_max == 0) return bad("Options::in_flight_bytes_max must be positive");
+  if (options.retry.attempts_max < 1) return bad("RetryPolicy::attempts_max must be at least 1");
+  if (options.retry.backoff_min.count() < 1 ||
+      options.retry.backoff_max < options.retry.backoff_min) {
+    return bad("RetryPolicy::backoff_min must be positive and at most backoff_max");
+  }
+  if (options.ring_refresh_interval.count() < 1) {
+    return bad("Options::ring_refresh_interval must be positive");
+  }
+  std::vector<Address> seeds;
+  for (const std::string& seed : options.seeds) {
+    Result<Address> address = Address::Parse(seed);
+    if (!address) return address.error();
+    seeds.push_back(std::move(*address));
+  }
+  return seeds;
+}
+
+Engine::Engine(Options options)
+    : options_(std::move(options)),
+      router_(options_, *this),
+      ring_(router_, options_.ring_refresh_interval, Now()),
+      wheel_(Millis(Now())),
+      budget_(options_.in_flight_bytes_max) {}
+
+Engine::~Engine() = default;
+
+Result<std::shared_ptr<Engine>> Engine::Start(Options options) {
+  const Result<std::vector<Address>> seeds = Check(options);
+  if (!seeds) return seeds.error();
+  const std::shared_ptr<Engine> engine(new Engine(std::move(options)));
+  for (const Address& seed : *seeds) engine->router_.AddSeed(seed);
+
+  int error = uv_loop_init(&engine->loop_);
+  if (error == 0) {
+    error = uv_async_init(&engine->loop_, &engine->wake_, [](uv_async_t* handle) {
+      static_cast<Engine*>(handle->data)->DrainQueue();
+    });
+    if (error != 0) uv_loop_close(&engine->loop_);
+  }
+  if (error != 0) {
+    return Error{ErrorCode::kIo, std::string("no event loop: ") + uv_strerror(error) +
+                                     "; too many open files? see ulimit -n"};
+  }
+  engine->wake_.data = engine.get();
+  for (uv_timer_t* timer : {&engine->tick_, &engine->maintenance_, &engine->ring_timer_}) {
+    uv_timer_init(&engine->loop_, timer);
+    timer->data = engine.get();
+  }
+  try {
+    engine->thread_ = std::thread([engine] { engine->Run(); });
+  } catch (const std::system_error& failure) {
+    engine->CloseAll();
+    uv_run(&engine->loop_, UV_RUN_DEFAULT);
+    uv_loop_close(&engine->loop_);
+    return Error{ErrorCode::kInternal, std::string("no thread: ") + failure.what()};
+  }
+  const Result<bool> learned = engine->LearnFirstRing(*seeds);
+  if (!learned) {
+    engine->Stop();
+    return learned.error();
+  }
+  return engine;
+}
+
+Result<bool> Engine::LearnFirstRing(const std::vector<Address>& seeds) {
+  struct Answers {  // the I/O thread's only, but for the promise
+    std::promise<Result<bool>> first;
+    std::size_t awaited = 0;
+    bool told = false;
+    std::string failures;
+  };
+  const auto answers = std::make_shared<Answers>();
+  answers->awaited = seeds.size();
+  std::future<Result<bool>> first = answers->first.get_future();
+  for (const Address& seed : seeds) {
+    auto operation = MakeRingRequest(Now(), options_.connect_timeout + options_.deadline);
+    operation->pinned = seed.ToString();
+    operation->done = [this, answers, name = seed.ToString()](Result<Value> reply) {
+      --answers->awaited;
+      std::string why;
+      if (reply) {
+        const Result<RingInfo> ring = AdoptRing(*reply);
+        if (!ring) why = ring.error().message;
+      } else {
+        why = reply.error().message;
+      }
+      if (!why.empty()) {
+        // Messages of a lost link begin with the address already.
+        answers->failures += "\n  " + (why.starts_with(name) ? why : name + ": " + why);
+      }
+      if (answers->told || (!why.empty() && answers->awaited > 0)) return;
+      answers->told = true;
+      if (why.empty()) return answers->first.set_value(true);
+      answers->first.set_value(
+          Error{ErrorCode::kCannotConnect,
+                "no node answers; is gyred running there?" + answers->failures});
+    };
+    Submit(std::move(operation), false);
+  }
+  return first.get();
+}
+
+void Engine::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    uv_async_send(&wake_);
+  }
+  if (OnIoThread()) {
+    thread_.detach();  // the thread owns a share of the engine
+  } else {
+    thread_.join();
+  }
+}
+
+void Engine::Run() {
+  thread_id_.store(std::this_thread::get_id());
+  BlockSignals();
+  uv_timer_start(
+      &maintenance_, [](uv_timer_t* timer) { static_cast<Engine*>(timer->data)->OnMaintenance(); },
+      kMaintenanceInterval.count(), kMaintenanceInterval.count());
+  ArmRingTimer();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+}
+
+void Engine::CloseAll() {
+  closing_ = true;
+  while (TimerEntry* entry = wheel_.Any()) {
+    auto& operation = static_cast<Operation&>(*entry);
+    for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
+      const Operation::Attempt& attempt = operation.attempts[i];
+      operation.maybe_applied |=
+          operation.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
+    }
+    FailNow(operation, {ErrorCode::kClosed, "the client is being destroyed"});
+  }
+  dirty_.clear();
+  router_.Clear();
+  uv_close(AsHandle(wake_), nullptr);
+  for (uv_timer_t* timer : {&tick_, &maintenance_, &ring_timer_}) {
+    uv_close(AsHandle(*timer), nullptr);
+  }
+}
+
+// ---- The queue between callers and the loop
+// ----------------------------------------------------------------
+
+void Engine::Submit(std::unique_ptr<Operation> operation, bool wait) {
+  const std::size_t bytes = operation->request.size() + sizeof(Operation);
+  const bool room = wait ? budget_.TakeBy(bytes, operation->deadline) : budget_.TryTake(bytes);
+  if (!room) {
+    operation->done(Error{ErrorCode::kOverloaded,
+                          "requests of " + std::to_string(options_.in_flight_bytes_max) +
+                              " bytes wait for answers already: wait for some, or raise "
+                              "Options::in_flight_bytes_max"});
+    return;
+  }
+  operation->charged_bytes = bytes;
+  counters_.requests.fetch_add(1, std::memory_order_relaxed);
+  {
+    MutexLock lock(mutex_);
+    if (!stopping_) {
+      queue_.push_back(std::move(operation));
+      // Under the mutex, so that the handle cannot close in between; once for a whole batch.
+      if (queue_.size() == 1) uv_async_send(&wake_);
+      return;
+    }
+  }
+  budget_.Give(bytes);
+  operation->done(Error{ErrorCode::kClosed, "the client is being destroyed"});
+}
+
+void Engine::DrainQueue() {
+  std::vector<std::unique_ptr<Operation>> batch;
+  bool stopping = false;
+  {
+    MutexLock lock(mutex_);
+    batch.swap(queue_);
+    stopping = stopping_;
+  }
+  for (auto& operation : batch) Start(std::move(operation));
+  if (stopping && !closing_) return CloseAll();
+  FlushDirty();
+}
+
+void Engine::FlushDirty() {
+  // A flush may find its link broken, but never makes another one dirty.
+  for (Link* link : dirty_) link->Flush();
+  dirty_.clear();
+}
+
+void Engine::OnMaintenance() {
+  const TimePoint now = Now();
+  router_.ForEachLink([&](Link& link) {
+    if (link.Dead(now, kLinkSilenceMax)) link.Break({ErrorCode::kIo, "the node fell silent"});
+  });
+  for (const auto& [node, status] : std::exchange(failed_lookups_, {}))
+    OnResolved(node, status, {});
+  router_.DropUnused();
+  FlushDirty();
+}
+
+// ---- The ring
+// ----------------------------------------------------------------------------------------------
+
+void Engine::HintRing() {
+  ring_.Hint(Now());
+  ArmRingTimer();
+}
+
+void Engine::ArmRingTimer() {
+  if (closing_) return;
+  const TimePoint due = ring_.due();
+  if (due == TimePoint::max()) {
+    uv_timer_stop(&ring_timer_);
+    return;
+  }
+  const auto wait = std::max(std::chrono::ceil<Milliseconds>(due - Now()), Milliseconds{0});
+  uv_update_time(&loop_);
+  uv_timer_start(
+      &ring_timer_, [](uv_timer_t* timer) { static_cast<Engine*>(timer->data)->AskRing(); },
+      static_cast<std::uint64_t>(wait.count()), 0);
+}
+
+void Engine::AskRing() {
+  const TimePoint now = Now();
+  if (now < ring_.due()) return ArmRingTimer();
+  ring_.OnAsk(now);
+  auto operation = MakeRingRequest(now, options_.deadline);
+  operation->done = [this](Result<Value> reply) {
+    ring_.OnAnswer(reply.ok() && AdoptRing(*reply).ok(), Now());
+    ArmRingTimer();
+  };
+  Start(std::move(operation));
+  FlushDirty();
+}
+
+Stats Engine::stats() const {
+  const auto read = [](const std::atomic<std::uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  Stats stats;
+  stats.requests = read(counters_.requests);
+  stats.retries = read(counters_.retries);
+  stats.hedges = read(counters_.hedges);
+  stats.unknown_outcomes = read(counters_.unknown_outcomes);
+  stats.timeouts = read(counters_.timeouts);
+  stats.stale_replies = read(counters_.stale_replies);
+  stats.ring_refreshes = ring_.adopted_count();
+  stats.connections_opened = read(counters_.connections_opened);
+  stats.connections_lost = read(counters_.connections_lost);
+  stats.in_flight_bytes = budget_.used();
+  return stats;
+}
+
+// ---- The life of an operation
+// ------------------------------------------------------------------------------
+
+void Engine::Start(std::unique_ptr<Operation> owned) {
+  Operation& operation = *owned.release();  // the wheel's invariant keeps it; Finish frees it
+  const TimePoint now = Now();
+  if (wheel_.empty()) {
+    uv_update_time(&loop_);
+    uv_timer_start(
+        &tick_, [](uv_timer_t* timer) { static_cast<Engine*>(timer->data)->OnTick(); },
+        TimerWheel::kTickMs, TimerWheel::kTickMs);
+  }
+  wheel_.Arm(operation, Millis(operation.deadline));
+  if (!operation.pinned.empty()) {
+    const Result<Address> address = Address::Parse(operation.pinned);
+    if (!address) return FailNow(operation, address.error());
+    router_.NodeAt(*address);
+    operation.pinned = address->ToString();
+  }
+  if (now >= operation.deadline) return FailAtDeadline(operation);
+  DispatchOrPause(operation, now);
+}
+
+bool Engine::Dispatch(Operation& operation, TimePoint now) {
+  Node* node = router_.Choose(operation, now);
+  if (node == nullptr) return false;
+  const auto left = std::chrono::duration_cast<Milliseconds>(operation.deadline - now);
+  const auto node_deadline = std::max(Milliseconds{1}, left - std::min(kDeadlineMargin, left / 10));
+  operation.tried.push_back(node);
+  ++operation.tries;
+  Link& link = node->LinkFor(operation);
+  // Counted as live before it is sent: a link that cannot even begin to connect fails later, never
+  // here.
+  Operation::Attempt& attempt = operation.attempts[operation.attempt_count++];
+  attempt.link = &link;
+  attempt.sent_at = now;
+  attempt.request_id = link.Send(operation, static_cast<std::uint32_t>(node_deadline.count()), now);
+  return true;
+}
+
+void Engine::DispatchOrPause(Operation& operation, TimePoint now) {
+  if (Dispatch(operation, now)) return ArmNext(operation, now);
+  // All were tried, or are known to be down: begin a new round after a pause.
+  HintRing();
+  operation.tried.clear();
+  operation.pausing = true;
+  operation.backoff =
+      std::clamp(operation.backoff * 2, options_.retry.backoff_min, options_.retry.backoff_max);
+  wheel_.Arm(operation, Millis(std::min(operation.deadline, now + operation.backoff)));
+}
+
+void Engine::ArmNext(Operation& operation, TimePoint now) {
+  TimePoint due = operation.deadline;
+  const Milliseconds hedge_after = options_.retry.hedge_after;
+  if (operation.effect == Effect::kRead && operation.pinned.empty() && hedge_after.count() > 0 &&
+      operation.attempt_count < Operation::kAttemptsAtOnceMax) {
+    due = std::min(due, now + hedge_after);
+  }
+  wheel_.Arm(operation, Millis(due));
+}
+
+void Engine::OnTick() {
+  const TimePoint now = Now();
+  const auto now_ms =
+      static_cast<std::uint64_t>(std::chrono::floor<Milliseconds>(now.time_since_epoch()).count());
+  wheel_.Advance(now_ms, [&](TimerEntry& entry) { OnDue(static_cast<Operation&>(entry), now); });
+  FlushDirty();
+  if (wheel_.empty()) uv_timer_stop(&tick_);
+}
+
+void Engine::OnDue(Operation& operation, TimePoint now) {
+  wheel_.Arm(operation, Millis(operation.deadline));  // the invariant, whatever follows
+  if (now >= operation.deadline) return FailAtDeadline(operation);
+  if (operation.pausing) {
+    operation.pausing = false;
+    if (operation.tries >= options_.retry.attempts_max) return FailExhausted(operation);
+    if (operation.tries > 0) counters_.retries.fetch_add(1, std::memory_order_relaxed);
+    return DispatchOrPause(operation, now);
+  }
+  if (MayHedge(operation, now) && Dispatch(operation, now)) {
+    counters_.hedges.fetch_add(1, std::memory_order_relaxed);
+  }
+  ArmNext(operation, now);
+}
+
+// A node that answers others is busy rather than gone: asking a second one early would only make
+// more load.
+bool Engine::MayHedge(const Operation& operation, TimePoint now) const {
+  if (operation.effect != Effect::kRead || !operation.pinned.empty() ||
+      operation.attempt_count != 1) {
+    return false;
+  }
+  const Operation::Attempt& attempt = operation.attempts[0];
+  if (attempt.link->SilentSince(attempt.sent_at)) {
+    attempt.link->node().set_stalled(true);
+    return true;
+  }
+  return now - operation.started >= (operation.deadline - operation.started) / 2;
+}
+
+bool Engine::OnReply(Link& link, Operation& operation, std::string_view payload) {
+  operation.EraseAttempt(link);
+  Result<DecodedReply> reply = DecodeReply(payload);
+  if (!reply) {
+    OnLostAttempt(operation, true,
+                  {reply.error().code, link.node().name() + ": " + reply.error().message});
+    return false;
+  }
+  if (reply->stale_ring) {
+    counters_.stale_replies.fetch_add(1, std::memory_order_relaxed);
+    HintRing();
+  }
+  Value& value = reply->value;
+  if (value.kind != Value::Kind::kError) {
+    Finish(operation, std::move(value));
+    return true;
+  }
+  Error error{value.error, std::move(value.text)};
+  const Verdict verdict = OnErrorReply(operation.effect, error.code);
+  if (verdict == Verdict::kRetry) HintRing();
+  AfterFailedAttempt(operation, verdict, std::move(error));
+  return true;
+}
+
+void Engine::OnLost(Link& link, bool was_connected, const Error& error,
+                    std::vector<Link::Lost> lost) {
+  if (was_connected) {
+    counters_.connections_lost.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    link.node().OnConnectFailed(Now());
+  }
+  if (closing_) return;
+  HintRing();
+  for (const auto& [operation, sent] : lost) {
+    operation->EraseAttempt(link);
+    OnLostAttempt(*operation, sent, {error.code, link.node().name() + ": " + error.message});
+  }
+  FlushDirty();
+}
+
+void Engine::OnLostAttempt(Operation& operation, bool sent, Error error) {
+  operation.maybe_applied |= sent && operation.effect != Effect::kRead;
+  AfterFailedAttempt(operation, OnLinkLost(operation.effect, sent, options_.retry),
+                     std::move(error));
+}
+
+void Engine::AfterFailedAttempt(Operation& operation, Verdict verdict, Error error) {
+  operation.maybe_applied |= verdict == Verdict::kUnknownOutcome;
+  if (verdict != Verdict::kRetry) return FailNow(operation, std::move(error));
+  if (operation.attempt_count > 0) return ArmNext(operation, Now());  // another node is still asked
+  if (!operation.pinned.empty()) return FailNow(operation, std::move(error));
+  operation.last_failure = std::move(error.message);
+  if (operation.tries >= options_.retry.attempts_max) return FailExhausted(operation);
+  const TimePoint now = Now();
+  if (now >= operation.deadline) return FailAtDeadline(operation);
+  counters_.retries.fetch_add(1, std::memory_order_relaxed);
+  DispatchOrPause(operation, now);
+}
+
+void Engine::FailExhausted(Operation& operation) {
+  FailNow(operation, {ErrorCode::kUnavailable,
+                      "no node could serve the request after " + std::to_string(operation.tries) +
+                          " tries; last: " + operation.last_failure + "; see `gyre status`"});
+}
+
+void Engine::FailAtDeadline(Operation& operation) {
+  const auto waited =
+      std::chrono::duration_cast<Milliseconds>(operation.deadline - operation.started);
+  const std::string limit = std::to_string(waited.count()) + " ms";
+  std::string asked;
+  for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
+    const Operation::Attempt& attempt = operation.attempts[i];
+    asked += (i == 0 ? "" : " and ") + attempt.link->node().name();
+    operation.maybe_applied |=
+        operation.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
+  }
+  if (!asked.empty() || operation.last_failure.empty()) {
+    counters_.timeouts.fetch_add(1, std::memory_order_relaxed);
+    return FailNow(operation,
+                   {ErrorCode::kTimeout, "no answer within " + limit +
+                                             (asked.empty() ? "" : " from " + asked) +
+                                             "; see `gyre status`, or allow a longer deadline"});
+  }
+  FailNow(operation, {ErrorCode::kUnavailable, "no node could serve the request within " + limit +
+                                                   "; last: " + operation.last_failure +
+                                                   "; see `gyre status`"});
+}
+
+void Engine::FailNow(Operation& operation, Error error) {
+  if (operation.maybe_applied) {
+    counters_.unknown_outcomes.fetch_add(1, std::memory_order_relaxed);
+    error = {ErrorCode::kUnknownOutcome,
+             "the write may or may not have been carried out: " + error.message};
+  }
+  Finish(operation, std::move(error));
+}
+
+void Engine::Finish(Operation& operation, Result<Value> result) {
+  const std::unique_ptr<Operation> owned(&operation);
+  wheel_.Cancel(operation);
+  for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
+    operation.attempts[i].link->Forget(operation.attempts[i].request_id);
+  }
+  if (operation.charged_bytes > 0) budget_.Give(operation.charged_bytes);
+  operation.done(std::move(result));
+}
+
+// ---- Links
+// -------------------------------------------------------------------------------------------------
+
+void Engine::OnConnected(Link& link) {
+  counters_.connections_opened.fetch_add(1, std::memory_order_relaxed);
+  link.node().OnConnected();
+}
+
+void Engine::Resolve(Link& link) {
+  Node& node = link.node();
+  sockaddr_storage numeric{};
+  if (ParseNumeric(node.address(), numeric)) return link.OnResolved({numeric});
+  if (node.resolving) return;  // its answer serves all of the node's links
+  node.resolving = true;
+  struct Lookup {
+    uv_getaddrinfo_t request{};
+    Engine* engine = nullptr;
+    std::string node;
+  };
+  auto lookup = std::make_unique<Lookup>();
+  lookup->engine = this;
+  lookup->node = node.name();
+  lookup->request.data = lookup.get();
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  const auto on_done = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
+    const std::unique_ptr<Lookup> lookup(static_cast<Lookup*>(request->data));
+    std::vector<sockaddr_storage> addresses;
+    for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+      std::memcpy(&addresses.emplace_back(), entry->ai_addr, entry->ai_addrlen);
+    }
+    uv_freeaddrinfo(found);
+    if (!lookup->engine->closing_) {
+      lookup->engine->OnResolved(lookup->node, status, std::move(addresses));
+    }
+  };
+  const int error = uv_getaddrinfo(&loop_, &lookup->request, on_done, node.address().host.c_str(),
+                                   std::to_string(node.address().port).c_str(), &hints);
+  if (error == 0) {
+    lookup.release();  // libuv's until on_done
+  } else {
+    failed_lookups_.emplace_back(node.name(), error);  // a link must not fail from within its Send
+  }
+}
+
+void Engine::OnResolved(const std::string& name, int status,
+                        std::vector<sockaddr_storage> addresses) {
+  Node* node = router_.Find(name);
+  if (node == nullptr) return;
+  node->resolving = false;
+  for (const auto& link : node->links()) {
+    if (status == 0 && !addresses.empty()) {
+      link->OnResolved(addresses);
+    } else {
+      link->OnResolveFailed(std::string("the host's name does not resolve: ") +
+                            uv_strerror(status));
+    }
+  }
+}
+
+}  // namespace gyre::client

@@ -1,0 +1,392 @@
+// The client library of Gyre: a thread-safe handle on a whole cluster.
+//
+//   auto client = gyre::client::Client::Connect({.seeds = {"127.0.0.1:7700"}});
+//   if (!client) return Complain(client.error().message);
+//   client->Set("greeting", "hello");
+//   auto record = client->Get("greeting");          // Result<std::optional<Record>>
+//   if (record && *record) Print((*record)->value);
+//
+// The client learns the ring from any seed and sends each request straight to the node that owns
+// its key, over a few connections that all threads of the process share. One background thread does
+// the I/O; requests of many callers leave in one write.
+//
+// What is promised
+//  - Every call ends by its deadline (1 s unless said otherwise), with a value or an Error. Nothing
+//  throws.
+//  - Reads survive the death of a node: a lost link, a refusal or a slow answer sends the read to
+//  the next holder.
+//  - A write is sent again only if the first try surely was not carried out, or if doing it twice
+//  equals doing it
+//    once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown, and the error says
+//    so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable, kTooFewReplicas and
+//    kOverloaded mean "not done".
+//  - Writes of one thread to one key are carried out in the order of the calls as long as no retry
+//  happens; a
+//    caller that needs more waits for each reply.
+//
+// This is the only public header. It needs C++20 and the standard library alone.
+#pragma once
+
+#include <cassert>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gyre::client {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// ---- Errors
+// ----------------------------------------------------------------------------------------------
+
+// The first block is what nodes answer and has the numbers of the native protocol; the second is
+// the client's.
+enum class ErrorCode : std::uint8_t {
+  kInternal = 0,         // a bug of ours; the node's log has more
+  kInvalidArgument = 1,  // the request makes no sense as it is
+  kUnknownCommand = 2,   // the node does not know it: is it an older release?
+  kProtocol = 3,         // the peer does not speak the native protocol, or breaks it
+  kTooLarge = 4,         // a key, value or request is over its bound
+  kOutOfMemory = 5,      // the value cannot fit, even after eviction
+  kNotOwner = 6,         // never seen by callers: the client asks the right node
+  kMoved = 7,            // likewise
+  kCrossSlot = 8,        // the command needs all its keys in one slot: give them a common {tag}
+  kUnavailable = 9,      // no live node could serve the key in time; nothing was written
+  kTimeout = 10,         // the deadline passed; nothing was written
+  kUnknownOutcome = 11,  // a write whose fate is unknown: it may or may not have been carried out
+  kTooFewReplicas =
+      12,            // fewer live holders than the acknowledgements asked for; nothing was written
+  kIo = 13,          // a socket failed
+  kClosed = 14,      // the client is being destroyed, or the node shuts down; nothing was written
+  kWrongType = 15,   // the value is not a number, as the command needs
+  kNotAllowed = 16,  // switched off, or not possible here
+
+  kCannotConnect = 64,  // no seed could be reached
+  kOverloaded = 65,     // Options::in_flight_bytes_max is used up; nothing was sent
+};
+
+// "unknown_outcome", for logs and JSON.
+std::string_view ErrorCodeName(ErrorCode code);
+
+struct Error {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;  // says what to do next
+
+  friend bool operator==(const Error&, const Error&) = default;
+};
+
+// Either a T or an Error. Access to the one that is not there is a bug of the caller (assert).
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: a T is a result
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: so is an Error
+
+  bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
+  T& operator*() & { return value(); }
+  const T& operator*() const& { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
+  T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+
+  const Error& error() const {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+// ---- Values
+// ----------------------------------------------------------------------------------------------
+
+// A stored record with its metadata.
+struct Record {
+  std::string value;
+  std::uint32_t flags = 0;    // opaque, the application's
+  std::uint64_t version = 0;  // grows with each write of the key; the token of CompareAndSet
+
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+// What a node answered to Execute: a tree.
+struct Value {
+  enum class Kind : std::uint8_t {
+    kNull,      // no such key, or a condition that was not met
+    kWord,      // `text`: OK STORED NOT_STORED EXISTS NOT_FOUND DELETED TOUCHED PONG
+    kText,      // `text`: a status line
+    kBulk,      // `text`: bytes
+    kInteger,   // `integer`
+    kUnsigned,  // `unsigned_integer`
+    kNumber,    // `number`
+    kBoolean,   // `boolean`
+    kError,     // `error`, `text`: only inside lists; at the top it is the call's Error
+    kArray,     // `elements`
+    kMap,       // `elements`: key, value, key, value, ...
+    kSet,       // `elements`
+    kRecord,    // `key`, `text` (the value), `flags`, `version`
+  };
+
+  Kind kind = Kind::kNull;
+  ErrorCode error = ErrorCode::kInternal;
+  bool boolean = false;
+  std::uint32_t flags = 0;
+  std::uint64_t version = 0;
+  std::int64_t integer = 0;
+  std::uint64_t unsigned_integer = 0;
+  double number = 0;
+  std::string text;
+  std::string key;
+  std::vector<Value> elements;
+
+  bool is_null() const { return kind == Kind::kNull; }
+  friend bool operator==(const Value&, const Value&) = default;
+};
+
+// ---- Options
+// ---------------------------------------------------------------------------------------------
+
+struct RetryPolicy {
+  // Writes that give the same state when done twice (SET, DEL, EXPIRE, PERSIST, MSET: not INCR,
+  // APPEND, nor anything with a condition) are sent again when the link breaks before the answer.
+  // If another client writes the same key in that moment, the repetition may win over it. A
+  // repeated DEL may report "was not there".
+  bool retry_idempotent_writes = true;
+  // Tries of one request, the first included; the deadline ends them too.
+  std::uint32_t attempts_max = 32;
+  // A read without an answer for so long is asked of another holder as well; the first answer
+  // counts. 0: never.
+  Milliseconds hedge_after{100};
+  // The pause once all holders refused, doubled for each round up to the maximum.
+  Milliseconds backoff_min{10};
+  Milliseconds backoff_max{100};
+};
+
+struct Options {
+  // "host:port", "[::1]:port" or "host" (port 7700). One that answers is enough; name several.
+  std::vector<std::string> seeds;
+  // Establishing one TCP connection.
+  Milliseconds connect_timeout{500};
+  // Every call, retries included, unless CallOptions says otherwise. At least 1 ms.
+  Milliseconds deadline{1000};
+  // More help only where one TCP stream is the bottleneck (large values). At least 1, at most 64.
+  std::uint32_t connections_per_node = 1;
+  // Copies that must acknowledge each write; 0: as the nodes are configured (--write-acks).
+  std::uint32_t write_acks = 0;
+  RetryPolicy retry;
+  // Bytes of requests not yet answered. Above it, blocking calls wait and asynchronous ones fail
+  // with kOverloaded. A single request of more is still let through when nothing else is in flight.
+  std::size_t in_flight_bytes_max = std::size_t{64} << 20;
+  // How often the ring is fetched when nothing else tells that it changed.
+  Milliseconds ring_refresh_interval{10000};
+};
+
+// Of one call; 0: as in Options.
+struct CallOptions {
+  Milliseconds deadline{0};
+  std::uint32_t write_acks = 0;
+};
+
+struct SetOptions {
+  enum class Condition : std::uint8_t { kAlways, kIfAbsent, kIfPresent };
+
+  Milliseconds ttl{0};    // 0: never expires
+  bool keep_ttl = false;  // keep the expiry that the record has; not together with ttl
+  Condition condition = Condition::kAlways;
+  std::uint32_t flags = 0;
+};
+
+struct TimeToLive {
+  bool exists = false;
+  std::optional<Milliseconds> left;  // nothing: never expires
+};
+
+struct KeyValue {
+  std::string key;
+  std::string value;
+};
+
+// One node of the ring as the client knows it.
+struct NodeInfo {
+  std::string id;  // UUID
+  std::string name;
+  std::string address;  // "host:port" of the native protocol
+  std::string zone;
+  std::string state;  // alive, suspect, dead, stopped
+  std::uint32_t weight = 1;
+  std::uint32_t partitions_owned = 0;  // orders their writes
+  std::uint32_t partitions_held = 0;   // has a copy, owned ones included
+};
+
+struct RingInfo {
+  std::uint64_t digest = 0;  // changes whenever anything here does
+  std::uint32_t partition_count = 0;
+  std::uint32_t replicas = 0;  // copies of each key, the owner's included
+  std::vector<NodeInfo> nodes;
+};
+
+// Where one key lives.
+struct KeyLocation {
+  std::uint32_t slot = 0;
+  std::uint32_t partition = 0;
+  std::vector<std::string> holders;  // addresses, the owner first
+};
+
+// Since Connect. Counters only grow.
+struct Stats {
+  std::uint64_t requests = 0;
+  std::uint64_t retries = 0;
+  std::uint64_t hedges = 0;  // reads asked of a second holder
+  std::uint64_t unknown_outcomes = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t stale_replies = 0;  // a node had to forward: the ring had changed
+  std::uint64_t ring_refreshes = 0;
+  std::uint64_t connections_opened = 0;
+  std::uint64_t connections_lost = 0;
+  std::uint64_t in_flight_bytes = 0;  // gauge
+};
+
+// ---- The client
+// ------------------------------------------------------------------------------------------
+
+// Move-only. All methods may be called from any thread at once; moving and destroying may not run
+// beside them. The destructor ends requests in flight with kClosed (kUnknownOutcome for writes
+// already sent) and joins the I/O thread.
+//
+// Callbacks run on the I/O thread: keep them short. They must not throw. Blocking calls made from
+// one fail with kNotAllowed, because they would wait for themselves.
+class Client {
+ public:
+  template <typename T>
+  using Callback = std::function<void(Result<T>)>;
+
+  // Blocks until one seed told the ring, at most about connect_timeout + deadline. kCannotConnect
+  // with the reason for each seed; kInvalidArgument for options that make no sense.
+  static Result<Client> Connect(Options options);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  // ---- One key
+  // --------------------------------------------------------------------------------------------
+
+  // Nothing: no such key.
+  Result<std::optional<Record>> Get(std::string_view key, const CallOptions& call = {});
+  // False: the condition was not met, nothing changed.
+  Result<bool> Set(std::string_view key, std::string_view value, const SetOptions& set = {},
+                   const CallOptions& call = {});
+  // Stores if the key's version is still `version` (Record::version). False: it changed, or the key
+  // is gone.
+  Result<bool> CompareAndSet(std::string_view key, std::string_view value, std::uint64_t version,
+                             const SetOptions& set = {}, const CallOptions& call = {});
+  // False: no such key.
+  Result<bool> Del(std::string_view key, const CallOptions& call = {});
+  Result<bool> Exists(std::string_view key, const CallOptions& call = {});
+  // Adds `delta` to an integer, 0 if there is none; returns the sum. kWrongType if it is not an
+  // integer.
+  Result<std::int64_t> Incr(std::string_view key, std::int64_t delta = 1,
+                            const CallOptions& call = {});
+  // Appends to the value, empty if there is none; returns its new length in bytes.
+  Result<std::int64_t> Append(std::string_view key, std::string_view suffix,
+                              const CallOptions& call = {});
+  Result<std::int64_t> Strlen(std::string_view key, const CallOptions& call = {});
+  // False: no such key. `ttl` > 0.
+  Result<bool> Expire(std::string_view key, Milliseconds ttl, const CallOptions& call = {});
+  // Removes the expiry. False: no such key, or it had none.
+  Result<bool> Persist(std::string_view key, const CallOptions& call = {});
+  // Marks the record as used, for eviction. False: no such key.
+  Result<bool> Touch(std::string_view key, const CallOptions& call = {});
+  Result<TimeToLive> Ttl(std::string_view key, const CallOptions& call = {});
+
+  // ---- Many keys: spread over their nodes in parallel, one result for each key, in order
+  // -------------------
+
+  std::vector<Result<std::optional<Record>>> MGet(const std::vector<std::string>& keys,
+                                                  const CallOptions& call = {});
+  std::vector<Result<bool>> MSet(const std::vector<KeyValue>& entries, const SetOptions& set = {},
+                                 const CallOptions& call = {});
+  std::vector<Result<bool>> MDel(const std::vector<std::string>& keys,
+                                 const CallOptions& call = {});
+
+  // ---- Any command
+  // ----------------------------------------------------------------------------------------
+
+  // Runs a command as Redis spells it, e.g. {"GETRANGE", "key", "0", "9"}, at the owner of its
+  // (first) key; commands without a key at a seed, else at any live node. Error replies are the
+  // Result's Error.
+  Result<Value> Execute(const std::vector<std::string>& args, const CallOptions& call = {});
+  // The same at one node, "host:port", without retry: for operators.
+  Result<Value> ExecuteOn(const std::string& address, const std::vector<std::string>& args,
+                          const CallOptions& call = {});
+
+  // ---- Asynchronous: any number may be in flight
+  // ----------------------------------------------------------
+
+  // The callback runs exactly once, on the I/O thread; or, when nothing could be sent (kOverloaded,
+  // kClosed, kInvalidArgument, kTooLarge), on the caller's before the method returns.
+  void GetAsync(std::string_view key, Callback<std::optional<Record>> done,
+                const CallOptions& call = {});
+  void SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
+                Callback<bool> done, const CallOptions& call = {});
+  void DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call = {});
+  void IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
+                 const CallOptions& call = {});
+  void ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
+                    const CallOptions& call = {});
+
+  std::future<Result<std::optional<Record>>> GetAsync(std::string_view key,
+                                                      const CallOptions& call = {});
+  std::future<Result<bool>> SetAsync(std::string_view key, std::string_view value,
+                                     const SetOptions& set = {}, const CallOptions& call = {});
+  std::future<Result<bool>> DelAsync(std::string_view key, const CallOptions& call = {});
+  std::future<Result<std::int64_t>> IncrAsync(std::string_view key, std::int64_t delta = 1,
+                                              const CallOptions& call = {});
+  std::future<Result<Value>> ExecuteAsync(const std::vector<std::string>& args,
+                                          const CallOptions& call = {});
+
+  // ---- The cluster
+  // ----------------------------------------------------------------------------------------
+
+  // As last learned; costs no request.
+  RingInfo Ring() const;
+  KeyLocation Locate(std::string_view key) const;
+  // Fetches the ring now.
+  Result<RingInfo> RefreshRing(const CallOptions& call = {});
+  Stats GetStats() const;
+
+ private:
+  class Impl;
+  explicit Client(std::shared_ptr<Impl> impl);
+
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace gyre::client

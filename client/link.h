@@ -1,0 +1,110 @@
+// One of a node's connections as requests see it: it connects when the first request comes, gathers
+// requests and sends them together, matches replies to them by id, and fails them together. Loop
+// thread only.
+//
+//   ids:   1 ... answered or forgotten ... | in flight, sent | in flight, unsent |
+//                                                        first_unsent_       next_id_
+//
+// Whether a request may have left the process decides if a write may be repeated, so it is taken
+// strictly: an id counts as sent from the moment its bytes were handed to the kernel or to libuv.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "client/byte_queue.h"
+#include "client/connection.h"
+#include "client/operation.h"
+
+namespace gyre::client {
+
+class Link final : private Connection::Owner {
+ public:
+  struct Lost {
+    Operation* operation;
+    bool sent;
+  };
+  class Owner {
+   public:
+    virtual uv_loop_t* loop() = 0;
+    // Has bytes to flush: Flush is called at the end of this turn of the loop.
+    virtual void OnDirty(Link& link) = 0;
+    // The addresses of the node, perhaps after asking DNS; OnResolved follows, perhaps at once.
+    virtual void Resolve(Link& link) = 0;
+    virtual void OnConnected(Link& link) = 0;
+    // The node sent something.
+    virtual void OnAlive(Link& link) = 0;
+    // An operation's answer; its attempt is already forgotten here. False: it makes no sense, close
+    // the link.
+    virtual bool OnReply(Link& link, Operation& operation, std::string_view payload) = 0;
+    virtual void OnReadEnd() = 0;
+    // The link is idle again; these requests are without an answer. `was_connected`: it broke; else
+    // it never came to be.
+    virtual void OnLost(Link& link, bool was_connected, const Error& error,
+                        std::vector<Lost> lost) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Link(Owner& owner, Node& node, Milliseconds connect_timeout)
+      : owner_(owner), node_(node), connect_timeout_(connect_timeout) {}
+  ~Link() { Abandon(); }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  Node& node() { return node_; }
+
+  // Queues the request and returns its id.
+  std::uint64_t Send(Operation& operation, std::uint32_t deadline_ms, TimePoint now);
+  // Its answer is no longer wanted.
+  void Forget(std::uint64_t request_id);
+  bool WasSent(std::uint64_t request_id) const { return request_id < first_unsent_; }
+
+  void Flush();
+  void OnResolved(std::vector<sockaddr_storage> addresses);
+  void OnResolveFailed(std::string message);
+
+  bool idle() const { return in_flight_.empty(); }
+  // Nothing was received since `since`.
+  bool SilentSince(TimePoint since) const { return last_received_ <= since; }
+  // Requests were given up on it and nothing at all came for `silence_max`: it is better to begin
+  // anew.
+  bool Dead(TimePoint now, Milliseconds silence_max) const;
+  // Breaks the connection; its requests are lost.
+  void Break(const Error& error);
+  // Closes without a word to the owner.
+  void Abandon();
+
+ private:
+  enum class State { kIdle, kResolving, kConnecting, kConnected };
+
+  void ConnectNext();
+  void FailAll(const Error& error);
+
+  void OnConnected() override;
+  void OnBytes() override;
+  bool OnReply(std::uint64_t request_id, std::string_view payload) override;
+  void OnReadEnd() override;
+  void OnWritten() override;
+  void OnClosed(const Error& error) override;
+
+  Owner& owner_;
+  Node& node_;
+  const Milliseconds connect_timeout_;
+
+  State state_ = State::kIdle;
+  Connection* connection_ = nullptr;
+  std::vector<sockaddr_storage> addresses_;  // not yet tried
+  ByteQueue out_;
+  std::unordered_map<std::uint64_t, Operation*> in_flight_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t first_unsent_ = 1;
+  std::uint64_t forgotten_since_received_ = 0;
+  TimePoint last_received_;
+};
+
+}  // namespace gyre::client

@@ -1,0 +1,66 @@
+// Keeps the ring fresh: publishes the newest routing table to all threads, and says when to ask for
+// it again: at an interval, and soon after anything hints that it changed, but never in a storm of
+// hints more often than each kGapMin, nor twice at once.
+#pragma once
+
+#include <memory>
+
+#include "client/operation.h"
+#include "client/router.h"
+#include "client/sync.h"
+
+namespace gyre::client {
+
+class RingKeeper {
+ public:
+  static constexpr Milliseconds kGapMin{50};
+
+  RingKeeper(Router& router, Milliseconds interval, TimePoint now)
+      : router_(router), interval_(interval), due_(now + interval) {}
+
+  // Any thread.
+  std::shared_ptr<const RoutingTable> table() const {
+    MutexLock lock(mutex_);
+    return table_;
+  }
+  std::uint64_t adopted_count() const {
+    MutexLock lock(mutex_);
+    return adopted_count_;
+  }
+
+  // The rest: I/O thread.
+
+  // Takes a reply to RING. An unchanged digest changes nothing.
+  Result<RingInfo> Adopt(const Value& reply);
+
+  // Something hints that the ring changed.
+  void Hint(TimePoint now) {
+    const TimePoint soonest = asked_ + kGapMin;
+    due_ = std::min(due_, std::max(now, soonest));
+  }
+  // When to ask next; never while an answer is awaited.
+  TimePoint due() const { return awaiting_ ? TimePoint::max() : due_; }
+  void OnAsk(TimePoint now) {
+    awaiting_ = true;
+    asked_ = now;
+    due_ = now + interval_;
+  }
+  void OnAnswer(bool adopted, TimePoint now) {
+    awaiting_ = false;
+    if (!adopted) Hint(now);
+  }
+
+ private:
+  Router& router_;
+  const Milliseconds interval_;
+  TimePoint due_;
+  TimePoint asked_{};
+  bool awaiting_ = false;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<const RoutingTable> table_ GYRE_CLIENT_GUARDED_BY(mutex_) =
+      std::make_shared<const RoutingTable>();
+  std::uint64_t adopted_count_ GYRE_CLIENT_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace gyre::client

@@ -1,0 +1,107 @@
+#include "client/router.h"
+
+#include <algorithm>
+
+namespace gyre::client {
+
+Node::Node(Address address, Link::Owner& owner, const Options& options)
+    : address_(std::move(address)), name_(address_.ToString()) {
+  for (std::uint32_t i = 0; i < options.connections_per_node; ++i) {
+    links_.push_back(std::make_unique<Link>(owner, *this, options.connect_timeout));
+  }
+}
+
+Link& Node::LinkFor(const Operation& operation) {
+  return *links_[operation.slot.value_or(0) % links_.size()];
+}
+
+bool Node::idle() const {
+  return !resolving &&
+         std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->idle(); });
+}
+
+void Node::OnConnectFailed(TimePoint now) {
+  down_for_ = std::clamp(down_for_ * 2, kDownMin, kDownMax);
+  down_until_ = now + down_for_;
+}
+
+Node& Router::NodeAt(const Address& address) {
+  std::unique_ptr<Node>& node = nodes_[address.ToString()];
+  if (node == nullptr) node = std::make_unique<Node>(address, owner_, options_);
+  return *node;
+}
+
+Node* Router::Find(const std::string& name) {
+  const auto entry = nodes_.find(name);
+  return entry == nodes_.end() ? nullptr : entry->second.get();
+}
+
+void Router::AddSeed(const Address& address) {
+  Node* node = &NodeAt(address);
+  if (std::find(seeds_.begin(), seeds_.end(), node) == seeds_.end()) seeds_.push_back(node);
+}
+
+void Router::Adopt(std::shared_ptr<const RoutingTable> table) {
+  table_ = std::move(table);
+  by_index_.clear();
+  for (const RingNode& node : table_->nodes()) by_index_.push_back(&NodeAt(node.address));
+}
+
+void Router::DropUnused() {
+  std::erase_if(nodes_, [&](const auto& entry) {
+    Node* node = entry.second.get();
+    const auto is_node = [&](const Node* other) { return other == node; };
+    return node->idle() && std::none_of(seeds_.begin(), seeds_.end(), is_node) &&
+           std::none_of(by_index_.begin(), by_index_.end(), is_node);
+  });
+}
+
+bool Router::Usable(const Node& node, const Operation& operation, bool even_stalled,
+                    TimePoint now) const {
+  if (node.down(now) && operation.pinned.empty()) return false;
+  // Only the owner orders writes: passing it over would only take the long way to it.
+  if (!even_stalled && node.stalled() && operation.effect == Effect::kRead) return false;
+  return std::find(operation.tried.begin(), operation.tried.end(), &node) == operation.tried.end();
+}
+
+std::vector<Node*> Router::Order(const Operation& operation) {
+  std::vector<Node*> order;
+  if (!operation.pinned.empty()) {
+    order.push_back(Find(operation.pinned));
+    return order;
+  }
+  // Without a key the seeds come first: they are the nodes that the user named. The ring is asked
+  // of all in turn.
+  const bool seeds_first = !operation.slot && !operation.asks_ring;
+  if (seeds_first) order = seeds_;
+  const std::vector<NodeIndex> indices = operation.slot
+                                             ? table_->Candidates(*operation.slot, ++rotation_)
+                                             : table_->AnyOrder(++rotation_);
+  for (const NodeIndex index : indices) order.push_back(by_index_[index]);
+  if (!seeds_first) order.insert(order.end(), seeds_.begin(), seeds_.end());
+  return order;
+}
+
+Node* Router::FirstUsable(const std::vector<Node*>& order, const Operation& operation,
+                          TimePoint now) {
+  for (const bool even_stalled : {false, true}) {
+    for (Node* node : order) {
+      if (Usable(*node, operation, even_stalled, now)) return node;
+    }
+  }
+  return nullptr;
+}
+
+Node* Router::Choose(const Operation& operation, TimePoint now) {
+  if (operation.slot && operation.pinned.empty() && operation.tried.empty()) {
+    // The common case, without building a list: the owner is well.
+    const NodeIndex owner = table_->Owner(table_->PartitionOfSlot(*operation.slot));
+    if (owner != kNoNode && table_->nodes()[owner].serving() &&
+        Usable(*by_index_[owner], operation, false, now)) {
+      return by_index_[owner];
+    }
+  }
+  return FirstUsable(Order(operation), operation, now);
+}
+
+}  // namespace gyre::client

@@ -1,0 +1,1 @@
+namespace gyre { int tmp_anchor; }

@@ -1,0 +1,46 @@
+// Native messages (proto/native.proto) <-> the values of client.h. Encoding is hot, so both
+// directions are written with protozero straight into and out of the buffers.
+//
+// A request is encoded in two steps. `EncodeRequest` runs on the caller's thread and writes all
+// that is known then; the frame header with its id, and the time that is left, are known only when
+// the request is sent (perhaps several times), so `AppendRequestFrame` adds them on the I/O thread.
+// Protobuf lets fields come in any order, which makes this two appends.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/byte_queue.h"
+#include "gyre/client.h"
+#include "proto/limits.h"
+
+namespace gyre::client {
+
+// A reply's nested lists, at most.
+inline constexpr int kReplyDepthMax = 16;
+// One reply: the largest value, or a long list.
+inline constexpr std::size_t kReplyBytesMax = kValueBytesHardMax + kFrameSlackBytes;
+
+// The Request without its deadline. kTooLarge, kInvalidArgument (no arguments).
+Result<std::string> EncodeRequest(const std::vector<std::string_view>& args,
+                                  std::uint32_t write_acks);
+
+// Frame header, `request` and its deadline_ms.
+void AppendRequestFrame(std::uint64_t request_id, std::string_view request,
+                        std::uint32_t deadline_ms, ByteQueue& out);
+
+struct DecodedReply {
+  Value value;  // kind kError for an error reply
+  bool stale_ring = false;
+};
+
+// kProtocol if `payload` is not a Reply.
+Result<DecodedReply> DecodeReply(std::string_view payload);
+
+// The client's name of a number from the wire; unknown ones (of newer nodes) are kInternal.
+ErrorCode ErrorCodeFromWire(std::uint32_t code);
+
+}  // namespace gyre::client
