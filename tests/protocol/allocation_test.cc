@@ -1,0 +1,117 @@
+// In the steady state a codec does not allocate: counted, with the process's own operator new.
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "base/buffer.h"
+#include "proto/frame.h"
+#include "protocol/codec_fixture.h"
+#include "protocol/native_codec.h"
+
+namespace {
+
+std::size_t allocation_count = 0;
+
+void* Allocate(std::size_t bytes) {
+  ++allocation_count;
+  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  std::abort();
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return Allocate(bytes); }
+void* operator new[](std::size_t bytes) { return Allocate(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace gyre::testing {
+namespace {
+
+// Decodes all requests of `input` and answers each with a record, a list and an error's neighbour,
+// a number.
+void Serve(Codec& codec, std::string_view input, Request& request, Buffer& out) {
+  while (!input.empty()) {
+    const Decoded decoded = codec.Decode(input, request);
+    ASSERT_EQ(decoded.status, Decoded::Status::kRequest);
+    input.remove_prefix(decoded.consumed);
+    ReplyWriter* writer = codec.WriterFor(request, out);
+    writer->BeginList(ListShape::kArray, 3);
+    writer->BeginRecord({"key", 1, 2, 5});
+    writer->Chunk("value");
+    writer->EndRecord();
+    writer->Null();
+    writer->Integer(1234567);
+    writer->EndList();
+    codec.Recycle(writer);
+  }
+}
+
+// Half of `input` first, then all of it: what a codec remembers between two reads must not cost
+// memory, either.
+void ServeSplit(Codec& codec, std::string_view input, Request& request, Buffer& out) {
+  ASSERT_EQ(codec.Decode(input.substr(0, input.size() / 2), request).status,
+            Decoded::Status::kNeedMore);
+  Serve(codec, input, request, out);
+}
+
+void ExpectNoAllocation(const CodecFactory& factory, const std::string& single) {
+  constexpr int kWarmUpRounds = 3;
+  constexpr int kRounds = 100;
+  Session session;
+  const std::unique_ptr<Codec> codec = factory(session);
+  Request request;
+  Buffer out;
+  std::string pipeline;
+  for (int i = 0; i < 16; ++i) pipeline += single;
+  for (int round = 0; round < kWarmUpRounds + kRounds; ++round) {
+    if (round == kWarmUpRounds) allocation_count = 0;
+    Serve(*codec, pipeline, request, out);
+    ServeSplit(*codec, single, request, out);
+    out.Clear();
+  }
+  EXPECT_EQ(allocation_count, 0U);
+}
+
+TEST(AllocationTest, TheCounterCounts) {
+  allocation_count = 0;
+  const std::unique_ptr<int> one = std::make_unique<int>(1);
+  EXPECT_EQ(allocation_count, 1U);
+}
+
+TEST(AllocationTest, RespAllocatesNothing) {
+  ExpectNoAllocation(
+      MakeRespCodecFactory({}),
+      "*3\r\n$3\r\nSET\r\n$20\r\nkey:0000000000000001\r\n$64\r\n" + std::string(64, 'v') + "\r\n");
+}
+
+TEST(AllocationTest, InlineRespAllocatesNothing) {
+  ExpectNoAllocation(MakeRespCodecFactory({}),
+                     "set key:000000000000000000000001 \"" + std::string(64, 'v') + "\"\r\n");
+}
+
+TEST(AllocationTest, MemcachedAllocatesNothing) {
+  ExpectNoAllocation(MakeMemcachedCodecFactory({}),
+                     "set key:000000000000000000000001 0 0 64\r\n" + std::string(64, 'v') + "\r\n");
+  ExpectNoAllocation(MakeMemcachedCodecFactory({}),
+                     "get key:000000000000000000000001 a b c d e\r\n");
+}
+
+TEST(AllocationTest, NativeAllocatesNothing) {
+  const std::string value(64, 'v');
+  const std::string payload =
+      EncodeRequest(CommandOf({"SET", "key:0000000000000000000001", value}));
+  std::string frame;
+  AppendFrame(FrameType::kRequest, 1, payload, frame);
+  ExpectNoAllocation(MakeNativeCodecFactory({}), frame);
+}
+
+}  // namespace
+}  // namespace gyre::testing
