@@ -17,7 +17,9 @@ constexpr std::size_t kFloatTextMax = 255;
 constexpr std::int64_t kMemcachedRelativeMax = 60 * 60 * 24 * 30;
 
 char Lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte; }
-char Upper(char byte) { return byte >= 'a' && byte <= 'z' ? static_cast<char>(byte & ~0x20) : byte; }
+char Upper(char byte) {
+  return byte >= 'a' && byte <= 'z' ? static_cast<char>(byte & ~0x20) : byte;
+}
 
 template <typename Number>
 std::optional<Number> ParseWhole(std::string_view text) {
@@ -30,8 +32,10 @@ std::optional<Number> ParseWhole(std::string_view text) {
 // from_chars takes "007" and "-0"; a number that INCR writes back must be the text that was there.
 bool IsCanonical(std::string_view text) {
   if (text.empty()) return false;
-  if (text.front() == '-') text.remove_prefix(1);
-  else if (text == "0") return true;
+  if (text.front() == '-')
+    text.remove_prefix(1);
+  else if (text == "0")
+    return true;
   return !text.empty() && text.front() != '0';
 }
 
@@ -53,7 +57,8 @@ std::optional<std::uint64_t> ParseLenientUnsigned(std::string_view text) {
 }
 
 std::optional<long double> ParseFloat(std::string_view text) {
-  // strtold: std::from_chars does not take what INCRBYFLOAT must ("+1", "0x1p3"). It needs a terminator.
+  // strtold: std::from_chars does not take what INCRBYFLOAT must ("+1", "0x1p3"). It needs a
+  // terminator.
   if (text.empty() || text.size() > kFloatTextMax) return std::nullopt;
   if (std::isspace(static_cast<unsigned char>(text.front())) != 0) return std::nullopt;
   std::array<char, kFloatTextMax + 1> copy;
@@ -83,9 +88,8 @@ std::string FormatFloat(long double number) {
 }
 
 bool IsWord(std::string_view text, std::string_view word) {
-  return text.size() == word.size() &&
-         std::equal(text.begin(), text.end(), word.begin(),
-                    [](char a, char b) { return Upper(a) == b; });
+  return text.size() == word.size() && std::equal(text.begin(), text.end(), word.begin(),
+                                                  [](char a, char b) { return Upper(a) == b; });
 }
 
 std::string ToLower(std::string_view text) {

@@ -26,8 +26,8 @@ bool IsWord(std::string_view text, std::string_view word);
 std::string ToLower(std::string_view text);
 std::string ToUpper(std::string_view text);
 
-// memcached's exptime as an absolute expiry: 0 never, up to 30 days from now in seconds, above that unix seconds,
-// negative at once. Nothing if it is no number.
+// memcached's exptime as an absolute expiry: 0 never, up to 30 days from now in seconds, above that
+// unix seconds, negative at once. Nothing if it is no number.
 std::optional<UnixMillis> ParseMemcachedExpiry(std::string_view text, UnixMillis now);
 
 // An expiry that is over, for what is stored expired.

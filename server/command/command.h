@@ -1,8 +1,11 @@
 // A command is a row: name, arity, flags, key positions, handler. Three kinds of handler:
 //
-//   keyed   acts on one record (or one partition) under its shard's lock, on the node that owns it. It never
-//           sees forwarding, replication or waiting: it reads or writes the shard and says what it found.
-//   folded  a keyed handler for each of several keys, whose replies are combined by `fold`. The keys may live
+//   keyed   acts on one record (or one partition) under its shard's lock, on the node that owns it.
+//   It never
+//           sees forwarding, replication or waiting: it reads or writes the shard and says what it
+//           found.
+//   folded  a keyed handler for each of several keys, whose replies are combined by `fold`. The
+//   keys may live
 //           on different nodes.
 //   plain   anything else: the connection, this node, the cluster as a whole.
 //
@@ -35,8 +38,8 @@ struct KeyedCall {
   Buffer& scratch;  // empty; for values that are put together (they must not lie in the arena)
   std::size_t value_bytes_max;
 
-  // What changed, for the replicas: the record's new state, or the version up to which the partition was
-  // emptied. Both empty where nothing did.
+  // What changed, for the replicas: the record's new state, or the version up to which the
+  // partition was emptied. Both empty where nothing did.
   Record mutated;
   Version flushed = 0;
   bool failed = false;
@@ -61,7 +64,7 @@ enum CommandFlag : std::uint32_t {
   kRepeatable = 1U << 2,
   // But not with an option that makes the second answer differ (NX, XX, GT, LT, GET).
   kUnlessConditional = 1U << 3,
-  kFast = 1U << 4,           // O(1), as COMMAND says
+  kFast = 1U << 4,            // O(1), as COMMAND says
   kAdministrative = 1U << 5,  // "admin" of COMMAND
   kStale = 1U << 6,           // needs no data: "loading", "stale" of COMMAND
   // Between nodes and memcached clients; RESP clients do not see it.
@@ -84,8 +87,8 @@ enum class Fold : std::uint8_t {
   kAtomic,  // MSETNX: all or none, so all keys on one node; 1 or 0
 };
 
-// Positions of keys in the arguments, as COMMAND has them: `first` is 0 where there is none, `last` counts from
-// the end where it is negative.
+// Positions of keys in the arguments, as COMMAND has them: `first` is 0 where there is none, `last`
+// counts from the end where it is negative.
 struct KeyPositions {
   std::int8_t first = 0;
   std::int8_t last = 0;
@@ -101,7 +104,8 @@ struct Command {
   std::int16_t arity = 0;
   std::uint32_t flags = 0;
   KeyPositions keys;
-  std::string_view group;    // as in COMMAND DOCS: "string", "generic", "connection", "server", "cluster"
+  std::string_view
+      group;  // as in COMMAND DOCS: "string", "generic", "connection", "server", "cluster"
   std::string_view since;    // the Redis version that introduced it; "gyre" for our own
   std::string_view summary;  // one line
   KeyedHandler keyed = nullptr;

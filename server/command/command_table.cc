@@ -10,6 +10,7 @@
 #include "command/counter_commands.h"
 #include "command/key_commands.h"
 #include "command/memcached_commands.h"
+#include "command/partition_commands.h"
 #include "command/range_commands.h"
 #include "command/scan_commands.h"
 #include "command/string_commands.h"
@@ -21,13 +22,16 @@ std::vector<Command> AllRows() {
   std::vector<Command> rows;
   for (std::span<const Command> group :
        {StringCommands(), CounterCommands(), RangeCommands(), KeyCommands(), ScanCommands(),
-        MemcachedCommands(), ConnectionCommands(), AdminCommands(), ClusterCommands()}) {
+        PartitionCommands(), MemcachedCommands(), ConnectionCommands(), AdminCommands(),
+        ClusterCommands()}) {
     rows.insert(rows.end(), group.begin(), group.end());
   }
   return rows;
 }
 
-char LowerCase(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte; }
+char LowerCase(char byte) {
+  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
+}
 
 }  // namespace
 
@@ -57,8 +61,8 @@ bool CommandTable::TrySeed(std::uint64_t seed) {
 }
 
 std::size_t CommandTable::SlotOfName(std::string_view name, std::uint64_t seed) {
-  // The first and the last up to eight bytes, which cover the whole name. Setting bit 5 folds the case of
-  // letters; what else it folds together is told apart by SameName.
+  // The first and the last up to eight bytes, which cover the whole name. Setting bit 5 folds the
+  // case of letters; what else it folds together is told apart by SameName.
   constexpr std::uint64_t kLowerCase = 0x2020202020202020ULL;
   std::uint64_t first = 0;
   std::uint64_t last = 0;

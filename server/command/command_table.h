@@ -1,5 +1,5 @@
-// All commands, found by name in any case: a perfect hash built once at start, so that a lookup is one hash of at
-// most 16 bytes, one load and one comparison, without a copy of the name.
+// All commands, found by name in any case: a perfect hash built once at start, so that a lookup is
+// one hash of at most 16 bytes, one load and one comparison, without a copy of the name.
 #pragma once
 
 #include <array>
@@ -30,7 +30,8 @@ class CommandTable {
   static constexpr std::size_t kNameBytesMax = 16;
 
  private:
-  // Sparse, so that a seed without collisions is found within a few dozen attempts; still only 4 KiB.
+  // Sparse, so that a seed without collisions is found within a few dozen attempts; still only 4
+  // KiB.
   static constexpr std::size_t kSlots = 4096;
   static constexpr std::uint8_t kEmpty = 0xff;
 

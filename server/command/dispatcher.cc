@@ -45,7 +45,8 @@ Dispatcher::Dispatcher(const Services& services, const DispatcherOptions& option
       counters_(table_.commands().size()) {}
 
 void Dispatcher::Handle(const Request& request, Session& session, Responder& responder) {
-  if (request.kind == Request::Kind::kPeer) [[unlikely]] return HandlePeer(request, responder);
+  if (request.kind == Request::Kind::kPeer) [[unlikely]]
+    return HandlePeer(request, responder);
 
   const Command* command = table_.Find(request.args.front());
   if (!Admit(command, request, session, responder)) return;
@@ -60,7 +61,8 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
     command->plain(call);
     failed = call.failed;
   }
-  if (failed) [[unlikely]] Increment(counters.errors);
+  if (failed) [[unlikely]]
+    Increment(counters.errors);
 }
 
 bool Dispatcher::Admit(const Command* command, const Request& request, const Session& session,

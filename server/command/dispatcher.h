@@ -1,5 +1,5 @@
-// Answers requests: finds the command's row, checks what the row says, and hands it to its handler by way of the
-// router. One for each worker loop, used on its thread only, but for `command_stats`.
+// Answers requests: finds the command's row, checks what the row says, and hands it to its handler
+// by way of the router. One for each worker loop, used on its thread only, but for `command_stats`.
 #pragma once
 
 #include <atomic>
@@ -18,13 +18,14 @@ namespace gyre {
 
 struct CommandCounts {
   std::uint64_t calls = 0;
-  std::uint64_t errors = 0;  // failed here and at once; what failed later or elsewhere is counted there
+  std::uint64_t errors =
+      0;  // failed here and at once; what failed later or elsewhere is counted there
 };
 
 class Dispatcher final : public Handler {
  public:
-  // All that `services` refers to outlives the dispatcher; callbacks of transport, replicator and admin may come
-  // after its end and do nothing then.
+  // All that `services` refers to outlives the dispatcher; callbacks of transport, replicator and
+  // admin may come after its end and do nothing then.
   explicit Dispatcher(const Services& services, const DispatcherOptions& options = {});
 
   void Handle(const Request& request, Session& session, Responder& responder) override;
@@ -53,8 +54,8 @@ class Dispatcher final : public Handler {
   std::vector<Counters> counters_;  // [Command::index]
 };
 
-// INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called, summed over the loops'
-// dispatchers. Any thread.
+// INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called, summed over the
+// loops' dispatchers. Any thread.
 Admin::Fields CommandStatsFields(const std::vector<const Dispatcher*>& dispatchers);
 
 }  // namespace gyre

@@ -1,4 +1,5 @@
-// A command on its way: it owns its arguments and its reply slot, because it outlives the call that brought it.
+// A command on its way: it owns its arguments and its reply slot, because it outlives the call that
+// brought it.
 #pragma once
 
 #include <memory>

@@ -10,13 +10,15 @@ namespace {
 // A scratch buffer that grew beyond this for one large value gives its memory back.
 constexpr std::size_t kScratchKeptBytes = 64 * 1024;
 
-// The shards of several keys, locked in the order of their indices, so that two loops never wait for each other.
-// The analysis of lock discipline does not see through the loop.
+// The shards of several keys, locked in the order of their indices, so that two loops never wait
+// for each other. The analysis of lock discipline does not see through the loop.
 class ShardLocks {
  public:
   // `indices` is memory to use again.
-  ShardLocks(Engine& engine, const std::vector<Key>& keys, std::vector<std::uint32_t>& indices)
-      GYRE_NO_THREAD_SAFETY_ANALYSIS : engine_(engine), indices_(indices) {
+  ShardLocks(Engine& engine, const std::vector<Key>& keys,
+             std::vector<std::uint32_t>& indices) GYRE_NO_THREAD_SAFETY_ANALYSIS
+      : engine_(engine),
+        indices_(indices) {
     indices_.clear();
     for (const Key& key : keys) indices_.push_back(key.partition % engine.shard_count());
     std::sort(indices_.begin(), indices_.end());
@@ -37,8 +39,8 @@ class ShardLocks {
 }  // namespace
 
 Executor::Execution Executor::Run(const Command& command, Arguments args, std::size_t key_index,
-                                const Key& key, const Origin& origin, std::uint32_t acks,
-                                UnixMillis now, ReplyWriter& reply) {
+                                  const Key& key, const Origin& origin, std::uint32_t acks,
+                                  UnixMillis now, ReplyWriter& reply) {
   Shard& shard = services_.engine.ShardOf(key.partition);
   MutexLock lock(shard.mutex());
   const Role role = shard.info(key.partition).role;
@@ -55,8 +57,8 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
 }
 
 Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
-                                      std::size_t key_index, const Key& key, Shard& shard,
-                                      UnixMillis now, ReplyWriter& reply) {
+                                        std::size_t key_index, const Key& key, Shard& shard,
+                                        UnixMillis now, ReplyWriter& reply) {
   KeyedCall call{.args = args,
                  .key_index = key_index,
                  .key = key,
@@ -82,9 +84,9 @@ Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
 }
 
 Executor::Execution Executor::RunTogether(const Command& command, Arguments args,
-                                        const std::vector<Key>& keys, const Origin& origin,
-                                        std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
-                                        Tickets& tickets) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+                                          const std::vector<Key>& keys, const Origin& origin,
+                                          std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
+                                          Tickets& tickets) GYRE_NO_THREAD_SAFETY_ANALYSIS {
   Engine& engine = services_.engine;
   const ShardLocks locks(engine, keys, locked_);
   for (const Key& key : keys) {

@@ -1,5 +1,5 @@
-// Runs keyed handlers under the locks of their shards, and is the one place where what they changed goes to the
-// replicator.
+// Runs keyed handlers under the locks of their shards, and is the one place where what they changed
+// goes to the replicator.
 #pragma once
 
 #include <cstdint>
@@ -28,20 +28,20 @@ class Executor {
   // Looks at the partition's role and runs the command on args[key_index], in one critical section.
   // `acks` as in Replicator::Check.
   Execution Run(const Command& command, Arguments args, std::size_t key_index, const Key& key,
-              const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply);
+                const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply);
 
-  // Runs a folded command on all its keys with all their shards locked, so that it is one step as on a single
-  // server; not executed if this node may not answer for one of them. `keys[i]` stands at
-  // args[first + i * step]; at least one, and for kConcat exactly one. Tickets of the writes are appended to
-  // `tickets`.
+  // Runs a folded command on all its keys with all their shards locked, so that it is one step as
+  // on a single server; not executed if this node may not answer for one of them. `keys[i]` stands
+  // at args[first + i * step]; at least one, and for kConcat exactly one. Tickets of the writes are
+  // appended to `tickets`.
   Execution RunTogether(const Command& command, Arguments args, const std::vector<Key>& keys,
-                      const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
-                      Tickets& tickets);
+                        const Origin& origin, std::uint32_t acks, UnixMillis now,
+                        ReplyWriter& reply, Tickets& tickets);
 
  private:
   // Requires the shard's mutex.
   Execution RunLocked(const Command& command, Arguments args, std::size_t key_index, const Key& key,
-                    Shard& shard, UnixMillis now, ReplyWriter& reply);
+                      Shard& shard, UnixMillis now, ReplyWriter& reply);
   bool AnyExists(const std::vector<Key>& keys, UnixMillis now);
 
   const Services& services_;

@@ -20,9 +20,12 @@ class FoldWriter final : public ReplyWriter {
   void Say(Fold fold, ReplyWriter& reply) const {
     if (error_) return reply.Fail(*error_);
     switch (fold) {
-      case Fold::kSum: return reply.Integer(sum_);
-      case Fold::kAtomic: return reply.Integer(1);
-      default: return reply.Word(Outcome::kOk);
+      case Fold::kSum:
+        return reply.Integer(sum_);
+      case Fold::kAtomic:
+        return reply.Integer(1);
+      default:
+        return reply.Word(Outcome::kOk);
     }
   }
 

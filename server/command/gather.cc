@@ -6,7 +6,8 @@
 namespace gyre {
 namespace {
 
-// What KEYS may gather; a larger answer would be of no use to anybody, and would stop the loop while it is encoded.
+// What KEYS may gather; a larger answer would be of no use to anybody, and would stop the loop
+// while it is encoded.
 constexpr std::size_t kConcatBytesMax = std::size_t{256} << 20;
 
 Error Mismatch() {
@@ -57,7 +58,8 @@ void Gather::Combine(const std::vector<std::uint32_t>& positions, Reply&& reply)
       return;
     case Fold::kNone:
     case Fold::kAllOk:
-    case Fold::kAtomic: return;
+    case Fold::kAtomic:
+      return;
   }
 }
 
@@ -69,7 +71,9 @@ void Gather::Answer() {
   if (error_) return reply_.FinishWithError(*error_);
   ReplyWriter& writer = reply_.writer();
   switch (command_.fold) {
-    case Fold::kSum: writer.Integer(sum_); break;
+    case Fold::kSum:
+      writer.Integer(sum_);
+      break;
     case Fold::kArray:
     case Fold::kConcat:
       writer.BeginList(ListShape::kArray, elements_.size());
@@ -78,7 +82,9 @@ void Gather::Answer() {
       break;
     case Fold::kNone:
     case Fold::kAllOk:
-    case Fold::kAtomic: writer.Word(Outcome::kOk); break;
+    case Fold::kAtomic:
+      writer.Word(Outcome::kOk);
+      break;
   }
   reply_.Finish();
 }

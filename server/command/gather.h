@@ -12,13 +12,14 @@ namespace gyre {
 
 class Gather {
  public:
-  // `key_count` keys in all. Answers `reply` when the last part has arrived. One part is open from the start:
-  // `Started` closes it, so that parts which answer at once do not end the whole too early.
+  // `key_count` keys in all. Answers `reply` when the last part has arrived. One part is open from
+  // the start: `Started` closes it, so that parts which answer at once do not end the whole too
+  // early.
   Gather(const Command& command, std::size_t key_count, PendingReply reply);
 
   void ExpectPart() { ++parts_open_; }
-  // The reply to one expected part, which had the keys at these positions: what a node would have answered had the
-  // command had these keys only.
+  // The reply to one expected part, which had the keys at these positions: what a node would have
+  // answered had the command had these keys only.
   void Deliver(const std::vector<std::uint32_t>& positions, Reply reply);
   void Started() { ClosePart(); }
 

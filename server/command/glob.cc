@@ -11,7 +11,8 @@ unsigned char Fold(char byte, bool ignore_case) {
   return static_cast<unsigned char>(byte);
 }
 
-// One element of a pattern other than `*`: how many bytes of the pattern it is, and whether it matches `byte`.
+// One element of a pattern other than `*`: how many bytes of the pattern it is, and whether it
+// matches `byte`.
 struct Element {
   std::size_t bytes;
   bool matches;
@@ -43,12 +44,15 @@ Element MatchClass(std::string_view pattern, char byte, bool ignore_case) {
 
 Element MatchElement(std::string_view pattern, char byte, bool ignore_case) {
   switch (pattern.front()) {
-    case '?': return {1, true};
-    case '[': return MatchClass(pattern, byte, ignore_case);
+    case '?':
+      return {1, true};
+    case '[':
+      return MatchClass(pattern, byte, ignore_case);
     case '\\':
       if (pattern.size() > 1) return {2, Fold(pattern[1], ignore_case) == Fold(byte, ignore_case)};
       break;
-    default: break;
+    default:
+      break;
   }
   return {1, Fold(pattern.front(), ignore_case) == Fold(byte, ignore_case)};
 }

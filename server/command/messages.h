@@ -1,5 +1,5 @@
-// Error texts that several commands share. Where Redis has the error, the text is Redis's, because clients match
-// on it; the RESP codec puts the prefix ("ERR ") before it.
+// Error texts that several commands share. Where Redis has the error, the text is Redis's, because
+// clients match on it; the RESP codec puts the prefix ("ERR ") before it.
 #pragma once
 
 #include <string>
@@ -19,9 +19,9 @@ inline Error WrongArgumentCount(std::string_view command) {
 }
 inline Error UnknownSubcommand(std::string_view container, std::string_view subcommand) {
   constexpr std::size_t kShownMax = 128;
-  return {ErrorCode::kInvalidArgument,
-          "unknown subcommand '" + std::string(subcommand.substr(0, kShownMax)) + "'. Try " +
-              std::string(container) + " HELP."};
+  return {ErrorCode::kInvalidArgument, "unknown subcommand '" +
+                                           std::string(subcommand.substr(0, kShownMax)) +
+                                           "'. Try " + std::string(container) + " HELP."};
 }
 inline Error InvalidExpiry(std::string_view command) {
   return {ErrorCode::kInvalidArgument,

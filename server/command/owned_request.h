@@ -15,7 +15,8 @@ class OwnedRequest {
  public:
   explicit OwnedRequest(const Request& request) : OwnedRequest(request, request.args) {}
 
-  // The circumstances of `like` (hops, acks, ...), with other arguments. All bytes stand in one block.
+  // The circumstances of `like` (hops, acks, ...), with other arguments. All bytes stand in one
+  // block.
   OwnedRequest(const Request& like, Arguments args) {
     for (std::string_view arg : args) bytes_ += arg.size();
     block_ = std::make_unique<char[]>(bytes_);
@@ -39,7 +40,8 @@ class OwnedRequest {
   std::size_t bytes() const { return bytes_ + request_.args.size() * sizeof(std::string_view); }
 
  private:
-  std::unique_ptr<char[]> block_;  // stays where it is when the object moves, so the views stay valid
+  std::unique_ptr<char[]>
+      block_;  // stays where it is when the object moves, so the views stay valid
   std::size_t bytes_ = 0;
   Request request_;
 };

@@ -12,7 +12,8 @@
 
 namespace gyre {
 
-// The handler writes exactly one reply to `reply()`, or defers it. Views of the request are valid for the call.
+// The handler writes exactly one reply to `reply()`, or defers it. Views of the request are valid
+// for the call.
 struct PlainCall {
   const Command& command;
   const Request& request;

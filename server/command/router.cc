@@ -22,9 +22,8 @@ constexpr std::size_t kTogetherMax = 1024;
 constexpr Duration kReplyGrace = std::chrono::milliseconds(50);
 
 bool SamePartition(const std::vector<Key>& keys) {
-  return std::all_of(keys.begin(), keys.end(), [&](const Key& key) {
-    return key.partition == keys.front().partition;
-  });
+  return std::all_of(keys.begin(), keys.end(),
+                     [&](const Key& key) { return key.partition == keys.front().partition; });
 }
 
 // Whether the command runs on all its keys in one step where they are all here.
@@ -61,13 +60,13 @@ TimePoint Router::DeadlineOf(const Request& request) const {
 }
 
 void Router::Later(Duration delay, std::function<void()> work) {
-  services_.transport.After(
-      delay, [this, alive = std::weak_ptr<Token>(alive_), work = std::move(work)] {
-        if (alive.expired()) return;
-        now_ = 0;
-        work();
-        EndTurn();
-      });
+  services_.transport.After(delay,
+                            [this, alive = std::weak_ptr<Token>(alive_), work = std::move(work)] {
+                              if (alive.expired()) return;
+                              now_ = 0;
+                              work();
+                              EndTurn();
+                            });
 }
 
 // ---- Keys -------------------------------------------------------------------------------------
@@ -162,8 +161,7 @@ bool Router::RouteFolded(const Command& command, const Request& request, Session
     return true;
   }
   if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
-    const Executor::Execution done =
-        TryHere(command, request, origin, keys_, responder.writer());
+    const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
     if (done.executed) {
       if (done.ticket != 0) {
         session.last_write_ticket = done.ticket;
@@ -188,8 +186,8 @@ Executor::Execution Router::TryHere(const Command& command, const Request& reque
   tickets_.clear();
   const std::uint32_t acks = AcksOf(request);
   if (command.fold == Fold::kNone) {
-    const Executor::Execution one = executor_.Run(
-        command, request.args, command.keys.first, keys.front(), origin, acks, now(), reply);
+    const Executor::Execution one = executor_.Run(command, request.args, command.keys.first,
+                                                  keys.front(), origin, acks, now(), reply);
     if (one.ticket != 0) tickets_.push_back(one.ticket);
     return one;
   }
@@ -338,15 +336,16 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
   request.deadline_ms = told_deadline_ms;
 
   ++stats_.forwarded;
-  services_.transport.Call(
-      view()->members[owner].id, FrameType::kRequest, std::move(payload), left + kReplyGrace,
-      [this, alive = std::weak_ptr<Token>(alive_), errand, partition](
-          Result<std::string_view> wire) {
-        if (alive.expired()) return;  // the errand's slot answers when the last handle goes
-        now_ = 0;
-        OnForwarded(errand, partition, wire);
-        EndTurn();
-      });
+  services_.transport.Call(view()->members[owner].id, FrameType::kRequest, std::move(payload),
+                           left + kReplyGrace,
+                           [this, alive = std::weak_ptr<Token>(alive_), errand,
+                            partition](Result<std::string_view> wire) {
+                             if (alive.expired())
+                               return;  // the errand's slot answers when the last handle goes
+                             now_ = 0;
+                             OnForwarded(errand, partition, wire);
+                             EndTurn();
+                           });
 }
 
 void Router::OnForwarded(const ErrandPtr& errand, PartitionId partition,
@@ -444,24 +443,23 @@ void Router::AskNode(const NodeId& node, Arguments args, TimePoint deadline,
   request->hops = kForwardHopsMax;  // this node and no other
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
   request->deadline_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(ms, 1));
-  services_.transport.Call(
-      node, FrameType::kRequest, EncodeRequest(*request), left + kReplyGrace,
-      [this, alive = std::weak_ptr<Token>(alive_),
-       done = std::move(done)](Result<std::string_view> wire) {
-        if (alive.expired()) return;
-        now_ = 0;
-        Result<Reply> reply =
-            wire ? DecodeReply(*wire, nullptr) : tl::unexpected(std::move(wire.error()));
-        if (!reply) {
-          Reply failure;
-          failure.kind = Reply::Kind::kError;
-          failure.error = reply.error().code;
-          failure.bytes = std::move(reply.error().message);
-          reply = std::move(failure);
-        }
-        done(std::move(*reply));
-        EndTurn();
-      });
+  services_.transport.Call(node, FrameType::kRequest, EncodeRequest(*request), left + kReplyGrace,
+                           [this, alive = std::weak_ptr<Token>(alive_),
+                            done = std::move(done)](Result<std::string_view> wire) {
+                             if (alive.expired()) return;
+                             now_ = 0;
+                             Result<Reply> reply = wire ? DecodeReply(*wire, nullptr)
+                                                        : tl::unexpected(std::move(wire.error()));
+                             if (!reply) {
+                               Reply failure;
+                               failure.kind = Reply::Kind::kError;
+                               failure.error = reply.error().code;
+                               failure.bytes = std::move(reply.error().message);
+                               reply = std::move(failure);
+                             }
+                             done(std::move(*reply));
+                             EndTurn();
+                           });
 }
 
 }  // namespace gyre

@@ -1,19 +1,23 @@
 // Brings a command to whoever may answer it, and its reply back.
 //
 //             this node is the owner            another is                   nobody is, just now
-//   run it under the shard's lock     forward it (or -MOVED, or      wait in the WaitingRoom, look at view
-//   replicate, await the acks         kNotOwner if not wanted)       and role again every few milliseconds
+//   run it under the shard's lock     forward it (or -MOVED, or      wait in the WaitingRoom, look
+//   at view replicate, await the acks         kNotOwner if not wanted)       and role again every
+//   few milliseconds
 //
-// The role under the shard's lock decides; the view only says where else to go. A handover or a failover is
-// therefore a delay to the client, not an error. What ends the wait is the deadline, and then the error says
-// whether anything may have been written: a write whose sending got lost is never answered with OK unless it was
-// sent again, and is only sent again if that leaves the same state (MayRepeat).
+// The role under the shard's lock decides; the view only says where else to go. A handover or a
+// failover is therefore a delay to the client, not an error. What ends the wait is the deadline,
+// and then the error says whether anything may have been written: a write whose sending got lost is
+// never answered with OK unless it was sent again, and is only sent again if that leaves the same
+// state (MayRepeat).
 //
-// A folded command (MGET, DEL, ...) whose keys are all here runs in one step with all their shards locked. Else it
-// is scattered: keys of other nodes travel as one command a node, keys of this node run one by one, each in a part
-// that waits and retries by itself; a Gather puts the replies together.
+// A folded command (MGET, DEL, ...) whose keys are all here runs in one step with all their shards
+// locked. Else it is scattered: keys of other nodes travel as one command a node, keys of this node
+// run one by one, each in a part that waits and retries by itself; a Gather puts the replies
+// together.
 //
-// Everything here runs on one loop. The transport outlives the router; its callbacks may come after it.
+// Everything here runs on one loop. The transport outlives the router; its callbacks may come after
+// it.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +63,8 @@ class Router {
   }
   // The newest view, null before the first; valid until the loop's next turn.
   const ClusterView* view() {
-    if (services_.views.revision() != view_revision_) [[unlikely]] LoadView();
+    if (services_.views.revision() != view_revision_) [[unlikely]]
+      LoadView();
     return view_.get();
   }
   // Sends what was gathered for peers; the next request reads the clock again.
@@ -69,8 +74,8 @@ class Router {
   bool Route(const Command& command, const Request& request, Session& session,
              Responder& responder);
 
-  // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done` is called once,
-  // from within the call or later.
+  // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done`
+  // is called once, from within the call or later.
   void Ask(Arguments args, TimePoint deadline, std::function<void(Reply)> done);
   // Sends a command to one node, once. A failure to reach it comes as a Reply of kError.
   void AskNode(const NodeId& node, Arguments args, TimePoint deadline,
@@ -104,9 +109,8 @@ class Router {
   bool RouteFolded(const Command& command, const Request& request, Session& session,
                    Responder& responder);
   // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
-  Executor::Execution TryHere(const Command& command, const Request& request,
-                              const Origin& origin, const std::vector<Key>& keys,
-                              ReplyWriter& reply);
+  Executor::Execution TryHere(const Command& command, const Request& request, const Origin& origin,
+                              const std::vector<Key>& keys, ReplyWriter& reply);
   Road RoadFor(PartitionId partition, Role role, const Request& request, const Origin& origin);
   // For a command that needs all its keys on one node; an error if they are not.
   Result<Road> AtomicRoadFor(const std::vector<Key>& keys, const Request& request,
@@ -154,8 +158,8 @@ class Router {
   UnixMillis now_ = 0;  // 0: to be read
   Replicator::Ticket newest_errand_ticket_ = 0;
   RouterStats stats_;
-  std::vector<Key> keys_;       // memory to use again
-  Executor::Tickets tickets_;   // likewise
+  std::vector<Key> keys_;      // memory to use again
+  Executor::Tickets tickets_;  // likewise
   std::shared_ptr<Token> alive_ = std::make_shared<Token>();
 };
 

@@ -69,10 +69,9 @@ void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
 }
 
 void Router::ForwardParts(const ErrandPtr& errand, MemberIndex owner,
-                          const std::vector<std::uint32_t>& positions,
-                          const std::vector<Key>& keys, const std::shared_ptr<Gather>& gather) {
-  const std::size_t part_size =
-      errand->command.Is(kSlow) ? kSlowKeysPerPart : positions.size();
+                          const std::vector<std::uint32_t>& positions, const std::vector<Key>& keys,
+                          const std::shared_ptr<Gather>& gather) {
+  const std::size_t part_size = errand->command.Is(kSlow) ? kSlowKeysPerPart : positions.size();
   for (std::size_t begin = 0; begin < positions.size(); begin += part_size) {
     const std::size_t end = std::min(begin + part_size, positions.size());
     const Key& first = keys[positions[begin]];

@@ -10,7 +10,8 @@ namespace gyre {
 Road ChooseRoad(const RoadFacts& facts) {
   if (facts.no_forward) return Road::kNotOwner;
   if (facts.owner == kNoMember) return Road::kWait;
-  // The view names this node, but it does not have (or no longer has) the role: one of the two is about to change.
+  // The view names this node, but it does not have (or no longer has) the role: one of the two is
+  // about to change.
   if (facts.owner == facts.self) return Road::kWait;
   // Once its last writes are settled, the view will name the new owner.
   if (facts.role == Role::kHandingOver) return Road::kWait;

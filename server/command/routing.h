@@ -23,8 +23,8 @@ inline bool MayExecute(Role role, const Command& command, const Origin& origin) 
 }
 
 enum class Road : std::uint8_t {
-  kForward,   // to the owner
-  kWait,      // nobody orders the partition's writes just now (a handover, a failover): look again soon
+  kForward,  // to the owner
+  kWait,  // nobody orders the partition's writes just now (a handover, a failover): look again soon
   kMoved,     // tell the client where the owner is
   kNotOwner,  // tell the peer or client that this is the wrong node
 };

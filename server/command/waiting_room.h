@@ -1,6 +1,6 @@
-// Commands that wait until somebody orders their partition's writes again. First in, first out for each
-// partition, so that a client's pipelined commands on one key keep their order through a handover; a command that
-// arrives while others wait for its partition queues behind them.
+// Commands that wait until somebody orders their partition's writes again. First in, first out for
+// each partition, so that a client's pipelined commands on one key keep their order through a
+// handover; a command that arrives while others wait for its partition queues behind them.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ class WaitingRoom {
     return errands_ != 0 && lines_.find(partition) != lines_.end();
   }
 
-  // kUnavailable if it is full; then the errand stays the caller's. `*first` is set if nobody waited there
-  // before: the caller starts the partition's timer.
+  // kUnavailable if it is full; then the errand stays the caller's. `*first` is set if nobody
+  // waited there before: the caller starts the partition's timer.
   Status Push(PartitionId partition, ErrandPtr errand, bool* first);
   // The first in line; null if nobody waits.
   ErrandPtr Front(PartitionId partition) const;

@@ -1,0 +1,12 @@
+// The connection: greeting, name, database, CLIENT.
+#pragma once
+
+#include <span>
+
+#include "command/command.h"
+
+namespace gyre {
+
+std::span<const Command> ConnectionCommands();
+
+}  // namespace gyre

@@ -1,0 +1,93 @@
+#include "command/counter_commands.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "command/arguments.h"
+#include "command/messages.h"
+#include "command/store.h"
+
+namespace gyre {
+namespace {
+
+// What a record says as a number; a missing one says 0.
+std::optional<std::int64_t> IntegerOf(const Record& record) {
+  if (!record) return 0;
+  if (!record.is_contiguous()) return std::nullopt;
+  return ParseInteger(record.value());
+}
+
+void Add(KeyedCall& call, std::int64_t delta) {
+  const Record record = call.shard.Find(call.key, call.now);
+  const std::optional<std::int64_t> old = IntegerOf(record);
+  if (!old) return call.Fail(NotAnInteger());
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(*old, delta, &sum)) {
+    return call.Fail(ErrorCode::kInvalidArgument, "increment or decrement would overflow");
+  }
+  std::array<char, 24> text;
+  const char* const end = std::to_chars(text.begin(), text.end(), sum).ptr;
+  const UnixMillis expiry = record ? record.expiry_ms() : kNeverExpires;
+  const std::uint32_t flags = record ? record.flags() : 0;
+  if (StoreValue(call, {text.data(), static_cast<std::size_t>(end - text.data())}, expiry, flags)) {
+    call.reply.Integer(sum);
+  }
+}
+
+void Incr(KeyedCall& call) { Add(call, 1); }
+void Decr(KeyedCall& call) { Add(call, -1); }
+
+void IncrBy(KeyedCall& call) {
+  const std::optional<std::int64_t> delta = ParseInteger(call.arg(2));
+  delta ? Add(call, *delta) : call.Fail(NotAnInteger());
+}
+
+void DecrBy(KeyedCall& call) {
+  const std::optional<std::int64_t> delta = ParseInteger(call.arg(2));
+  if (!delta) return call.Fail(NotAnInteger());
+  if (*delta == std::numeric_limits<std::int64_t>::min()) {
+    return call.Fail(ErrorCode::kInvalidArgument, "decrement would overflow");
+  }
+  Add(call, -*delta);
+}
+
+void IncrByFloat(KeyedCall& call) {
+  const Error not_a_float{ErrorCode::kInvalidArgument, "value is not a valid float"};
+  const std::optional<long double> delta = ParseFloat(call.arg(2));
+  const Record record = call.shard.Find(call.key, call.now);
+  std::optional<long double> old = 0.0L;
+  if (record) {
+    old = record.is_contiguous() ? ParseFloat(record.value()) : std::nullopt;
+  }
+  if (!delta || !old) return call.Fail(not_a_float);
+  const long double sum = *old + *delta;
+  if (!std::isfinite(sum)) {
+    return call.Fail(ErrorCode::kInvalidArgument, "increment would produce NaN or Infinity");
+  }
+  const std::string text = FormatFloat(sum);
+  const UnixMillis expiry = record ? record.expiry_ms() : kNeverExpires;
+  const std::uint32_t flags = record ? record.flags() : 0;
+  if (StoreValue(call, text, expiry, flags)) call.reply.Bulk(text);
+}
+
+constexpr std::string_view kGroup = "string";
+
+// clang-format off
+constexpr Command kCommands[] = {
+    {"incr", 2, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Adds one to the number at a key.", Incr},
+    {"decr", 2, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Subtracts one from the number at a key.", Decr},
+    {"incrby", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Adds to the number at a key.", IncrBy},
+    {"decrby", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Subtracts from the number at a key.", DecrBy},
+    {"incrbyfloat", 3, kWrite | kFast, kFirstArgument, kGroup, "2.6.0", "Adds to the floating-point number at a key.", IncrByFloat},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Command> CounterCommands() { return kCommands; }
+
+}  // namespace gyre

@@ -1,0 +1,12 @@
+// INCR and its kin: numbers.
+#pragma once
+
+#include <span>
+
+#include "command/command.h"
+
+namespace gyre {
+
+std::span<const Command> CounterCommands();
+
+}  // namespace gyre

@@ -1,0 +1,220 @@
+#include "command/memcached_commands.h"
+
+#include <array>
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "command/arguments.h"
+#include "command/flush.h"
+#include "command/messages.h"
+#include "command/plain_call.h"
+#include "command/record_reply.h"
+#include "command/store.h"
+
+namespace gyre {
+namespace {
+
+// The release whose text commands these are; its clients read three numbers here.
+constexpr std::string_view kVersionLine = "VERSION 1.6.18 gyre";
+
+Error BadFormat() { return {ErrorCode::kInvalidArgument, "bad command line format"}; }
+
+// ---- Retrieval ----------------------------------------------------------------------------------
+
+void Get(KeyedCall& call) { SayRecordOrNull(call.shard.Find(call.key, call.now), call.reply); }
+
+// mc.gat exptime key...
+void GetAndTouch(KeyedCall& call) {
+  const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(1), call.now);
+  if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
+  const Record record = call.shard.Find(call.key, call.now);
+  if (!record) return call.reply.Null();
+  const Result<Record> changed =
+      call.shard.SetExpiry(call.key, *expiry, call.shard.NextVersion(call.now), call.now);
+  if (!changed) return call.Fail(changed.error());
+  call.mutated = *changed;
+  SayRecordOrNull(*changed, call.reply);
+}
+
+// ---- Storage: name key flags exptime [token] data -----------------------------------------------
+
+struct Item {
+  std::uint32_t flags = 0;
+  UnixMillis expiry_ms = kNeverExpires;
+  std::string_view data;
+};
+
+std::optional<Item> ReadItem(const KeyedCall& call) {
+  const std::optional<std::uint64_t> flags = ParseLenientUnsigned(call.arg(2));
+  const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(3), call.now);
+  if (!flags || *flags > std::numeric_limits<std::uint32_t>::max() || !expiry) return std::nullopt;
+  return Item{static_cast<std::uint32_t>(*flags), *expiry, call.args.back()};
+}
+
+void StoreItem(KeyedCall& call, const Item& item) {
+  if (StoreValue(call, item.data, item.expiry_ms, item.flags)) call.reply.Word(Outcome::kStored);
+}
+
+void Set(KeyedCall& call) {
+  const std::optional<Item> item = ReadItem(call);
+  item ? StoreItem(call, *item) : call.Fail(BadFormat());
+}
+
+void StoreIf(KeyedCall& call, bool wanted_present) {
+  const std::optional<Item> item = ReadItem(call);
+  if (!item) return call.Fail(BadFormat());
+  const bool present(call.shard.Find(call.key, call.now));
+  if (present != wanted_present) return call.reply.Word(Outcome::kNotStored);
+  StoreItem(call, *item);
+}
+void Add(KeyedCall& call) { StoreIf(call, false); }
+void Replace(KeyedCall& call) { StoreIf(call, true); }
+
+// Flags and expiry stay those of the old value.
+void Join(KeyedCall& call, bool in_front) {
+  const std::optional<Item> item = ReadItem(call);
+  if (!item) return call.Fail(BadFormat());
+  const Record old = call.shard.Find(call.key, call.now);
+  if (!old) return call.reply.Word(Outcome::kNotStored);
+  if (old.value_bytes() + item->data.size() > call.value_bytes_max) {
+    return call.Fail(ErrorCode::kTooLarge, "object too large for cache");
+  }
+  if (in_front) call.scratch.Append(item->data);
+  old.AppendValueTo(call.scratch);
+  if (!in_front) call.scratch.Append(item->data);
+  if (StoreValue(call, call.scratch.view(), old.expiry_ms(), old.flags())) {
+    call.reply.Word(Outcome::kStored);
+  }
+}
+void Append(KeyedCall& call) { Join(call, false); }
+void Prepend(KeyedCall& call) { Join(call, true); }
+
+void CompareAndStore(KeyedCall& call) {
+  const std::optional<Item> item = ReadItem(call);
+  const std::optional<std::uint64_t> token = ParseLenientUnsigned(call.arg(4));
+  if (!item || !token) return call.Fail(BadFormat());
+  const Record old = call.shard.Find(call.key, call.now);
+  if (!old) return call.reply.Word(Outcome::kNotFound);
+  if (old.version() != *token) return call.reply.Word(Outcome::kExists);
+  StoreItem(call, *item);
+}
+
+// ---- Others on one key --------------------------------------------------------------------------
+
+void Delete(KeyedCall& call) {
+  call.reply.Word(RemoveKey(call) ? Outcome::kDeleted : Outcome::kNotFound);
+}
+
+// Unsigned 64 bits: incr wraps around, decr stops at 0.
+void Change(KeyedCall& call, bool up) {
+  const std::optional<std::uint64_t> delta = ParseLenientUnsigned(call.arg(2));
+  if (!delta) return call.Fail(ErrorCode::kInvalidArgument, "invalid numeric delta argument");
+  const Record record = call.shard.Find(call.key, call.now);
+  if (!record) return call.reply.Word(Outcome::kNotFound);
+  const std::optional<std::uint64_t> old =
+      record.is_contiguous() ? ParseLenientUnsigned(record.value()) : std::nullopt;
+  if (!old) {
+    return call.Fail(ErrorCode::kInvalidArgument,
+                     "cannot increment or decrement non-numeric value");
+  }
+  const std::uint64_t lowered = *delta > *old ? 0 : *old - *delta;
+  const std::uint64_t number = up ? *old + *delta : lowered;
+  std::array<char, 24> text;
+  const char* const end = std::to_chars(text.begin(), text.end(), number).ptr;
+  if (StoreValue(call, {text.data(), static_cast<std::size_t>(end - text.data())},
+                 record.expiry_ms(), record.flags())) {
+    call.reply.Unsigned(number);
+  }
+}
+void Increment(KeyedCall& call) { Change(call, true); }
+void Decrement(KeyedCall& call) { Change(call, false); }
+
+void Touch(KeyedCall& call) {
+  const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(2), call.now);
+  if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
+  if (!call.shard.Find(call.key, call.now)) return call.reply.Word(Outcome::kNotFound);
+  const Result<Record> changed =
+      call.shard.SetExpiry(call.key, *expiry, call.shard.NextVersion(call.now), call.now);
+  if (!changed) return call.Fail(changed.error());
+  call.mutated = *changed;
+  call.reply.Word(Outcome::kTouched);
+}
+
+// ---- The server ---------------------------------------------------------------------------------
+
+// With a delay, what is older at that moment is void from then on: this node's timer sees to it.
+void FlushAll(PlainCall& call) {
+  const UnixMillis now = call.router.now();
+  const auto moment = call.argument_count() > 1 ? ParseMemcachedExpiry(call.arg(1), now)
+                                                : std::optional<UnixMillis>(kNeverExpires);
+  if (!moment) return call.Fail(BadFormat());
+  if (*moment <= now) return FlushCluster(call);  // no delay: kNeverExpires is 0
+  Router& router = call.router;
+  router.Later(std::chrono::milliseconds(*moment - now),
+               [&router] { FlushClusterSilently(router); });
+  call.reply().Word(Outcome::kOk);
+}
+
+void Stats(PlainCall& call) {
+  const std::string_view argument = call.argument_count() > 1 ? call.arg(1) : std::string_view();
+  Admin& admin = call.router.services().admin;
+  if (argument == "reset") {
+    admin.ResetStats();
+    return call.reply().Text("RESET");
+  }
+  const Admin::Fields fields = admin.MemcachedStats(argument);
+  call.reply().BeginList(ListShape::kMap, fields.size());
+  for (const auto& [name, value] : fields) {
+    call.reply().Bulk(name);
+    call.reply().Bulk(value);
+  }
+  call.reply().EndList();
+}
+
+void Version(PlainCall& call) { call.reply().Text(kVersionLine); }
+// Its levels do not map to ours: CONFIG SET log-level does it.
+void Verbosity(PlainCall& call) { call.reply().Word(Outcome::kOk); }
+void Quit(PlainCall& call) {
+  call.session.close_after_reply = true;
+  call.reply().Word(Outcome::kOk);  // the codec knows that quit has no reply
+}
+
+constexpr KeyPositions kBehindExpiry{2, -1, 1};
+constexpr std::uint32_t kRead = kReadOnly | kFast | kHidden;
+constexpr std::uint32_t kChange = kWrite | kFast | kHidden;
+constexpr std::uint32_t kChangeTwice = kChange | kRepeatable;
+constexpr std::uint32_t kServer = kStale | kHidden;
+constexpr std::string_view kGroup = "memcached";
+
+// clang-format off
+constexpr Command kCommands[] = {
+    {"mc.get", -2, kRead, kAllArguments, kGroup, "gyre", "Returns records.", Get, nullptr, Fold::kArray},
+    {"mc.gets", -2, kRead, kAllArguments, kGroup, "gyre", "Returns records with their CAS tokens.", Get, nullptr, Fold::kArray},
+    {"mc.gat", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Sets the expiry of records and returns them.", GetAndTouch, nullptr, Fold::kArray},
+    {"mc.gats", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Likewise, with their CAS tokens.", GetAndTouch, nullptr, Fold::kArray},
+    {"mc.set", 5, kChangeTwice, kFirstArgument, kGroup, "gyre", "Stores a record.", Set},
+    {"mc.add", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is free.", Add},
+    {"mc.replace", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is taken.", Replace},
+    {"mc.append", 5, kChange, kFirstArgument, kGroup, "gyre", "Puts data behind a value.", Append},
+    {"mc.prepend", 5, kChange, kFirstArgument, kGroup, "gyre", "Puts data before a value.", Prepend},
+    {"mc.cas", 6, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if nobody changed it.", CompareAndStore},
+    {"mc.delete", 2, kChangeTwice, kFirstArgument, kGroup, "gyre", "Removes a record.", Delete},
+    {"mc.incr", 3, kChange, kFirstArgument, kGroup, "gyre", "Adds to a number.", Increment},
+    {"mc.decr", 3, kChange, kFirstArgument, kGroup, "gyre", "Subtracts from a number.", Decrement},
+    {"mc.touch", 3, kChangeTwice, kFirstArgument, kGroup, "gyre", "Sets the expiry of a record.", Touch},
+    {"mc.flush_all", -1, kServer, kNoKey, kGroup, "gyre", "Voids all records of the cluster.", nullptr, FlushAll},
+    {"mc.stats", -1, kServer, kNoKey, kGroup, "gyre", "Returns figures of this node.", nullptr, Stats},
+    {"mc.version", -1, kServer, kNoKey, kGroup, "gyre", "Returns the version.", nullptr, Version},
+    {"mc.verbosity", -1, kServer, kNoKey, kGroup, "gyre", "Accepted and ignored.", nullptr, Verbosity},
+    {"mc.quit", -1, kServer, kNoKey, kGroup, "gyre", "Closes the connection.", nullptr, Quit},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Command> MemcachedCommands() { return kCommands; }
+
+}  // namespace gyre

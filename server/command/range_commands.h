@@ -1,0 +1,12 @@
+// Parts of values.
+#pragma once
+
+#include <span>
+
+#include "command/command.h"
+
+namespace gyre {
+
+std::span<const Command> RangeCommands();
+
+}  // namespace gyre

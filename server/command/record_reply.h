@@ -1,0 +1,27 @@
+// Saying a stored record to a writer.
+#pragma once
+
+#include "protocol/reply.h"
+#include "storage/record.h"
+
+namespace gyre {
+
+// Value, flags and version; each protocol sends what it has words for. The shard's lock is held.
+inline void SayRecord(const Record& record, ReplyWriter& reply) {
+  reply.BeginRecord({.key = record.key(),
+                     .flags = record.flags(),
+                     .version = record.version(),
+                     .value_bytes = record.value_bytes()});
+  if (record.is_contiguous()) [[likely]] {
+    reply.Chunk(record.value());
+  } else {
+    record.ForEachChunk([&](std::string_view chunk) { reply.Chunk(chunk); });
+  }
+  reply.EndRecord();
+}
+
+inline void SayRecordOrNull(const Record& record, ReplyWriter& reply) {
+  record ? SayRecord(record, reply) : reply.Null();
+}
+
+}  // namespace gyre

@@ -1,0 +1,12 @@
+// GET, SET and their kin: whole values.
+#pragma once
+
+#include <span>
+
+#include "command/command.h"
+
+namespace gyre {
+
+std::span<const Command> StringCommands();
+
+}  // namespace gyre
