@@ -51,8 +51,8 @@ class TestOneCommand:
             f"cli:{n}" for n in [1, *range(10, 20)])
 
     @pytest.mark.parametrize("command", [
-        ("get", "k"), ("set", "k", "v"), ("mget", "k", "none"), ("incr", "n"), ("ttl", "k"), ("keys", "*"), ("status",), ("ring",),
-        ("locate", "k"), ("get", "none"), ("incr", "k")])
+        ("get", "k"), ("set", "k", "v"), ("mget", "k", "none"), ("incr", "n"), ("ttl", "k"), ("keys", "*"),
+        ("status",), ("ring",), ("locate", "k"), ("get", "none"), ("incr", "k")])
     def test_json(self, ring, command):
         gyre("set", "k", "v", node=ring.nodes[0])
         result = gyre(*command, "-o", "json", node=ring.nodes[0])
@@ -90,7 +90,8 @@ class TestMistakes:
         one_clear_line(result)
 
     @pytest.mark.parametrize("arguments", [
-        ("nosuchcommand",), ("--nosuchflag",), ("get",), ("set", "k"), ("--connect", "not an address", "get", "k"), ("get", "k", "-o", "xml"),
+        ("nosuchcommand",), ("--nosuchflag",), ("get",), ("set", "k"), ("--connect", "not an address", "get", "k"),
+        ("get", "k", "-o", "xml"),
         ("--connect", "127.0.0.1:notaport", "get", "k"), ("--connect", "127.0.0.1:99999", "get", "k")])
     def test_usage(self, node, arguments):
         options = {} if "--connect" in arguments else {"node": node}
@@ -108,16 +109,17 @@ class TestMistakes:
 
     def test_the_help_names_every_flag_of_the_design(self):
         help_text = gyred("--help").out
-        for flag in ("--name", "--host", "--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port", "--join",
-                     "--memory", "--threads", "--replicas", "--write-acks", "--zone", "--weight", "--data-dir", "--config",
-                     "--log-level", "--log-format", "--max-value"):
+        for flag in ("--name", "--host", "--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port",
+                     "--join",
+                     "--memory", "--threads", "--replicas", "--write-acks", "--zone", "--weight", "--data-dir",
+                     "--config", "--log-level", "--log-format", "--max-value"):
             assert flag in help_text, flag
 
 
 class TestShell:
     def test_commands_from_a_pipe(self, ring):
-        script = "set greeting \"hello world\"\nget greeting\nincr visits\nincr visits\nget missing\nmget greeting visits\n"
-        result = gyre(node=ring.nodes[1], stdin=script)
+        lines = ['set greeting "hello world"', "get greeting", "incr visits", "incr visits", "get missing", "mget greeting visits"]
+        result = gyre(node=ring.nodes[1], stdin="\n".join(lines) + "\n")
         assert "hello world" in result.out and "2" in result.out, result
         with ring.nodes[0].resp() as client:
             assert client.call("GET", "greeting") == b"hello world"
@@ -140,26 +142,30 @@ class TestShell:
 
 
 def ports_off(tmp_path):
-    return ["--port", harness.free_port(), "--resp-port", 0, "--resp-cluster-port", 0, "--memcached-port", 0, "--http-port", 0,
-            "--data-dir", tmp_path / "data"]
+    return ["--port", harness.free_port(), "--resp-port", 0, "--resp-cluster-port", 0, "--memcached-port", 0,
+            "--http-port", 0, "--data-dir", tmp_path / "data"]
 
 
 class TestServerMistakes:
     """Each is one clear line and exit 2."""
 
     @pytest.mark.parametrize("flags, word", [
-        (["--nosuchflag"], "nosuchflag"), (["--port", "abc"], "port"), (["--port", "70000"], "port"), (["--memory", "lots"], "memory"),
-        (["--memory", "1KiB"], "memory"), (["--replicas", "0"], "replicas"), (["--write-acks", "3", "--replicas", "2"], "write-acks"),
-        (["--log-level", "loud"], "log-level"), (["--log-format", "xml"], "log-format"), (["--join", "nowhere"], "join"),
-        (["--threads", "-1"], "threads"), (["stray"], "stray"), (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
-        (["--config", "/no/such/file.toml"], "/no/such/file.toml"), (["--data-dir", "/proc/nothing/here"], "/proc/nothing/here")])
+        (["--nosuchflag"], "nosuchflag"), (["--port", "abc"], "port"), (["--port", "70000"], "port"),
+        (["--memory", "lots"], "memory"), (["--memory", "1KiB"], "memory"), (["--replicas", "0"], "replicas"),
+        (["--write-acks", "3", "--replicas", "2"], "write-acks"),
+        (["--log-level", "loud"], "log-level"), (["--log-format", "xml"], "log-format"),
+        (["--join", "nowhere"], "join"), (["--threads", "-1"], "threads"), (["stray"], "stray"),
+        (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
+        (["--config", "/no/such/file.toml"], "/no/such/file.toml"),
+        (["--data-dir", "/proc/nothing/here"], "/proc/nothing/here")])
     def test_flags(self, tmp_path, flags, word):
         result = gyred(*ports_off(tmp_path), *flags)
         assert result.status == 2, result
         assert word in one_clear_line(result), result
 
     @pytest.mark.parametrize("text, word", [
-        ("port = [", "gyre.toml"), ("port = 'abc'", "port"), ("nosuchkey = 1", "nosuchkey"), ("port = 99999", "port"), ("\0", "gyre.toml")])
+        ("port = [", "gyre.toml"), ("port = 'abc'", "port"), ("nosuchkey = 1", "nosuchkey"),
+        ("port = 99999", "port"), ("\0", "gyre.toml")])
     def test_config_file(self, tmp_path, text, word):
         config = tmp_path / "gyre.toml"
         config.write_text(text + "\n")
@@ -167,7 +173,8 @@ class TestServerMistakes:
         assert result.status == 2, result
         assert word in one_clear_line(result), result
 
-    @pytest.mark.parametrize("flag", ["--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port"])
+    @pytest.mark.parametrize(
+        "flag", ["--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port"])
     def test_port_in_use(self, tmp_path, flag):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -200,7 +207,8 @@ class TestServer:
         node = harness.Node("filed", tmp_path)
         config = tmp_path / "gyre.toml"
         config.write_text("".join(
-            f"{flag[2:]} = {json.dumps(value if isinstance(value, int) else str(value))}\n" for flag, value in node.flags.items()))
+            f"{flag[2:]} = {json.dumps(value if isinstance(value, int) else str(value))}\n" for flag,
+            value in node.flags.items()))
         node.flags = {"--config": config, "--memory": "77MiB"}
         node.start()
         try:
@@ -210,7 +218,8 @@ class TestServer:
             assert node.terminate() == 0
 
     def test_ports_can_be_turned_off(self, tmp_path):
-        node = harness.Node("quiet", tmp_path, {"--resp-port": 0, "--memcached-port": 0, "--resp-cluster-port": 0}).start()
+        off = {"--resp-port": 0, "--memcached-port": 0, "--resp-cluster-port": 0}
+        node = harness.Node("quiet", tmp_path, off).start()
         try:
             assert gyre("set", "k", "v", node=node).status == DONE
         finally:

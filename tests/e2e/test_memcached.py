@@ -30,9 +30,11 @@ def line(text):
 
 STORIES = {
     "storage": [
-        put("set", "k", "v"), line("get k"), put("set", "k", "", 7), line("get k"), put("set", "k", b"a\r\nb\0", 4294967295),
+        put("set", "k", "v"), line("get k"), put("set", "k", "", 7), line("get k"),
+        put("set", "k", b"a\r\nb\0", 4294967295),
         line("get k"), put("add", "k", "x"), put("add", "new", "x"), line("get new"), put("replace", "k", "r", 3),
-        put("replace", "none", "r"), line("get k none new"), put("append", "k", "-end", 9), put("prepend", "k", "start-", 9),
+        put("replace", "none", "r"), line("get k none new"), put("append", "k", "-end", 9),
+        put("prepend", "k", "start-", 9),
         line("get k"), put("append", "none", "x"), put("prepend", "none", "x"), line("get none"),
     ],
     "cas": [
@@ -42,26 +44,31 @@ STORIES = {
         line("cas k 0 0 1 notanumber"),
     ],
     "delete and touch": [
-        put("set", "k", "v"), line("delete k"), line("delete k"), line("get k"), put("set", "k", "v"), line("delete k 0"),
+        put("set", "k", "v"), line("delete k"), line("delete k"), line("get k"), put("set", "k", "v"),
+        line("delete k 0"),
         put("set", "k", "v", 3), line("touch k 100"), line("touch none 100"), line("get k"), line("gat 100 k none"),
-        line("gats 100 none"), line("gat 0 k"), line("touch k -1"), line("get k"), put("set", "k", "v"), line("gat -1 k"),
-        line("get k"), line("touch k"), line("delete"),
+        line("gats 100 none"), line("gat 0 k"), line("touch k -1"), line("get k"), put("set", "k", "v"),
+        line("gat -1 k"), line("get k"), line("touch k"), line("delete"),
     ],
     "counters": [
         line("incr n 1"), put("set", "n", "10", 4), line("incr n 5"), line("decr n 3"), line("get n"),
         line("decr n 100"),
         put("set", "n", "18446744073709551615"), line("incr n 1"), line("incr n 18446744073709551615"), line("get n"),
-        put("set", "n", "text"), line("incr n 1"), line("decr n 1"), line("incr n x"), line("incr n -1"), line("incr n"),
+        put("set", "n", "text"), line("incr n 1"), line("decr n 1"), line("incr n x"), line("incr n -1"),
+        line("incr n"),
         put("set", "n", ""), line("incr n 1"), put("set", "n", "99"), line("decr n 0"), line("incr n 0"), line("get n"),
     ],
     "expiry": [
-        put("set", "k", "v", 0, 100), line("get k"), put("set", "k", "v", 0, -1), line("get k"), put("add", "k", "again"),
+        put("set", "k", "v", 0, 100), line("get k"), put("set", "k", "v", 0, -1), line("get k"),
+        put("add", "k", "again"),
         line("get k"), put("set", "k", "v", 0, 1_000_000_000), line("get k"), put("set", "k", "v", 0, 2_592_000),
         line("get k"),
     ],
     "noreply": [
-        put("set", "k", "v", noreply=True), line("get k"), put("add", "k", "w", noreply=True), put("add", "a", "1", noreply=True),
-        put("replace", "k", "r", noreply=True), put("append", "k", "+", noreply=True), put("prepend", "k", "-", noreply=True),
+        put("set", "k", "v", noreply=True), line("get k"), put("add", "k", "w", noreply=True),
+        put("add", "a", "1", noreply=True),
+        put("replace", "k", "r", noreply=True), put("append", "k", "+", noreply=True),
+        put("prepend", "k", "-", noreply=True),
         line("get k a"), line("incr a 5 noreply"), line("decr a 2 noreply"), line("get a"), line("touch a 100 noreply"),
         line("delete k noreply"), line("get k"), line("flush_all noreply"), line("get a"), line("verbosity 1 noreply"),
     ],
@@ -71,7 +78,8 @@ STORIES = {
     ],
     "server": [line("version"), line("verbosity 1"), line("verbosity"), line("stats reset")],
     "mistakes": [
-        line("nosuchcommand"), line("get"), line("gets"), line("set k 0 0"), line("incr k"), line("set"), line("add k"), line("get k"),
+        line("nosuchcommand"), line("get"), line("gets"), line("set k 0 0"), line("incr k"), line("set"),
+        line("add k"), line("get k"),
         put("set", "k" * 250, "long key"), line("get " + "k" * 250), line("get " + "k" * 251),
         line("delete " + "k" * 251), line("touch " + "k" * 251 + " 1"), line("incr " + "k" * 251 + " 1"),
     ],

@@ -28,8 +28,8 @@ class TestRedisCli:
         assert "redis_version" in run("redis-cli", "-p", port, "info", "server")
 
     def test_follows_the_ring(self, ring):
-        commands = "".join(f"set follow:{n} {n}\n" for n in range(100)) + "".join(f"get follow:{n}\n" for n in range(100))
-        out = run("redis-cli", "-c", "-p", ring.nodes[0].cluster_port, stdin=commands)
+        commands = [f"set follow:{n} {n}" for n in range(100)] + [f"get follow:{n}" for n in range(100)]
+        out = run("redis-cli", "-c", "-p", ring.nodes[0].cluster_port, stdin="\n".join(commands) + "\n")
         lines = [line for line in out.splitlines() if line and not line.startswith("-> Redirected")]
         assert lines == ["OK"] * 100 + [str(n) for n in range(100)]
 
@@ -115,8 +115,8 @@ def ioredis():
     if not (folder / "node_modules" / "ioredis").exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}\n')
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "ioredis@5"], cwd=folder,
-                              capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "ioredis@5"],
+                              cwd=folder, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             pytest.skip(f"npm cannot install ioredis: {done.stderr.strip()[-300:]}")
     return folder

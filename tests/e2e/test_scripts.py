@@ -13,13 +13,14 @@ SOUND = {
     "server/net/loop.h": "#pragma once\nstruct Loop {};\n",
     "client/gyre/client.h": "#pragma once\n#include <string>\nstruct Client { std::string name; };\n",
 }
+BAD = "server/storage/bad.h"
 FAULTS = {
-    "a room that it may not know": ("server/storage/bad.h", '#pragma once\n#include "net/loop.h"\n', "storage may not know net"),
-    "the way instead of the room": ("server/storage/bad.h", '#pragma once\n#include "../net/loop.h"\n', "say the room"),
-    "no room at all": ("server/storage/bad.h", '#pragma once\n#include "shard.h"\n', 'included as "<room>/name.h"'),
-    "a socket where decisions are": ("server/cluster/bad.cc", "#include <sys/socket.h>\n", "does not belong in cluster"),
+    "a room that it may not know": (BAD, '#pragma once\n#include "net/loop.h"\n', "storage may not know net"),
+    "the way instead of the room": (BAD, '#pragma once\n#include "../net/loop.h"\n', "say the room"),
+    "no room at all": (BAD, '#pragma once\n#include "shard.h"\n', 'included as "<room>/name.h"'),
+    "a socket where decisions are": ("server/cluster/bad.cc", "#include <sys/socket.h>\n", "does not belong in"),
     "a public header that needs another": ("client/gyre/client.h", '#include "proto/slot.h"\n', "installed alone"),
-    "a header that needs another first": ("server/storage/bad.h", "#pragma once\nstruct Bad { Slot slot; };\n", "does not compile alone"),
+    "a header that needs another first": (BAD, "#pragma once\nstruct Bad { Slot slot; };\n", "not compile alone"),
     "a folder of its own": ("misc/bad.h", "#pragma once\n", "misc/: not one of the top-level folders"),
 }
 
