@@ -79,11 +79,6 @@ class IntrusiveList {
     }
   }
 
-  // Moves all elements of `other` to the end of this list.
-  void Splice(IntrusiveList& other) {
-    while (!other.empty()) PushBack(other.PopFront());
-  }
-
  private:
   Node root_;
 };

@@ -1,0 +1,229 @@
+// A server on a loop with a thread of its own, and a blocking client: what tests of connections are
+// written in.
+#pragma once
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "net/event_loop.h"
+#include "net/line_protocol.h"
+#include "net/server.h"
+
+namespace gyre::test {
+
+// Far longer than anything takes: hitting it is a failure, never a matter of speed.
+inline constexpr std::chrono::seconds kPatience(20);
+
+// A blocking socket. Reads fail the test instead of hanging.
+class Client {
+ public:
+  explicit Client(std::uint16_t port, int receive_buffer_bytes = 0) {
+    file_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (receive_buffer_bytes > 0) {
+      setsockopt(file_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+    }
+    const timeval patience = {kPatience.count(), 0};
+    setsockopt(file_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    const int on = 1;
+    setsockopt(file_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = connect(file_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~Client() { Close(); }
+  Client(Client&& other) noexcept
+      : file_(std::exchange(other.file_, -1)), connected_(other.connected_) {}
+  Client& operator=(Client&&) = delete;
+
+  bool connected() const { return connected_; }
+
+  void Send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = send(file_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return;  // the server closed: what the test then reads shows it
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+  }
+  // As much as the kernel takes without waiting.
+  std::size_t SendWithoutWaiting(std::string_view bytes) {
+    const ssize_t sent = send(file_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent < 0 ? 0 : static_cast<std::size_t>(sent);
+  }
+  void FinishSending() { shutdown(file_, SHUT_WR); }
+
+  // Without the newline; "<closed>" or "<reset>" at the end of the stream.
+  std::string ReadLine() {
+    std::string line;
+    char c = 0;
+    for (;;) {
+      const ssize_t count = recv(file_, &c, 1, 0);
+      if (count == 0) return line + "<closed>";
+      if (count < 0) return line + (errno == ECONNRESET ? "<reset>" : "<nothing came>");
+      if (c == '\n') return line;
+      line += c;
+    }
+  }
+  std::string Read(std::size_t size) {
+    std::string bytes(size, '\0');
+    const ssize_t count = recv(file_, bytes.data(), size, MSG_WAITALL);
+    bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+    return bytes;
+  }
+  // Everything until the server closes.
+  std::string ReadAll() {
+    std::string all;
+    char block[65536];
+    for (;;) {
+      const ssize_t count = recv(file_, block, sizeof block, 0);
+      if (count == 0) return all;
+      if (count < 0) return all + (errno == ECONNRESET ? "<reset>" : "<nothing came>");
+      all.append(block, static_cast<std::size_t>(count));
+    }
+  }
+
+  // Ends with a reset instead of a FIN.
+  void Reset() {
+    const linger now = {1, 0};
+    setsockopt(file_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    Close();
+  }
+  void Close() {
+    if (file_ >= 0) close(file_);
+    file_ = -1;
+  }
+
+ private:
+  int file_ = -1;
+  bool connected_ = false;
+};
+
+// Knows a few commands. Loop thread, but for what is atomic.
+//   echo TEXT      answers TEXT at once
+//   later NAME     answers when the test says Finish(NAME)
+//   written NAME   writes "written", but holds it back until then
+//   blob N         N times 'x'
+//   put N          the size of the payload
+//   forget         defers and drops the reply
+//   silent         neither answers nor defers
+//   quit           answers "bye" and closes
+class TestHandler final : public Handler {
+ public:
+  void Handle(const Request& request, Session& session, Responder& responder) override {
+    ++handled;
+    const std::string command(request.args[0]);
+    const std::string argument(request.args.size() > 1 ? request.args[1] : "");
+    if (command == "echo") {
+      responder.writer().Bulk(argument);
+    } else if (command == "later") {
+      pending.emplace(argument, responder.Defer());
+    } else if (command == "written") {
+      responder.writer().Bulk("written");
+      pending.emplace(argument, responder.Defer());
+    } else if (command == "blob") {
+      responder.writer().Bulk(std::string(std::stoul(argument), 'x'));
+    } else if (command == "put") {
+      responder.writer().Integer(static_cast<std::int64_t>(request.payload.size()));
+    } else if (command == "forget") {
+      responder.Defer();
+    } else if (command == "quit") {
+      responder.writer().Text("bye");
+      session.close_after_reply = true;
+    } else if (command != "silent") {
+      responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
+    }
+  }
+  void EndOfBatch() override { ++batches; }
+
+  std::atomic<int> handled{0};
+  std::atomic<int> batches{0};
+  std::map<std::string, PendingReply> pending;
+};
+
+class ServerThread {
+ public:
+  explicit ServerThread(const ConnectionLimits& limits = {}, CodecFactory codec = Lines()) {
+    std::signal(SIGPIPE, SIG_IGN);
+    loop = std::move(EventLoop::Create().value());
+    server = std::make_unique<Server>(*loop, sessions, limits);
+    const Status listening = server->Listen({.codec = std::move(codec), .handler = &handler});
+    EXPECT_TRUE(listening) << listening.error().message;
+    port = server->bound_port();
+    thread_ = std::thread([this] { loop->Run(); });
+  }
+  ~ServerThread() {
+    OnLoop([this] {
+      server.reset();
+      handler.pending.clear();
+    });
+    loop->Stop();
+    thread_.join();
+    EXPECT_EQ(writers_alive, 0U) << "a codec's writer was not recycled";
+  }
+
+  Client Connect() { return Client(port); }
+
+  // Runs `task` on the loop and waits for it.
+  void OnLoop(const std::function<void()>& task) {
+    std::promise<void> done;
+    loop->Post([&] {
+      task();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  // Waits until `name` was deferred, then answers it.
+  void Finish(const std::string& name, const std::string& text) {
+    WithPending(name, [&](PendingReply& reply) {
+      if (!text.empty()) reply.writer().Bulk(text);
+      reply.Finish();
+    });
+  }
+  void WithPending(const std::string& name, const std::function<void(PendingReply&)>& act) {
+    bool done = false;
+    Eventually([&] {
+      OnLoop([&] {
+        const auto found = handler.pending.find(name);
+        if (found == handler.pending.end()) return;
+        act(found->second);
+        handler.pending.erase(found);
+        done = true;
+      });
+      return done;
+    });
+  }
+  void Eventually(const std::function<bool()>& condition) {
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    while (!condition()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "what was expected did not happen";
+      std::this_thread::yield();
+    }
+  }
+
+  SessionRegistry sessions;
+  TestHandler handler;
+  std::unique_ptr<EventLoop> loop;
+  std::unique_ptr<Server> server;
+  std::uint16_t port = 0;
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace gyre::test

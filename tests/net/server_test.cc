@@ -1,0 +1,219 @@
+#include "net/server.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "net/server_fixture.h"
+
+namespace gyre::test {
+namespace {
+
+TEST(ServerTest, FillsTheSession) {
+  ServerThread server;
+  Client client = server.Connect();
+  client.Send("echo a\necho b\n");
+  EXPECT_EQ(client.ReadLine(), "a");
+  EXPECT_EQ(client.ReadLine(), "b");
+  std::size_t seen = 0;
+  server.sessions.ForEach([&](const Session& session) {
+    ++seen;
+    EXPECT_EQ(session.local_address, "127.0.0.1:" + std::to_string(server.port));
+    EXPECT_EQ(session.peer_address.substr(0, 10), "127.0.0.1:");
+    EXPECT_GT(session.id, 0U);
+    EXPECT_GT(session.connected_ms, 1'600'000'000'000);
+    EXPECT_GE(session.last_active_ms, session.connected_ms);
+  });
+  EXPECT_EQ(seen, 1U);
+  client.Close();
+  server.Eventually([&] { return server.sessions.count() == 0; });
+}
+
+TEST(ServerTest, CountsWhatPassesThrough) {
+  ServerThread server;
+  Client client = server.Connect();
+  client.Send("echo 1234567\n");
+  client.ReadLine();
+  server.Eventually([&] { return server.server->stats().requests == 1; });
+  const ServerStats stats = server.server->stats();
+  EXPECT_EQ(stats.connections, 1U);
+  EXPECT_EQ(stats.accepted, 1U);
+  EXPECT_EQ(stats.bytes_in, 13U);
+  EXPECT_EQ(stats.bytes_out, 8U);
+}
+
+TEST(ServerTest, RefusesMoreConnectionsThanTheLimit) {
+  ConnectionLimits limits;
+  limits.connections_max = 2;
+  ServerThread server(limits);
+  Client one = server.Connect();
+  Client two = server.Connect();
+  one.Send("echo 1\n");
+  two.Send("echo 2\n");
+  EXPECT_EQ(one.ReadLine(), "1");
+  EXPECT_EQ(two.ReadLine(), "2");
+  Client three = server.Connect();
+  EXPECT_EQ(three.ReadLine(), "-max number of clients reached: 2 are connected; close some");
+  EXPECT_EQ(server.server->stats().rejected, 1U);
+  one.Close();
+  server.Eventually([&] { return server.server->stats().connections == 1; });
+  Client four = server.Connect();
+  four.Send("echo 4\n");
+  EXPECT_EQ(four.ReadLine(), "4");
+}
+
+TEST(ServerTest, HoldsThousandsOfConnections) {
+  constexpr std::size_t kConnections = 4000;
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  // Two files a connection: both ends are here.
+  const std::size_t count = std::min<std::size_t>(kConnections, (files.rlim_cur - 100) / 2);
+  ServerThread server;
+  std::vector<Client> clients;
+  clients.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    clients.push_back(server.Connect());
+    ASSERT_TRUE(clients.back().connected()) << i;
+  }
+  for (std::size_t i = 0; i < count; ++i) clients[i].Send("echo " + std::to_string(i) + "\n");
+  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(clients[i].ReadLine(), std::to_string(i));
+  EXPECT_EQ(server.server->stats().connections, count);
+  clients.clear();
+  server.Eventually([&] { return server.server->stats().connections == 0; });
+}
+
+TEST(ServerTest, SurvivesRunningOutOfFiles) {
+  ServerThread server;
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  // Sockets that wait in the backlog, then no file left for the server's side of them.
+  Client first = server.Connect();
+  first.Send("echo up\n");
+  ASSERT_EQ(first.ReadLine(), "up");
+  const int probe = dup(0);
+  ASSERT_GE(probe, 0);
+  close(probe);
+  Client second = server.Connect();
+  second.Send("echo up\n");
+  ASSERT_EQ(second.ReadLine(), "up");
+  const int highest = dup(0);
+  close(highest);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(highest) + 1;  // one more: the client's own end
+  setrlimit(RLIMIT_NOFILE, &tight);
+  Client third = server.Connect();
+  ASSERT_TRUE(third.connected());
+  third.Send("echo patience\n");
+  server.Eventually([&] { return server.server->stats().accept_errors > 0; });
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(third.ReadLine(), "patience");
+}
+
+TEST(ServerTest, SeveralLoopsShareAPort) {
+  ServerThread one;
+  ServerThread two;
+  two.OnLoop([&] {
+    const Status listening = two.server->Listen(
+        {.port = one.port, .codec = Lines(), .handler = &two.handler, .flag_name = "--port"});
+    EXPECT_TRUE(listening) << listening.error().message;
+  });
+  // The kernel deals connections out by a hash of their ports: in 64 tries each gets some.
+  for (int i = 0; i < 64; ++i) {
+    Client client = one.Connect();
+    client.Send("echo hello\n");
+    EXPECT_EQ(client.ReadLine(), "hello");
+  }
+  EXPECT_GT(one.server->stats().accepted, 0U);
+  EXPECT_GT(two.server->stats().accepted, 0U);
+  EXPECT_EQ(one.server->stats().accepted + two.server->stats().accepted, 64U);
+}
+
+TEST(ServerTest, TellsThatAPortIsInUse) {
+  ServerThread server;
+  const Status taken = CheckPortFree("127.0.0.1", server.port, "--resp-port");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().message,
+            "port " + std::to_string(server.port) +
+                " is in use: stop what listens there or choose another --resp-port");
+  server.OnLoop([&] { server.server->StopListening(); });
+  const Status free = CheckPortFree("127.0.0.1", server.port, "--resp-port");
+  EXPECT_TRUE(free) << free.error().message;
+}
+
+TEST(ServerTest, TellsThatAnAddressIsNotOfThisMachine) {
+  const Status status = CheckPortFree("192.0.2.1", 6379, "--resp-port");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message, "192.0.2.1 is not an address of this machine: correct --host");
+}
+
+TEST(ServerTest, ListensOnNamesAndIpv6) {
+  for (const std::string host : {"localhost", "::1"}) {
+    ServerThread server;
+    server.OnLoop([&] {
+      const Status status =
+          server.server->Listen({.host = host, .codec = Lines(), .handler = &server.handler});
+      EXPECT_TRUE(status || host == "::1") << status.error().message;
+    });
+  }
+}
+
+// ---- Drain -------------------------------------------------------------------------------------
+
+class DrainTest : public ::testing::Test {
+ protected:
+  void Drain(Duration patience) {
+    server_.OnLoop([&] {
+      server_.server->Drain(server_.loop->now() + patience, [this] { drained_ = true; });
+    });
+  }
+  void ExpectDrained() {
+    server_.Eventually([&] { return drained_.load(); });
+    EXPECT_EQ(server_.server->stats().connections, 0U);
+  }
+
+  std::atomic<bool> drained_{false};
+  ServerThread server_;
+};
+
+TEST_F(DrainTest, EndsAtOnceWithoutConnections) {
+  Drain(kPatience);
+  ExpectDrained();
+  EXPECT_FALSE(server_.Connect().connected());
+}
+
+TEST_F(DrainTest, ClosesIdleConnections) {
+  Client client = server_.Connect();
+  client.Send("echo a\n");
+  EXPECT_EQ(client.ReadLine(), "a");
+  Drain(kPatience);
+  EXPECT_EQ(client.ReadLine(), "<closed>");
+  ExpectDrained();
+}
+
+TEST_F(DrainTest, FinishesWhatIsInFlight) {
+  Client client = server_.Connect();
+  client.Send("later one\necho behind\n");
+  server_.Eventually([&] { return server_.handler.handled == 2; });
+  Drain(kPatience);
+  server_.Finish("one", "ONE");
+  EXPECT_EQ(client.ReadAll(), "ONE\nbehind\n");
+  client.Close();
+  ExpectDrained();
+}
+
+TEST_F(DrainTest, CutsTheRestAtTheDeadline) {
+  Client client = server_.Connect();
+  client.Send("later never\n");
+  server_.Eventually([&] { return server_.handler.handled == 1; });
+  Drain(std::chrono::milliseconds(50));
+  EXPECT_EQ(client.ReadAll(), "");
+  ExpectDrained();
+}
+
+}  // namespace
+}  // namespace gyre::test
