@@ -230,7 +230,7 @@ Ref Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
   } else if (keep) {
     const ClassId id = arena_->classes().ForRecord(shape.slot_bytes());
     Ref slot = old;
-    if (arena_->ClassOf(old) != id) {
+    if (arena_->ClassOf(old) != id || arena_->SlotBytes(old) < shape.slot_bytes()) {
       // A tombstone needs little, so it should not keep the record's large slot; but it must not
       // cost others their place either, if that slot will do.
       slot = arena_->classes().IsRun(id) ? 0 : arena_->Allocate(id);
