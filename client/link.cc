@@ -26,7 +26,9 @@ void Link::Forget(std::uint64_t request_id) {
 }
 
 void Link::Flush() {
-  if (state_ != State::kConnected || connection_->writing() || out_.empty()) return;
+  if (state_ != State::kConnected || out_.empty()) return;
+  // A connection that failed is ours until its close callback: what waits for it stays unsent.
+  if (!connection_->connected() || connection_->writing()) return;
   first_unsent_ = next_id_;
   connection_->Write(out_);
 }
