@@ -4,8 +4,8 @@
 //   background thread   Transfer, Repair, and the storage's own maintenance (Shard::Tick)
 //   worker loops        (the node's) one Transport, Replicator and PeerService each: MakeWorker
 //
-// They meet in three places only: posted callbacks, the ViewPublisher, and the shards' mutexes (which also guard
-// the ReplicationTable).
+// They meet in three places only: posted callbacks, the ViewPublisher, and the shards' mutexes
+// (which also guard the ReplicationTable).
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct ClusterRuntimeOptions {
   // Bytes a second that this node pulls while it warms; 0: no limit.
   std::uint64_t transfer_bytes_per_second = 0;
   // Partitions a second that are compared with their other holders; 0: no repair.
-  std::uint32_t repair_partitions_per_second = 8;
+  std::uint32_t repair_partitions_per_second = 256;
 };
 
 // What one worker loop uses; on its thread only. Owned by the runtime.
@@ -48,7 +48,8 @@ struct WorkerPart {
 
 class ClusterRuntime {
  public:
-  // Binds the gossip port (UDP, self.host:self.port), so that a port in use fails here. `engine` outlives it.
+  // Binds the gossip port (UDP, self.host:self.port), so that a port in use fails here. `engine`
+  // outlives it.
   static Result<std::unique_ptr<ClusterRuntime>> Create(ClusterRuntimeOptions options,
                                                         Engine& engine);
   // Ends its threads. Workers must have been closed (CloseWorkers) and their loops ended.
@@ -58,7 +59,8 @@ class ClusterRuntime {
   virtual WorkerPart& MakeWorker(EventLoop& loop) = 0;
   // Begins to gossip: call it once this node's native port listens.
   virtual Status Start() = 0;
-  // On each worker's loop thread, before that loop ends: closes the links of its part; pending calls fail.
+  // On each worker's loop thread, before that loop ends: closes the links of its part; pending
+  // calls fail.
   virtual void CloseWorker(WorkerPart& part) = 0;
 
   // Any thread.
@@ -66,16 +68,17 @@ class ClusterRuntime {
   virtual ReplicationTable& replication() = 0;
   virtual ClusterStats stats() = 0;
 
-  // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring for good, others
-  // take over what it holds; done when it holds nothing. Remove: a dead member leaves the ring.
+  // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring for
+  // good, others take over what it holds; done when it holds nothing. Remove: a dead member leaves
+  // the ring.
   virtual void Drain(const NodeId& id, std::function<void(Status)> done) = 0;
   virtual void Remove(const NodeId& id, std::function<void(Status)> done) = 0;
-  // SIGTERM: hands ownership to complete replicas and says goodbye; keeps the place on the ring. Workers must
-  // go on serving (forwarding) until `done`, which comes within a bounded time.
+  // SIGTERM: hands ownership to complete replicas and says goodbye; keeps the place on the ring.
+  // Workers must go on serving (forwarding) until `done`, which comes within a bounded time.
   virtual void BeginStop(std::function<void()> done) = 0;
 
-  // Ends the runtime's own threads; called by the destructor of implementations, too. After the workers are
-  // closed.
+  // Ends the runtime's own threads; called by the destructor of implementations, too. After the
+  // workers are closed.
   virtual void Stop() = 0;
 };
 

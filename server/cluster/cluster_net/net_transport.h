@@ -1,0 +1,80 @@
+// Transport over sockets: one link to each node, from one loop.
+//
+// Addresses come from the published view; a node whose address changed gets a new link, one that
+// was started again (higher incarnation) is tried at once. Request ids count up for each link, so
+// that after a break the frames that never left are known: only their calls fail as kUnavailable,
+// the others' outcome is unknown (kIo).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "cluster/transport.h"
+#include "cluster/view.h"
+#include "net/event_loop.h"
+#include "net/frame_link.h"
+
+namespace gyre {
+
+struct NetTransportOptions {
+  std::size_t queue_bytes_max = std::size_t{64}
+                                << 20;  // for each peer, not yet taken by the kernel
+  std::size_t calls_max = 65536;        // unanswered, for each peer
+};
+
+class NetTransport final : public Transport {
+ public:
+  // `loop` and `views` outlive it; all on the loop's thread. `on_link_down`: the peer's port
+  // refused the connection or reset it, so its process may be gone.
+  NetTransport(EventLoop& loop, ViewPublisher& views, NetTransportOptions options,
+               std::function<void(const NodeId&)> on_link_down);
+  // Pending calls are forgotten, not answered.
+  ~NetTransport() override;
+
+  void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
+            Done done) override;
+  void After(Duration delay, std::function<void()> done) override;
+
+  // Breaks all links; pending calls end with kClosed, later ones too.
+  void Close();
+
+ private:
+  struct Pending {
+    TimePoint deadline{};
+    Done done;
+  };
+  struct Peer {
+    std::string host;
+    std::uint16_t port = 0;
+    std::uint64_t incarnation = 0;
+    std::uint64_t last_id = 0;
+    std::unordered_map<std::uint64_t, Pending> pending;
+    std::unique_ptr<FrameLink> link;  // last: its callbacks use the rest
+  };
+
+  void NoteView();
+  Peer* PeerOf(const NodeId& id);
+  void Connect(const NodeId& id, Peer& peer);
+  void FailSoon(Done done, ErrorCode code, std::string message);
+  void OnFrame(Peer& peer, const FrameHeader& header, std::string_view payload);
+  void OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& down);
+  void FailPending(Peer& peer, const std::function<Error(std::uint64_t id)>& why);
+  void CheckDeadlines();
+
+  EventLoop& loop_;
+  ViewPublisher& views_;
+  const NetTransportOptions options_;
+  const std::function<void(const NodeId&)> on_link_down_;
+  std::uint64_t view_revision_ = 0;
+  ClusterViewPtr view_;
+  std::unordered_map<NodeId, std::unique_ptr<Peer>> peers_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Timer>> timers_;  // of After
+  std::uint64_t next_timer_ = 1;
+  Timer deadline_timer_;
+  bool closed_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace gyre

@@ -1,0 +1,128 @@
+// Anti-entropy: the owner of a partition compares it with its complete holders and evens out what
+// differs.
+//
+//   digests, many partitions in one request     equal: agreed
+//        | differ
+//   Versions: (key hash, version) of all of the holder's records, page by page; the same here
+//        |
+//   newer here: sent (Replicate)       newer there: fetched (Fetch)       missing on one side: the
+//   rule
+//
+// The rule. A record that only one side has was either lost on the other side, or rightly removed
+// there. It is shipped only if the other side cannot have removed it:
+//   - by eviction: the record's version is above the other side's `newest_evicted` for the
+//   partition. (No record
+//     of a higher version was ever evicted there.) A lost write that is older than that stays lost
+//     on that side, as an evicted one would: a cache may forget, it must not undo an eviction at
+//     each round.
+//   - by deletion: a deletion leaves a tombstone of a higher version for the tombstone TTL, and a
+//   tombstone is a
+//     record: the sides then differ by version and the newer wins. Once it is reclaimed, only its
+//     absence is left. So a record must be younger than the TTL, or both sides must have agreed
+//     within the TTL: whatever was deleted since then still has its tombstone.
+// A record that both have, in different versions, always gets the newer: neither eviction nor
+// deletion explains an older version. What was written within the last second may simply be on its
+// way and is left for the next round. Expired records are skipped by both walks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cluster/replicator.h"
+#include "cluster/stats.h"
+#include "cluster/transport.h"
+#include "cluster/view.h"
+#include "proto_gen/cluster.pb.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+struct RepairOptions {
+  // Digests compared, for each complete holder; 0: no repair.
+  std::uint32_t partitions_per_second = 256;
+  std::size_t jobs_max = 2;  // partitions evened out at once
+  Duration call_timeout = std::chrono::seconds(2);
+  UnixMillis young_ms = 1000;  // what is younger may be on its way
+};
+
+// What one side has of a partition.
+struct RepairSide {
+  std::unordered_map<std::uint64_t, Version> versions;  // [key hash]
+  Version newest_evicted = 0;
+};
+
+struct RepairPlan {
+  std::vector<std::uint64_t> send;   // key hashes: newer here
+  std::vector<std::uint64_t> fetch;  // newer there
+  std::uint64_t withheld = 0;
+};
+
+// The rule above, pure. `reliable_from`: records of this time or later cannot have been deleted
+// without a trace.
+RepairPlan PlanRepair(const RepairSide& here, const RepairSide& there, UnixMillis reliable_from,
+                      UnixMillis young_from);
+
+class Repair {
+ public:
+  // One loop, the one of `transport`. All outlive it.
+  Repair(RepairOptions options, NodeId self, Engine& engine, ViewPublisher& views,
+         Transport& transport, std::function<UnixMillis()> wall_clock = UnixNow);
+  ~Repair();
+
+  void Start();
+
+  // Any thread.
+  RepairStats stats() const;
+
+ private:
+  struct Job;
+  using JobPtr = std::shared_ptr<Job>;
+  struct Pair {
+    PartitionId partition = 0;
+    NodeId node;
+    friend auto operator<=>(const Pair&, const Pair&) = default;
+  };
+
+  void Round();
+  void CompareDigests(const NodeId& node, const std::vector<PartitionId>& partitions);
+  void OnDigests(const NodeId& node, const wire::DigestsReply& digests);
+  void Begin(const Pair& pair);
+  void AskVersions(const JobPtr& job);
+  void AskEvicted(const JobPtr& job);
+  bool ReadHere(const JobPtr& job);
+  void Even(const JobPtr& job);
+  void SendNext(const JobPtr& job);
+  void FetchNext(const JobPtr& job);
+  bool ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64_t& next);
+  void End(const JobPtr& job, bool agreed);
+  bool Owns(PartitionId partition);
+  void Call(const NodeId& to, const wire::PeerRequest& request,
+            std::function<void(const wire::PeerReply*)> done);
+  void After(Duration delay, std::function<void()> task);
+
+  const RepairOptions options_;
+  const NodeId self_;
+  Engine& engine_;
+  ViewPublisher& views_;
+  Transport& transport_;
+  const std::function<UnixMillis()> wall_clock_;
+
+  PartitionId next_ = 0;
+  std::vector<Pair> differing_;  // to be evened out
+  std::map<Pair, JobPtr> jobs_;
+  std::map<Pair, UnixMillis> agreed_;  // when both sides last had the same
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  struct Counters {
+    std::atomic<std::uint64_t> compared{0}, different{0}, sent{0}, fetched{0}, withheld{0};
+  };
+  Counters counters_;
+};
+
+}  // namespace gyre
