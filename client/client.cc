@@ -89,20 +89,38 @@ class Client::Impl {
 
 namespace {
 
-// The command of a Set, with what its numbers are written into.
+// The command of a Set, with the numbers that its arguments point to.
+//
+// SET knows neither flags nor versions; the commands behind memcached's storage lines do (mc.set
+// key flags exptime value; mc.cas has the version before the value), but count expiry in seconds.
 class SetCommand {
  public:
+  using Condition = SetOptions::Condition;
+
   SetCommand(std::string_view key, std::string_view value, const SetOptions& set,
-             std::optional<std::uint64_t> if_version = {})
-      : args_{"SET", key, value} {
-    if (set.condition == SetOptions::Condition::kIfAbsent) args_.emplace_back("NX");
-    if (set.condition == SetOptions::Condition::kIfPresent) args_.emplace_back("XX");
-    if (if_version) Add("IFVERSION", *if_version, version_);
-    if (set.ttl.count() > 0) Add("PX", static_cast<std::uint64_t>(set.ttl.count()), ttl_);
-    if (set.keep_ttl) args_.emplace_back("KEEPTTL");
-    if (set.flags != 0) Add("FLAGS", set.flags, flags_);
-    const bool conditional = if_version || set.condition != SetOptions::Condition::kAlways;
+             std::optional<std::uint64_t> if_version = {}) {
+    const bool conditional = if_version || set.condition != Condition::kAlways;
     traits_ = {1, conditional ? Effect::kWrite : Effect::kIdempotentWrite};
+    if (!if_version && set.flags == 0) {
+      ttl_ = std::to_string(set.ttl.count());
+      args_ = {"SET", key, value};
+      if (set.condition == Condition::kIfAbsent) args_.emplace_back("NX");
+      if (set.condition == Condition::kIfPresent) args_.emplace_back("XX");
+      if (set.ttl.count() > 0) args_.insert(args_.end(), {"PX", ttl_});
+      if (set.keep_ttl) args_.emplace_back("KEEPTTL");
+      return;
+    }
+    flags_ = std::to_string(set.flags);
+    ttl_ = MemcachedExpiry(set.ttl);
+    if (if_version) {
+      version_ = std::to_string(*if_version);
+      args_ = {"mc.cas", key, flags_, ttl_, version_, value};
+    } else {
+      args_ = {set.condition == Condition::kIfAbsent    ? "mc.add"
+               : set.condition == Condition::kIfPresent ? "mc.replace"
+                                                        : "mc.set",
+               key, flags_, ttl_, value};
+    }
   }
   SetCommand(const SetCommand&) = delete;
   SetCommand& operator=(const SetCommand&) = delete;
@@ -110,20 +128,29 @@ class SetCommand {
   const Args& args() const { return args_; }
   const CommandTraits& traits() const { return traits_; }
 
-  static std::optional<Error> Check(const SetOptions& set) {
-    if (set.ttl.count() < 0)
-      return Error{ErrorCode::kInvalidArgument, "SetOptions::ttl is negative"};
-    if (set.ttl.count() > 0 && set.keep_ttl) {
-      return Error{ErrorCode::kInvalidArgument, "SetOptions: either ttl or keep_ttl"};
+  static std::optional<Error> Check(const SetOptions& set, bool by_version = false) {
+    const auto bad = [](std::string message) {
+      return Error{ErrorCode::kInvalidArgument, "SetOptions: " + std::move(message)};
+    };
+    if (set.ttl.count() < 0) return bad("ttl is negative");
+    if (set.ttl.count() > 0 && set.keep_ttl) return bad("either ttl or keep_ttl");
+    if (set.keep_ttl && (set.flags != 0 || by_version)) {
+      return bad("keep_ttl goes neither with flags nor with CompareAndSet: give the ttl");
+    }
+    if (by_version && set.condition != Condition::kAlways) {
+      return bad("CompareAndSet is a condition already");
     }
     return {};
   }
 
  private:
-  void Add(std::string_view option, std::uint64_t number, std::string& text) {
-    text = std::to_string(number);
-    args_.push_back(option);
-    args_.push_back(text);
+  // Seconds from now, rounded up; from 30 days on the protocol wants unix time. 0: never.
+  static std::string MemcachedExpiry(Milliseconds ttl) {
+    constexpr std::chrono::seconds kRelativeMax = std::chrono::hours(24 * 30);
+    const auto left = std::chrono::ceil<std::chrono::seconds>(ttl);
+    if (left <= kRelativeMax) return std::to_string(left.count());
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::to_string(std::chrono::ceil<std::chrono::seconds>(now + ttl).count());
   }
 
   std::string version_;
@@ -184,7 +211,7 @@ Result<bool> Client::Set(std::string_view key, std::string_view value, const Set
 Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
                                    std::uint64_t version, const SetOptions& set,
                                    const CallOptions& call) {
-  if (auto error = SetCommand::Check(set)) return std::move(*error);
+  if (auto error = SetCommand::Check(set, true)) return std::move(*error);
   const SetCommand command(key, value, set, version);
   return impl_->Call(command.args(), command.traits().effect, call, ReadDone);
 }

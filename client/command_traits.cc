@@ -54,6 +54,10 @@ const std::unordered_map<std::string, CommandTraits>& Table() {
       {"INCRBY", {1, kWrite}},
       {"DECRBY", {1, kWrite}},
       {"INCRBYFLOAT", {1, kWrite}},
+      {"MC.SET", {1, kIdempotent}},
+      {"MC.ADD", {1, kWrite}},
+      {"MC.REPLACE", {1, kWrite}},
+      {"MC.CAS", {1, kWrite}},
       {"KEYS", {0, kRead}},
       {"SCAN", {0, kRead}},
       {"RANDOMKEY", {0, kRead}},
@@ -81,8 +85,7 @@ bool IsConditional(const std::vector<std::string>& set_args) {
   return std::any_of(set_args.begin() + std::min<std::size_t>(3, set_args.size()), set_args.end(),
                      [](const std::string& arg) {
                        const std::string option = Upper(arg);
-                       return option == "NX" || option == "XX" || option == "GET" ||
-                              option == "IFVERSION";
+                       return option == "NX" || option == "XX" || option == "GET";
                      });
 }
 

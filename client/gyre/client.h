@@ -215,8 +215,10 @@ struct CallOptions {
 struct SetOptions {
   enum class Condition : std::uint8_t { kAlways, kIfAbsent, kIfPresent };
 
-  Milliseconds ttl{0};    // 0: never expires
-  bool keep_ttl = false;  // keep the expiry that the record has; not together with ttl
+  // 0: never expires. Together with flags, and in CompareAndSet, rounded up to whole seconds.
+  Milliseconds ttl{0};
+  // Keep the expiry that the record has; not together with ttl or flags, nor in CompareAndSet.
+  bool keep_ttl = false;
   Condition condition = Condition::kAlways;
   std::uint32_t flags = 0;
 };

@@ -44,6 +44,26 @@ TEST_F(TypedCallTest, CompareAndSetWinsOnce) {
   EXPECT_EQ(Read("k"), "mine");
 }
 
+TEST_F(TypedCallTest, FlagsGoWithConditionsAndExpiry) {
+  using Condition = SetOptions::Condition;
+  EXPECT_FALSE(*client().Set("k", "1", {.condition = Condition::kIfPresent, .flags = 1}));
+  EXPECT_TRUE(*client().Set("k", "1", {.condition = Condition::kIfAbsent, .flags = 1}));
+  EXPECT_FALSE(*client().Set("k", "2", {.condition = Condition::kIfAbsent, .flags = 2}));
+  EXPECT_TRUE(*client().Set("k", "3", {.ttl = 1001ms, .flags = 3}));
+  EXPECT_EQ((**client().Get("k")).flags, 3u);
+  EXPECT_EQ(client().Ttl("k")->left, 2000ms) << "whole seconds";
+  const std::uint64_t version = (**client().Get("k")).version;
+  EXPECT_TRUE(*client().CompareAndSet("k", "4", version, {.ttl = 5s, .flags = 4}));
+  EXPECT_EQ((**client().Get("k")).flags, 4u);
+  EXPECT_EQ(client().Ttl("k")->left, 5000ms);
+  EXPECT_EQ(CodeOf(client().Set("k", "v", {.keep_ttl = true, .flags = 1})),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf(client().CompareAndSet("k", "v", 1, {.keep_ttl = true})),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf(client().CompareAndSet("k", "v", 1, {.condition = Condition::kIfAbsent})),
+            ErrorCode::kInvalidArgument);
+}
+
 TEST_F(TypedCallTest, CountersCount) {
   EXPECT_EQ(*client().Incr("n"), 1);
   EXPECT_EQ(*client().Incr("n", 41), 42);

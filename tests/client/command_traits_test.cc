@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"SET", "k", "v", "nx"}, 1, Effect::kWrite},
         Case{{"SET", "k", "v", "XX"}, 1, Effect::kWrite},
         Case{{"SET", "k", "v", "GET"}, 1, Effect::kWrite},
-        Case{{"SET", "k", "v", "IFVERSION", "7"}, 1, Effect::kWrite},
+        Case{{"mc.cas", "k", "0", "0", "7", "v"}, 1, Effect::kWrite},
         Case{{"INCR", "k"}, 1, Effect::kWrite}, Case{{"APPEND", "k", "v"}, 1, Effect::kWrite},
         Case{{"GETDEL", "k"}, 1, Effect::kWrite}, Case{{"DEL", "k"}, 1, Effect::kIdempotentWrite},
         Case{{"DBSIZE"}, 0, Effect::kRead}, Case{{"KEYS", "*"}, 0, Effect::kRead},

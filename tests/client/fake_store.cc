@@ -56,15 +56,25 @@ void FakeStore::Set(const std::vector<std::string>& args, wire::Value& reply) {
     if (option == "KEEPTTL" && exists) item.ttl_ms = old->second.ttl_ms;
     if (option == "PX") item.ttl_ms = *ToInteger(args[++i]);
     if (option == "EX") item.ttl_ms = *ToInteger(args[++i]) * 1000;
-    if (option == "FLAGS") item.flags = static_cast<std::uint32_t>(*ToInteger(args[++i]));
-    if (option == "IFVERSION") {
-      allowed = exists && std::to_string(old->second.version) == args[++i];
-    }
   }
   if (!allowed) return reply.set_null(true);
   item.version = next_version_++;
   items_[args[1]] = std::move(item);
   reply.set_outcome(wire::OK);
+}
+
+void FakeStore::Store(const std::vector<std::string>& args, wire::Value& reply) {
+  const auto old = items_.find(args[1]);
+  const bool exists = old != items_.end();
+  if (args[0] == "mc.add" && exists) return reply.set_outcome(wire::NOT_STORED);
+  if (args[0] == "mc.replace" && !exists) return reply.set_outcome(wire::NOT_STORED);
+  if (args[0] == "mc.cas") {
+    if (!exists) return reply.set_outcome(wire::NOT_FOUND);
+    if (std::to_string(old->second.version) != args[4]) return reply.set_outcome(wire::EXISTS);
+  }
+  items_[args[1]] = {args.back(), static_cast<std::uint32_t>(*ToInteger(args[2])), next_version_++,
+                     *ToInteger(args[3]) * 1000};
+  reply.set_outcome(wire::STORED);
 }
 
 bool FakeStore::Execute(const std::vector<std::string>& args, wire::Value& reply) {
@@ -76,6 +86,8 @@ bool FakeStore::Execute(const std::vector<std::string>& args, wire::Value& reply
     exists ? AddRecord(args[1], item->second, reply) : reply.set_null(true);
   } else if (name == "SET") {
     Set(args, reply);
+  } else if (name.starts_with("mc.")) {
+    Store(args, reply);
   } else if (name == "DEL") {
     reply.set_integer(static_cast<std::int64_t>(items_.erase(args[1])));
   } else if (name == "EXISTS" || name == "TOUCH") {

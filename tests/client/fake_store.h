@@ -31,6 +31,8 @@ class FakeStore {
   };
 
   void Set(const std::vector<std::string>& args, wire::Value& reply);
+  // mc.set, mc.add, mc.replace: name key flags exptime value; mc.cas: ... version value.
+  void Store(const std::vector<std::string>& args, wire::Value& reply);
   void AddRecord(const std::string& key, const Item& item, wire::Value& reply);
 
   mutable std::mutex mutex_;
