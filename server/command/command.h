@@ -15,43 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
-
-#include "base/buffer.h"
-#include "base/clock.h"
-#include "protocol/reply.h"
-#include "storage/shard.h"
 
 namespace gyre {
 
 using Arguments = std::span<const std::string_view>;
 
-// What a keyed handler works with. It writes exactly one reply: to `reply`, or with `Fail`.
-struct KeyedCall {
-  Arguments args;         // the whole request, name included
-  std::size_t key_index;  // args[key_index] is this call's key
-  Key key;
-  Shard& shard;  // its mutex is held
-  ReplyWriter& reply;
-  UnixMillis now;
-  Buffer& scratch;  // empty; for values that are put together (they must not lie in the arena)
-  std::size_t value_bytes_max;
-
-  // What changed, for the replicas: the record's new state, or the version up to which the
-  // partition was emptied. Both empty where nothing did.
-  Record mutated;
-  Version flushed = 0;
-  bool failed = false;
-
-  void Fail(ErrorCode code, std::string message) { Fail(Error{code, std::move(message)}); }
-  void Fail(const Error& error) {
-    failed = true;
-    reply.Fail(error);
-  }
-  std::string_view arg(std::size_t index) const { return args[index]; }
-};
-
+struct KeyedCall;  // keyed_call.h
 using KeyedHandler = void (*)(KeyedCall& call);
 
 struct PlainCall;  // plain_call.h

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "command/arguments.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
-#include "command/store.h"
 
 namespace gyre {
 namespace {
@@ -22,7 +22,7 @@ std::optional<std::int64_t> IntegerOf(const Record& record) {
 }
 
 void Add(KeyedCall& call, std::int64_t delta) {
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   const std::optional<std::int64_t> old = IntegerOf(record);
   if (!old) return call.Fail(NotAnInteger());
   std::int64_t sum = 0;
@@ -33,7 +33,7 @@ void Add(KeyedCall& call, std::int64_t delta) {
   const char* const end = std::to_chars(text.begin(), text.end(), sum).ptr;
   const UnixMillis expiry = record ? record.expiry_ms() : kNeverExpires;
   const std::uint32_t flags = record ? record.flags() : 0;
-  if (StoreValue(call, {text.data(), static_cast<std::size_t>(end - text.data())}, expiry, flags)) {
+  if (call.Store({text.data(), static_cast<std::size_t>(end - text.data())}, expiry, flags)) {
     call.reply.Integer(sum);
   }
 }
@@ -58,7 +58,7 @@ void DecrBy(KeyedCall& call) {
 void IncrByFloat(KeyedCall& call) {
   const Error not_a_float{ErrorCode::kInvalidArgument, "value is not a valid float"};
   const std::optional<long double> delta = ParseFloat(call.arg(2));
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   std::optional<long double> old = 0.0L;
   if (record) {
     old = record.is_contiguous() ? ParseFloat(record.value()) : std::nullopt;
@@ -71,7 +71,7 @@ void IncrByFloat(KeyedCall& call) {
   const std::string text = FormatFloat(sum);
   const UnixMillis expiry = record ? record.expiry_ms() : kNeverExpires;
   const std::uint32_t flags = record ? record.flags() : 0;
-  if (StoreValue(call, text, expiry, flags)) call.reply.Bulk(text);
+  if (call.Store(text, expiry, flags)) call.reply.Bulk(text);
 }
 
 constexpr std::string_view kGroup = "string";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "command/fold_writer.h"
+#include "command/keyed_call.h"
 
 namespace gyre {
 namespace {
@@ -130,9 +131,10 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
 
 bool Executor::AnyExists(const std::vector<Key>& keys,
                          UnixMillis now) GYRE_NO_THREAD_SAFETY_ANALYSIS {
-  return std::any_of(keys.begin(), keys.end(), [&](const Key& key) {
-    return static_cast<bool>(services_.engine.ShardOf(key.partition).Find(key, now));
-  });
+  for (const Key& key : keys) {
+    if (services_.engine.ShardOf(key.partition).Find(key, now)) return true;
+  }
+  return false;
 }
 
 }  // namespace gyre

@@ -9,6 +9,7 @@
 #include "command/command.h"
 #include "command/routing.h"
 #include "command/services.h"
+#include "protocol/reply.h"
 
 namespace gyre {
 

@@ -6,21 +6,19 @@
 
 #include "command/arguments.h"
 #include "command/expiry_argument.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
-#include "command/store.h"
 
 namespace gyre {
 namespace {
 
 constexpr std::size_t kEmbeddedStringMax = 44;  // above it Redis calls a string "raw"
 
-void Delete(KeyedCall& call) { call.reply.Integer(RemoveKey(call) ? 1 : 0); }
+void Delete(KeyedCall& call) { call.reply.Integer(call.Remove() ? 1 : 0); }
 
-void Exists(KeyedCall& call) { call.reply.Integer(call.shard.Find(call.key, call.now) ? 1 : 0); }
+void Exists(KeyedCall& call) { call.reply.Integer(call.Find() ? 1 : 0); }
 
-void Type(KeyedCall& call) {
-  call.reply.Text(call.shard.Find(call.key, call.now) ? "string" : "none");
-}
+void Type(KeyedCall& call) { call.reply.Text(call.Find() ? "string" : "none"); }
 
 // ---- EXPIRE and its kin -------------------------------------------------------------------------
 
@@ -68,11 +66,8 @@ bool Admits(const ExpireConditions& conditions, UnixMillis old, UnixMillis wante
 
 // `expiry` may be kNeverExpires.
 void SetExpiry(KeyedCall& call, UnixMillis expiry) {
-  const Result<Record> changed =
-      call.shard.SetExpiry(call.key, expiry, call.shard.NextVersion(call.now), call.now);
-  if (!changed) return call.Fail(changed.error());
-  call.mutated = *changed;
-  call.reply.Integer(*changed ? 1 : 0);
+  if (!call.SetExpiry(expiry)) return;
+  call.reply.Integer(1);
 }
 
 void ExpireAs(KeyedCall& call, ExpiryForm form, std::string_view name) {
@@ -82,11 +77,11 @@ void ExpireAs(KeyedCall& call, ExpiryForm form, std::string_view name) {
   if (!number) return call.Fail(NotAnInteger());
   const std::optional<UnixMillis> expiry = ToExpiry(*number, form, call.now);
   if (!expiry) return call.Fail(InvalidExpiry(name));
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record || !Admits(*conditions, record.expiry_ms(), *expiry)) return call.reply.Integer(0);
   // As in Redis, what would be over at once is a removal.
   if (*expiry <= call.now) {
-    RemoveKey(call);
+    call.Remove();
     return call.reply.Integer(1);
   }
   SetExpiry(call, *expiry);
@@ -100,7 +95,7 @@ void PExpireAt(KeyedCall& call) {
 }
 
 void Persist(KeyedCall& call) {
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record || record.expiry_ms() == kNeverExpires) return call.reply.Integer(0);
   SetExpiry(call, kNeverExpires);
 }
@@ -109,7 +104,7 @@ void Persist(KeyedCall& call) {
 
 // -2: no such key; -1: it never expires.
 void SayExpiry(KeyedCall& call, ExpiryForm form) {
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record) return call.reply.Integer(-2);
   const UnixMillis expiry = record.expiry_ms();
   if (expiry == kNeverExpires) return call.reply.Integer(-1);
@@ -133,7 +128,7 @@ void Object(KeyedCall& call) {
   if (!IsWord(call.arg(1), "ENCODING")) {
     return call.Fail(UnknownSubcommand("OBJECT", call.arg(1)));
   }
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   record ? call.reply.Bulk(EncodingOf(record)) : call.reply.Null();
 }
 

@@ -9,10 +9,10 @@
 
 #include "command/arguments.h"
 #include "command/flush.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
 #include "command/plain_call.h"
 #include "command/record_reply.h"
-#include "command/store.h"
 
 namespace gyre {
 namespace {
@@ -24,19 +24,16 @@ Error BadFormat() { return {ErrorCode::kInvalidArgument, "bad command line forma
 
 // ---- Retrieval ----------------------------------------------------------------------------------
 
-void Get(KeyedCall& call) { SayRecordOrNull(call.shard.Find(call.key, call.now), call.reply); }
+void Get(KeyedCall& call) { SayRecordOrNull(call.Find(), call.reply); }
 
 // mc.gat exptime key...
 void GetAndTouch(KeyedCall& call) {
   const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(1), call.now);
   if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record) return call.reply.Null();
-  const Result<Record> changed =
-      call.shard.SetExpiry(call.key, *expiry, call.shard.NextVersion(call.now), call.now);
-  if (!changed) return call.Fail(changed.error());
-  call.mutated = *changed;
-  SayRecordOrNull(*changed, call.reply);
+  if (!call.SetExpiry(*expiry)) return;
+  SayRecord(call.mutated, call.reply);
 }
 
 // ---- Storage: name key flags exptime [token] data -----------------------------------------------
@@ -55,7 +52,7 @@ std::optional<Item> ReadItem(const KeyedCall& call) {
 }
 
 void StoreItem(KeyedCall& call, const Item& item) {
-  if (StoreValue(call, item.data, item.expiry_ms, item.flags)) call.reply.Word(Outcome::kStored);
+  if (call.Store(item.data, item.expiry_ms, item.flags)) call.reply.Word(Outcome::kStored);
 }
 
 void Set(KeyedCall& call) {
@@ -66,7 +63,7 @@ void Set(KeyedCall& call) {
 void StoreIf(KeyedCall& call, bool wanted_present) {
   const std::optional<Item> item = ReadItem(call);
   if (!item) return call.Fail(BadFormat());
-  const bool present(call.shard.Find(call.key, call.now));
+  const bool present(call.Find());
   if (present != wanted_present) return call.reply.Word(Outcome::kNotStored);
   StoreItem(call, *item);
 }
@@ -77,7 +74,7 @@ void Replace(KeyedCall& call) { StoreIf(call, true); }
 void Join(KeyedCall& call, bool in_front) {
   const std::optional<Item> item = ReadItem(call);
   if (!item) return call.Fail(BadFormat());
-  const Record old = call.shard.Find(call.key, call.now);
+  const Record old = call.Find();
   if (!old) return call.reply.Word(Outcome::kNotStored);
   if (old.value_bytes() + item->data.size() > call.value_bytes_max) {
     return call.Fail(ErrorCode::kTooLarge, "object too large for cache");
@@ -85,7 +82,7 @@ void Join(KeyedCall& call, bool in_front) {
   if (in_front) call.scratch.Append(item->data);
   old.AppendValueTo(call.scratch);
   if (!in_front) call.scratch.Append(item->data);
-  if (StoreValue(call, call.scratch.view(), old.expiry_ms(), old.flags())) {
+  if (call.Store(call.scratch.view(), old.expiry_ms(), old.flags())) {
     call.reply.Word(Outcome::kStored);
   }
 }
@@ -96,7 +93,7 @@ void CompareAndStore(KeyedCall& call) {
   const std::optional<Item> item = ReadItem(call);
   const std::optional<std::uint64_t> token = ParseLenientUnsigned(call.arg(4));
   if (!item || !token) return call.Fail(BadFormat());
-  const Record old = call.shard.Find(call.key, call.now);
+  const Record old = call.Find();
   if (!old) return call.reply.Word(Outcome::kNotFound);
   if (old.version() != *token) return call.reply.Word(Outcome::kExists);
   StoreItem(call, *item);
@@ -105,14 +102,14 @@ void CompareAndStore(KeyedCall& call) {
 // ---- Others on one key --------------------------------------------------------------------------
 
 void Delete(KeyedCall& call) {
-  call.reply.Word(RemoveKey(call) ? Outcome::kDeleted : Outcome::kNotFound);
+  call.reply.Word(call.Remove() ? Outcome::kDeleted : Outcome::kNotFound);
 }
 
 // Unsigned 64 bits: incr wraps around, decr stops at 0.
 void Change(KeyedCall& call, bool up) {
   const std::optional<std::uint64_t> delta = ParseLenientUnsigned(call.arg(2));
   if (!delta) return call.Fail(ErrorCode::kInvalidArgument, "invalid numeric delta argument");
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record) return call.reply.Word(Outcome::kNotFound);
   const std::optional<std::uint64_t> old =
       record.is_contiguous() ? ParseLenientUnsigned(record.value()) : std::nullopt;
@@ -124,8 +121,8 @@ void Change(KeyedCall& call, bool up) {
   const std::uint64_t number = up ? *old + *delta : lowered;
   std::array<char, 24> text;
   const char* const end = std::to_chars(text.begin(), text.end(), number).ptr;
-  if (StoreValue(call, {text.data(), static_cast<std::size_t>(end - text.data())},
-                 record.expiry_ms(), record.flags())) {
+  if (call.Store({text.data(), static_cast<std::size_t>(end - text.data())}, record.expiry_ms(),
+                 record.flags())) {
     call.reply.Unsigned(number);
   }
 }
@@ -135,11 +132,8 @@ void Decrement(KeyedCall& call) { Change(call, false); }
 void Touch(KeyedCall& call) {
   const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(2), call.now);
   if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
-  if (!call.shard.Find(call.key, call.now)) return call.reply.Word(Outcome::kNotFound);
-  const Result<Record> changed =
-      call.shard.SetExpiry(call.key, *expiry, call.shard.NextVersion(call.now), call.now);
-  if (!changed) return call.Fail(changed.error());
-  call.mutated = *changed;
+  if (!call.Find()) return call.reply.Word(Outcome::kNotFound);
+  if (!call.SetExpiry(*expiry)) return;
   call.reply.Word(Outcome::kTouched);
 }
 

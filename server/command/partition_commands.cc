@@ -8,6 +8,7 @@
 #include "base/prng.h"
 #include "command/arguments.h"
 #include "command/glob.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
 #include "command/scan_cursor.h"
 
@@ -15,19 +16,19 @@ namespace gyre {
 namespace {
 
 // gyre.count partition...
-void Count(KeyedCall& call) {
+void Count(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.reply.Integer(static_cast<std::int64_t>(call.shard.info(call.key.partition).records));
 }
 
 // gyre.flush partition...
-void Flush(KeyedCall& call) {
+void Flush(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.flushed = call.shard.NextVersion(call.now);
   call.shard.Flush(call.key.partition, call.flushed);
   call.reply.Word(Outcome::kOk);
 }
 
 // gyre.keys pattern partition...: a list of the partition's keys.
-void Keys(KeyedCall& call) {
+void Keys(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   const std::string_view pattern = call.arg(1);
   const bool all = pattern == "*";
   std::vector<std::string> keys;
@@ -47,7 +48,7 @@ void Keys(KeyedCall& call) {
 }
 
 // gyre.sample partition...: a random key of each, or null.
-void Sample(KeyedCall& call) {
+void Sample(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   static thread_local Prng random(
       static_cast<std::uint64_t>(SteadyNow().time_since_epoch().count()));
   const Record record = call.shard.Sample(call.key.partition, random.Next(), call.now);
@@ -56,7 +57,7 @@ void Sample(KeyedCall& call) {
 
 // gyre.scan partition position count pattern -> [next position, 0 at the end; records visited;
 // keys]
-void Scan(KeyedCall& call) {
+void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   const std::optional<std::uint64_t> position = ParseUnsigned(call.arg(2));
   const std::optional<std::uint64_t> count = ParseUnsigned(call.arg(3));
   if (!position || *position >> ScanCursor::kPositionBits != 0 || !count || *count == 0) {

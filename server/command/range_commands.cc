@@ -5,17 +5,17 @@
 #include <optional>
 
 #include "command/arguments.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
-#include "command/store.h"
 
 namespace gyre {
 namespace {
 
 void Append(KeyedCall& call) {
   const std::string_view suffix = call.arg(2);
-  const Record old = call.shard.Find(call.key, call.now);
+  const Record old = call.Find();
   if (!old) {
-    if (StoreValue(call, suffix, kNeverExpires)) {
+    if (call.Store(suffix, kNeverExpires)) {
       call.reply.Integer(static_cast<std::int64_t>(suffix.size()));
     }
     return;
@@ -24,7 +24,7 @@ void Append(KeyedCall& call) {
   if (total > call.value_bytes_max) return call.Fail(ValueTooLarge());
   old.AppendValueTo(call.scratch);
   call.scratch.Append(suffix);
-  if (StoreValue(call, call.scratch.view(), old.expiry_ms(), old.flags())) {
+  if (call.Store(call.scratch.view(), old.expiry_ms(), old.flags())) {
     call.reply.Integer(static_cast<std::int64_t>(total));
   }
 }
@@ -35,7 +35,7 @@ void SetRange(KeyedCall& call) {
   if (!offset) return call.Fail(NotAnInteger());
   if (*offset < 0) return call.Fail(ErrorCode::kInvalidArgument, "offset is out of range");
   const std::string_view patch = call.arg(3);
-  const Record old = call.shard.Find(call.key, call.now);
+  const Record old = call.Find();
   const std::size_t old_bytes = old ? old.value_bytes() : 0;
   if (patch.empty()) return call.reply.Integer(static_cast<std::int64_t>(old_bytes));
 
@@ -50,7 +50,7 @@ void SetRange(KeyedCall& call) {
   std::memcpy(call.scratch.mutable_data() + begin, patch.data(), patch.size());
   const UnixMillis expiry = old ? old.expiry_ms() : kNeverExpires;
   const std::uint32_t flags = old ? old.flags() : 0;
-  if (StoreValue(call, call.scratch.view(), expiry, flags)) {
+  if (call.Store(call.scratch.view(), expiry, flags)) {
     call.reply.Integer(static_cast<std::int64_t>(total));
   }
 }
@@ -74,7 +74,7 @@ void GetRange(KeyedCall& call) {
   const std::optional<std::int64_t> start = ParseInteger(call.arg(2));
   const std::optional<std::int64_t> end = ParseInteger(call.arg(3));
   if (!start || !end) return call.Fail(NotAnInteger());
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record) return call.reply.Bulk({});
   const Range range = ClampRange(*start, *end, static_cast<std::int64_t>(record.value_bytes()));
   if (record.is_contiguous()) {

@@ -5,14 +5,14 @@
 
 #include "command/arguments.h"
 #include "command/expiry_argument.h"
+#include "command/keyed_call.h"
 #include "command/messages.h"
 #include "command/record_reply.h"
-#include "command/store.h"
 
 namespace gyre {
 namespace {
 
-void Get(KeyedCall& call) { SayRecordOrNull(call.shard.Find(call.key, call.now), call.reply); }
+void Get(KeyedCall& call) { SayRecordOrNull(call.Find(), call.reply); }
 
 // ---- SET ----------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ class OldValue {
 void SetWithOptions(KeyedCall& call) {
   const Result<SetOptions> options = ParseSetOptions(call);
   if (!options) return call.Fail(options.error());
-  const Record old = call.shard.Find(call.key, call.now);
+  const Record old = call.Find();
   const bool refused = (options->if_absent && old) || (options->if_present && !old);
   if (refused) {
     if (options->return_old) return SayRecordOrNull(old, call.reply);
@@ -74,48 +74,48 @@ void SetWithOptions(KeyedCall& call) {
   }
   const UnixMillis expiry = options->keep_expiry && old ? old.expiry_ms() : options->expiry_ms;
   if (!options->return_old) {
-    if (StoreValue(call, call.arg(2), expiry)) call.reply.Word(Outcome::kOk);
+    if (call.Store(call.arg(2), expiry)) call.reply.Word(Outcome::kOk);
     return;
   }
   const OldValue answer(call, old);
-  if (StoreValue(call, call.arg(2), expiry)) answer.Say();
+  if (call.Store(call.arg(2), expiry)) answer.Say();
 }
 
 void Set(KeyedCall& call) {
   if (call.args.size() > 3) return SetWithOptions(call);
-  if (StoreValue(call, call.arg(2), kNeverExpires)) call.reply.Word(Outcome::kOk);
+  if (call.Store(call.arg(2), kNeverExpires)) call.reply.Word(Outcome::kOk);
 }
 
 void SetWithExpiry(KeyedCall& call, ExpiryForm form, std::string_view name) {
   const Result<UnixMillis> expiry = ParseExpiry(call.arg(2), form, call.now, name);
   if (!expiry) return call.Fail(expiry.error());
-  if (StoreValue(call, call.arg(3), *expiry)) call.reply.Word(Outcome::kOk);
+  if (call.Store(call.arg(3), *expiry)) call.reply.Word(Outcome::kOk);
 }
 void SetEx(KeyedCall& call) { SetWithExpiry(call, {.seconds = true}, "setex"); }
 void PSetEx(KeyedCall& call) { SetWithExpiry(call, {.seconds = false}, "psetex"); }
 
 void SetNx(KeyedCall& call) {
-  if (call.shard.Find(call.key, call.now)) return call.reply.Integer(0);
-  if (StoreValue(call, call.arg(2), kNeverExpires)) call.reply.Integer(1);
+  if (call.Find()) return call.reply.Integer(0);
+  if (call.Store(call.arg(2), kNeverExpires)) call.reply.Integer(1);
 }
 
 // One pair of MSET or MSETNX.
 void SetPair(KeyedCall& call) {
   const std::string_view value = call.args[call.key_index + 1];
-  if (StoreValue(call, value, kNeverExpires)) call.reply.Word(Outcome::kOk);
+  if (call.Store(value, kNeverExpires)) call.reply.Word(Outcome::kOk);
 }
 
 // ---- GET with a change --------------------------------------------------------------------------
 
 void GetSet(KeyedCall& call) {
-  const OldValue old(call, call.shard.Find(call.key, call.now));
-  if (StoreValue(call, call.arg(2), kNeverExpires)) old.Say();
+  const OldValue old(call, call.Find());
+  if (call.Store(call.arg(2), kNeverExpires)) old.Say();
 }
 
 void GetDel(KeyedCall& call) {
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   SayRecordOrNull(record, call.reply);
-  RemoveKey(call);
+  call.Remove();
 }
 
 // The new expiry that GETEX's options ask for; nothing if they ask for none.
@@ -134,19 +134,16 @@ Result<std::optional<UnixMillis>> ParseGetExOptions(const KeyedCall& call) {
 void GetEx(KeyedCall& call) {
   const auto wanted = ParseGetExOptions(call);
   if (!wanted) return call.Fail(wanted.error());
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   if (!record || !*wanted || **wanted == record.expiry_ms()) {
     return SayRecordOrNull(record, call.reply);
   }
-  const Result<Record> changed =
-      call.shard.SetExpiry(call.key, **wanted, call.shard.NextVersion(call.now), call.now);
-  if (!changed) return call.Fail(changed.error());
-  call.mutated = *changed;
-  SayRecordOrNull(*changed, call.reply);
+  if (!call.SetExpiry(**wanted)) return;
+  SayRecord(call.mutated, call.reply);
 }
 
 void StrLen(KeyedCall& call) {
-  const Record record = call.shard.Find(call.key, call.now);
+  const Record record = call.Find();
   call.reply.Integer(record ? static_cast<std::int64_t>(record.value_bytes()) : 0);
 }
 
