@@ -1,0 +1,264 @@
+// Several ownership machines that hear each other at once: gossip without delay, transfers without data. Each
+// action is carried out at once, so a test states who is there and looks at who owns what.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cluster/ownership.h"
+#include "sim/world.h"
+
+namespace gyre {
+
+class OwnershipCluster {
+ public:
+  static constexpr std::uint32_t kPartitions = 64;
+
+  explicit OwnershipCluster(std::uint32_t replicas = 2) {
+    state_.partition_count = kPartitions;
+    state_.replicas = replicas;
+  }
+
+  struct Machine {
+    std::unique_ptr<Ownership> ownership;
+    std::map<PartitionId, Role> roles;
+    std::map<PartitionId, std::vector<ReplicaSet::Target>> targets;
+    std::vector<std::pair<PartitionId, std::uint64_t>> pulls;  // begun, not ended
+    std::vector<std::string> log;
+    ClusterViewPtr view;
+    bool hears = true;  // gossip reaches it
+  };
+
+  // ---- Who is there ----
+  NodeId Start(int node, bool founder = false) {
+    const NodeId id = sim::IdOf(static_cast<sim::NodeIndex>(node));
+    MemberInfo info;
+    info.id = id;
+    info.name = "n" + std::to_string(node);
+    info.incarnation = ++incarnation_;
+    state_.members[id] = info;
+    state_.ring[id] = RingEntry{id, "", 1, 1, false};
+    OwnershipOptions options;
+    options.founder = founder;
+    Machine& machine = machines_[id];
+    machine = Machine{};
+    machine.ownership = std::make_unique<Ownership>(options, id, kPartitions);
+    Tell();
+    return id;
+  }
+  void Kill(const NodeId& id) {
+    state_.members[id].state = MemberState::kDead;
+    machines_.erase(id);
+    Tell();
+  }
+  void LeaveRing(const NodeId& id) {
+    state_.ring[id].removed = true;
+    Tell();
+  }
+  void Refute(const NodeId& id) {  // declared dead, and back with a new incarnation
+    state_.members[id].incarnation = ++incarnation_;
+    state_.members[id].state = MemberState::kAlive;
+    Carry(id, machines_[id].ownership->OnDeclaredDead(now_));
+    Tell();
+  }
+  void DeclareDead(const NodeId& id) {  // wrongly: its machine goes on
+    state_.members[id].state = MemberState::kDead;
+    machines_[id].hears = false;
+    Tell();
+  }
+  void Hear(const NodeId& id) { machines_[id].hears = true; }
+
+  void Pass(Duration span) {
+    for (Duration each{}; each < span; each += std::chrono::milliseconds(50)) {
+      now_ += std::chrono::milliseconds(50);
+      for (auto& [id, machine] : machines_) Carry(id, machine.ownership->Tick(now_));
+      Settle();
+    }
+  }
+  void SetPullsEnd(bool end) {
+    pulls_end_ = end;
+    Settle();
+  }
+
+  // ---- What came of it ----
+  Machine& at(const NodeId& id) { return machines_[id]; }
+  std::size_t CountRole(const NodeId& id, Role role) {
+    std::size_t count = 0;
+    for (const auto& [partition, each] : machines_[id].roles) count += each == role ? 1 : 0;
+    return count;
+  }
+  // Who has the role kOwner; one line for each partition with none or several.
+  std::string WrongOwners() {
+    std::string wrong;
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      std::size_t owners = 0;
+      for (auto& [id, machine] : machines_) {
+        const auto role = machine.roles.find(partition);
+        owners += role != machine.roles.end() && role->second == Role::kOwner ? 1 : 0;
+      }
+      if (owners != 1) {
+        wrong += "partition " + std::to_string(partition) + " has " + std::to_string(owners) +
+                 " owners\n";
+      }
+    }
+    return wrong;
+  }
+  std::size_t worst_owner_count() const { return worst_owner_count_; }
+  const ClusterState& state() const { return state_; }
+  TimePoint now() const { return now_; }
+
+  void Tell() {
+    for (auto& [id, machine] : machines_) told_.insert(id);
+    Settle();
+  }
+
+  void Carry(const NodeId& id, OwnershipActions actions) {
+    for (OwnershipAction& action : actions) {
+      std::visit([&](auto& each) { Perform(id, each); }, action);
+    }
+    CountOwners();
+  }
+
+  void Stop(const NodeId& id) {  // SIGTERM
+    std::vector<PartitionId> settling;
+    Carry(id, machines_[id].ownership->BeginStop(now_, settling));
+    Carry(id, machines_[id].ownership->HandOff(now_));
+    Settle();
+    state_.members[id].state = MemberState::kStopped;
+    machines_.erase(id);
+    Tell();
+  }
+
+ private:
+  void Perform(const NodeId& id, const SetRole& action) {
+    machines_[id].roles[action.partition] = action.role;
+  }
+  void Perform(const NodeId& id, const SetTargets& action) {
+    machines_[id].targets[action.partition] = action.targets;
+  }
+  void Perform(const NodeId& id, const MarkSettled& action) {
+    for (ReplicaSet::Target& target : machines_[id].targets[action.partition]) {
+      if (target.node == action.node) target.complete = true;
+    }
+  }
+  void Perform(const NodeId& id, const DropCopy& action) {
+    machines_[id].roles[action.partition] = Role::kAbsent;
+  }
+  void Perform(const NodeId& id, const StartPull& action) {
+    machines_[id].pulls.emplace_back(action.partition, action.pull);
+  }
+  void Perform(const NodeId& id, const StopPull& action) {
+    std::erase_if(machines_[id].pulls,
+                  [&](const auto& pull) { return pull.first == action.partition; });
+  }
+  void Perform(const NodeId& id, const SendHandover& action) {
+    handovers_.push_back({id, action.to, action.partitions});
+  }
+  void Perform(const NodeId& id, const SendTakeOver& action) {
+    std::vector<PartitionId> taken;
+    if (machines_.contains(action.to)) {
+      Carry(action.to,
+            machines_[action.to].ownership->OnTakeOver(now_, id, action.partitions, taken));
+    }
+    Carry(id, machines_[id].ownership->OnTakenOver(now_, action.to, action.partitions, taken));
+  }
+  void Perform(const NodeId& id, const PublishHoldings& action) {
+    Holdings& holdings = state_.holdings[id];
+    holdings.incarnation = state_.members[id].incarnation;
+    ++holdings.revision;
+    holdings.complete = action.complete;
+    holdings.owned = action.owned;
+    for (auto& [other, machine] : machines_) told_.insert(other);
+  }
+  void Perform(const NodeId& id, const PublishView& action) { machines_[id].view = action.view; }
+  void Perform(const NodeId& id, const LogEvent& action) {
+    machines_[id].log.push_back(action.text);
+  }
+
+  void CountOwners() {
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      std::size_t owners = 0;
+      for (auto& [id, machine] : machines_) {
+        const auto role = machine.roles.find(partition);
+        owners += role != machine.roles.end() && role->second == Role::kOwner ? 1 : 0;
+      }
+      worst_owner_count_ = std::max(worst_owner_count_, owners);
+    }
+  }
+
+  // Until nothing more follows.
+  void Settle() {
+    for (int round = 0; round < 1000; ++round) {
+      if (!told_.empty()) {
+        const NodeId id = *told_.begin();
+        told_.erase(told_.begin());
+        if (machines_.contains(id) && machines_[id].hears) {
+          state_.self = id;
+          ++state_.digest;
+          Carry(id, machines_[id].ownership->OnState(now_, state_));
+        }
+        continue;
+      }
+      if (!handovers_.empty()) {
+        const Request request = handovers_.front();
+        handovers_.pop_front();
+        Handover(request);
+        continue;
+      }
+      if (pulls_end_ && EndOnePull()) continue;
+      return;
+    }
+    ADD_FAILURE() << "the machines do not come to rest";
+  }
+
+  struct Request {
+    NodeId from;
+    NodeId to;
+    std::vector<PartitionId> partitions;
+  };
+  void Handover(const Request& request) {
+    std::vector<PartitionId> granted;
+    std::vector<PartitionId> settled;
+    if (machines_.contains(request.to)) {
+      Ownership& owner = *machines_[request.to].ownership;
+      auto start = owner.BeginHandover(now_, request.from, request.partitions);
+      Carry(request.to, std::move(start.actions));
+      auto end = owner.FinishHandover(now_, request.from, start.settling, {});
+      granted = end.granted;
+      granted.insert(granted.end(), start.already_granted.begin(), start.already_granted.end());
+      settled = end.settled;
+      Carry(request.to, std::move(end.actions));
+    }
+    if (!machines_.contains(request.from)) return;
+    Carry(request.from, machines_[request.from].ownership->OnHandoverReply(
+                            now_, request.to, granted, settled, {}, request.partitions));
+  }
+  bool EndOnePull() {
+    for (auto& [id, machine] : machines_) {
+      if (machine.pulls.empty()) continue;
+      const auto [partition, pull] = machine.pulls.back();
+      machine.pulls.pop_back();
+      Carry(id, machine.ownership->OnFilled(now_, partition, pull));
+      return true;
+    }
+    return false;
+  }
+
+  ClusterState state_;
+  std::map<NodeId, Machine> machines_;
+  std::set<NodeId> told_;  // to be told the state
+  std::deque<Request> handovers_;
+  TimePoint now_{std::chrono::seconds(1)};
+  std::uint64_t incarnation_ = 0;
+  bool pulls_end_ = true;
+  std::size_t worst_owner_count_ = 0;
+};
+
+}  // namespace gyre
