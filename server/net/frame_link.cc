@@ -49,7 +49,7 @@ struct FrameLink::Impl {
 
   ~Impl() {
     CloseSocket();
-    if (destroyed != nullptr) *destroyed = true;
+    *destroyed = true;
   }
 
   // Connecting.
@@ -102,7 +102,8 @@ struct FrameLink::Impl {
   Buffer input;
   std::size_t wanted = 0;
 
-  bool* destroyed = nullptr;  // set by the destructor for a callback that is running
+  // Set by the destructor; a callback that is running keeps the flag and looks.
+  const std::shared_ptr<bool> destroyed = std::make_shared<bool>(false);
 };
 
 // ---- Connecting -------------------------------------------------------------------------------
@@ -181,12 +182,10 @@ void FrameLink::Impl::OnConnected(int status) {
       [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
         static_cast<Impl*>(static_cast<Socket*>(stream->data)->link)->OnRead(count);
       });
-  bool gone = false;
-  destroyed = &gone;
+  const std::shared_ptr<bool> gone = destroyed;
   const auto kept = callbacks;
   if (kept->on_up) kept->on_up();
-  if (gone) return;
-  destroyed = nullptr;
+  if (*gone) return;
   Flush();
 }
 
@@ -299,8 +298,7 @@ void FrameLink::Impl::DeliverFrames() {
   Buffer batch = std::move(input);
   const auto kept = callbacks;
   const Socket* const source = socket.get();
-  bool gone = false;
-  destroyed = &gone;
+  const std::shared_ptr<bool> gone = destroyed;
   wanted = 0;
   Result<FrameHeader> header;
   while (batch.size() >= FrameHeader::kBytes) {
@@ -316,14 +314,9 @@ void FrameLink::Impl::DeliverFrames() {
     if (kept->on_frame) {
       kept->on_frame(*header, {batch.data() + FrameHeader::kBytes, header->payload_bytes});
     }
-    if (gone) return;
-    if (socket.get() != source) {
-      destroyed = nullptr;
-      return;
-    }
+    if (*gone || socket.get() != source) return;
     batch.Consume(frame_bytes);
   }
-  destroyed = nullptr;
   input = std::move(batch);
   Trim(input);
   if (!header) GoDown(ErrorCode::kProtocol, header.error().message, 0);

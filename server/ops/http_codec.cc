@@ -97,8 +97,8 @@ const http_parser_settings& HttpCodec::Settings() {
 
 Decoded HttpCodec::Decode(std::string_view input, Request& request) {
   request.Clear();
-  assert(parsed_ <= input.size());
   if (complete_) BeginMessage();
+  assert(parsed_ <= input.size());
   input_ = input.data();
   // Before its end is seen, a header is fed no further than it may be long.
   std::size_t size = input.size();

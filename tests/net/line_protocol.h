@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,7 +45,7 @@ class LineWriter : public ReplyWriter {
   Buffer& out_;
 };
 
-inline std::size_t writers_alive = 0;  // given out and not recycled; loop thread
+inline std::atomic<std::size_t> writers_alive{0};  // given out and not recycled
 
 template <typename Writer>
 struct Recycled {
