@@ -1,6 +1,9 @@
-// Several ownership machines that hear each other at once: gossip without delay, transfers without data. Each
-// action is carried out at once, so a test states who is there and looks at who owns what.
+// Several ownership machines that hear each other at once: gossip without delay, transfers without
+// data. Each action is carried out at once, so a test states who is there and looks at who owns
+// what.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <deque>
 #include <map>
@@ -9,8 +12,6 @@
 #include <string>
 #include <variant>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "cluster/ownership.h"
 #include "sim/world.h"

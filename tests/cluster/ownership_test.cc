@@ -88,8 +88,9 @@ TEST_F(ThreeNodes, WhenTheOwnerDiesTheNextCompleteTakesOverAtOnceAndTheThirdWarm
   cluster.SetPullsEnd(false);
   cluster.Kill(n2);
   EXPECT_EQ(cluster.WrongOwners(), "");
-  EXPECT_EQ(cluster.at(n1).ownership->stats().takeovers + cluster.at(n3).ownership->stats().takeovers,
-            orphans);
+  EXPECT_EQ(
+      cluster.at(n1).ownership->stats().takeovers + cluster.at(n3).ownership->stats().takeovers,
+      orphans);
   EXPECT_EQ(cluster.at(n1).ownership->stats().losses, 0U);
   cluster.SetPullsEnd(true);
   cluster.Pass(seconds(1));
@@ -139,7 +140,8 @@ TEST_F(ThreeNodes, AfterTwoDeathsWhatNobodyHasIsDeclaredEmptyAndCounted) {
 TEST_F(ThreeNodes, AnOwnerWronglyDeclaredDeadTreatsItsCopyAsStale) {
   cluster.SetPullsEnd(false);
   cluster.DeclareDead(n1);
-  // The others went on: now two order the writes of n1's partitions, as under any network partition.
+  // The others went on: now two order the writes of n1's partitions, as under any network
+  // partition.
   EXPECT_GT(cluster.CountRole(n1, Role::kOwner), 0U);
   cluster.Hear(n1);
   cluster.Refute(n1);
