@@ -291,7 +291,7 @@ void ReplicatorImpl::TrimWindow() {
 // ---- Judging ----------------------------------------------------------------------------------
 
 // Reads the partition's targets again, and sends the write to those that do not have it.
-void ReplicatorImpl::Refresh(Ticket ticket, Write& write) {
+void ReplicatorImpl::Refresh([[maybe_unused]] Ticket ticket, Write& write) {
   MutexLock lock(engine_.ShardOf(write.partition).mutex());
   write.revision = table_.revision.load(std::memory_order_acquire);
   write.current = write.complete = 0;
