@@ -56,7 +56,7 @@ void TimingWheel::Remove(Ref ref) {
   --size_;
 }
 
-void TimingWheel::Moved(Ref from, Ref to) {
+void TimingWheel::Moved([[maybe_unused]] Ref from, Ref to) {
   const Item item = At(to);
   if (item.previous_link() <= kPending) {
     assert(heads_[item.previous_link()] == from);

@@ -45,7 +45,9 @@ SizeClasses::SizeClasses(std::size_t page_bytes) {
   for (size = kStepOf4Max + 8; size <= kStepOf8Max; size += 8) Add(page_bytes, size, 4);
   size = kStepOf8Max;
   for (;;) {
-    const std::size_t slots = SlotsOf(page_bytes, size + size / 16 + 4, 4);
+    std::size_t slots = SlotsOf(page_bytes, size + size / 16 + 4, 4);
+    // Whole slots a page: where few fit, leaving one out would be a large step.
+    if (Stretched(page_bytes, slots + 1, 4) > size + size / 32) ++slots;
     if (slots < kFineSlotsMin) break;
     const std::size_t stretched = Stretched(page_bytes, slots, 4);
     size = std::max(stretched, size + 4);
