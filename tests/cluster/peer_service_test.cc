@@ -1,0 +1,174 @@
+#include "cluster/peer_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cluster/data_fixture.h"
+#include "cluster/peer_codec.h"
+#include "proto_gen/cluster.pb.h"
+
+namespace gyre {
+namespace {
+
+class PeerServiceTest : public DataTest {
+ protected:
+  wire::PeerReply Ask(const std::string& payload) {
+    wire::PeerReply reply;
+    int answers = 0;
+    n(0).service->Handle(payload, [&](const std::string& bytes) {
+      ++answers;
+      EXPECT_TRUE(reply.ParseFromString(bytes));
+    });
+    EXPECT_EQ(answers, 1);
+    return reply;
+  }
+  wire::PeerReply Ask(const wire::PeerRequest& request) { return Ask(request.SerializeAsString()); }
+
+  wire::Mutation& Add(wire::PeerRequest& request, const std::string& key) {
+    wire::Mutation& mutation = *request.mutable_replicate()->add_mutations();
+    mutation.set_partition(n(0).engine->KeyOf(key).partition);
+    mutation.set_key(key);
+    mutation.set_value("v");
+    mutation.set_version(std::uint64_t{1} << 60);
+    return mutation;
+  }
+};
+
+TEST_F(PeerServiceTest, GeneratedAndHandWrittenMessagesAreTheSame) {
+  MakeOwner({});
+  n(0).SetTargets(0, {});
+  const Key key = n(0).engine->KeyOf("key");
+  std::string payload;
+  BeginReplicate(payload);
+  {
+    Shard& shard = n(0).engine->ShardOf(key.partition);
+    MutexLock lock(shard.mutex());
+    const auto record = shard.Store(key, std::string(100'000, 'v'), world.unix_now() + 5000, 99,
+                                    shard.NextVersion(world.unix_now()));
+    ASSERT_TRUE(record);
+    AppendMutation(key.partition, *record, payload);
+    AppendFlush(key.partition, 7, payload);
+  }
+  SealReplicate(payload);
+  wire::PeerRequest request;
+  ASSERT_TRUE(request.ParseFromString(payload));
+  ASSERT_EQ(request.replicate().mutations_size(), 1);
+  const wire::Mutation& mutation = request.replicate().mutations(0);
+  EXPECT_EQ(mutation.partition(), key.partition);
+  EXPECT_EQ(mutation.key(), "key");
+  EXPECT_EQ(mutation.value(), std::string(100'000, 'v'));
+  EXPECT_EQ(mutation.flags(), 99U);
+  EXPECT_EQ(mutation.expiry_ms(), world.unix_now() + 5000);
+  EXPECT_FALSE(mutation.tombstone());
+  ASSERT_EQ(request.replicate().flushes_size(), 1);
+  EXPECT_EQ(request.replicate().flushes(0).version(), 7U);
+
+  const auto decoded = DecodeMutation(mutation.SerializeAsString());
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->version, mutation.version());
+  EXPECT_EQ(decoded->flags, 99U);
+}
+
+TEST_F(PeerServiceTest, MutationsApplyInEveryRoleButAbsent) {
+  for (Role role : {Role::kWarming, Role::kReplica, Role::kOwner, Role::kHandingOver}) {
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      n(0).SetRole(partition, role);
+    }
+    wire::PeerRequest request;
+    const std::string key = "k" + std::to_string(static_cast<int>(role));
+    Add(request, key);
+    const wire::PeerReply reply = Ask(request);
+    EXPECT_TRUE(reply.has_replicate());
+    EXPECT_EQ(reply.replicate().refused_size(), 0);
+    EXPECT_EQ(n(0).Read(key), "v");
+  }
+}
+
+TEST_F(PeerServiceTest, WhatIsAbsentIsRefusedAndTheRestApplied) {
+  n(0).SetRole(n(0).engine->KeyOf("here").partition, Role::kReplica);
+  wire::PeerRequest request;
+  Add(request, "here");
+  std::string away = "away";
+  while (n(0).engine->KeyOf(away).partition == n(0).engine->KeyOf("here").partition) away += "x";
+  Add(request, away);
+  const wire::PeerReply reply = Ask(request);
+  EXPECT_THAT(reply.replicate().refused(),
+              testing::ElementsAre(n(0).engine->KeyOf(away).partition));
+  EXPECT_EQ(n(0).Read("here"), "v");
+}
+
+TEST_F(PeerServiceTest, AMutationThatCannotBeStoredIsNamed) {
+  MakeOwner({});
+  wire::PeerRequest request;
+  Add(request, "a");
+  Add(request, "b").set_value(std::string((std::size_t{1} << 20) + 1, 'x'));  // over --max-value
+  const wire::PeerReply reply = Ask(request);
+  EXPECT_THAT(reply.replicate().failed(), testing::ElementsAre(1U));
+  EXPECT_EQ(n(0).Read("a"), "v");
+}
+
+TEST_F(PeerServiceTest, NonsenseGetsAnErrorNotACrash) {
+  MakeOwner({});
+  wire::PeerRequest good;
+  Add(good, "k");
+  const std::string bytes = good.SerializeAsString();
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    int answers = 0;
+    n(0).service->Handle(bytes.substr(0, cut), [&](const std::string&) { ++answers; });
+    ASSERT_EQ(answers, 1) << cut;
+  }
+  Prng random(3);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string noise = bytes;
+    for (int flips = 0; flips < 3; ++flips) {
+      noise[random.Below(noise.size())] = static_cast<char>(random.Below(256));
+    }
+    int answers = 0;
+    n(0).service->Handle(noise, [&](const std::string&) { ++answers; });
+    ASSERT_EQ(answers, 1);
+  }
+  wire::PeerRequest wrong;
+  Add(wrong, "k").set_partition(kPartitions);
+  EXPECT_TRUE(Ask(wrong).has_error());
+  wire::PeerRequest pull;
+  pull.mutable_pull()->set_partition(0);
+  EXPECT_TRUE(Ask(pull).has_error()) << "a pull without a sender";
+}
+
+TEST_F(PeerServiceTest, DigestsAndVersionsTellWhatIsThere) {
+  MakeOwner({});
+  n(0).Write("k", "v");
+  const PartitionId partition = n(0).engine->KeyOf("k").partition;
+  wire::PeerRequest request;
+  request.mutable_digests()->add_partitions(partition);
+  request.mutable_digests()->add_partitions(kPartitions + 5);
+  wire::PeerReply reply = Ask(request);
+  ASSERT_EQ(reply.digests().digests_size(), 1);
+  EXPECT_TRUE(reply.digests().digests(0).complete());
+  EXPECT_NE(reply.digests().digests(0).digest(), 0U);
+  request.Clear();
+  request.mutable_versions()->set_partition(partition);
+  reply = Ask(request);
+  ASSERT_EQ(reply.versions().key_hashes_size(), 1);
+  EXPECT_EQ(reply.versions().key_hashes(0), HashKey("k"));
+  EXPECT_TRUE(reply.versions().done());
+  request.Clear();
+  request.mutable_fetch()->set_partition(partition);
+  request.mutable_fetch()->add_key_hashes(HashKey("k"));
+  reply = Ask(request);
+  ASSERT_EQ(reply.pull().mutations_size(), 1);
+  EXPECT_EQ(reply.pull().mutations(0).key(), "k");
+}
+
+TEST_F(PeerServiceTest, DecisionsGoToTheControlThread) {
+  wire::PeerRequest request;
+  request.mutable_handover()->add_partitions(1);
+  n(0).service->Handle(request.SerializeAsString(), [](const std::string&) {});
+  request.Clear();
+  request.mutable_push_pull();
+  n(0).service->Handle(request.SerializeAsString(), [](const std::string&) {});
+  EXPECT_EQ(n(0).control.handled.size(), 2U);
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,153 @@
+#include "cluster/repair.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cluster/data_fixture.h"
+
+namespace gyre {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr Version At(UnixMillis ms) {
+  return static_cast<Version>(ms) << (kVersionCountBits + kVersionNodeBits);
+}
+
+struct RuleCase {
+  const char* name;
+  std::optional<UnixMillis> here;  // version of the one record
+  std::optional<UnixMillis> there;
+  UnixMillis evicted_here = 0;
+  UnixMillis evicted_there = 0;
+  UnixMillis reliable_from = 0;
+  const char* expected = "";  // send, fetch, withhold or nothing
+};
+
+class RepairRule : public testing::TestWithParam<RuleCase> {};
+
+TEST_P(RepairRule, DecidesWhatIsShipped) {
+  const RuleCase& rule = GetParam();
+  RepairSide here;
+  RepairSide there;
+  if (rule.here) here.versions[42] = At(*rule.here);
+  if (rule.there) there.versions[42] = At(*rule.there);
+  here.newest_evicted = At(rule.evicted_here);
+  there.newest_evicted = At(rule.evicted_there);
+  const RepairPlan plan = PlanRepair(here, there, rule.reliable_from, 10'000);
+  std::string said;
+  if (!plan.send.empty()) said += "send";
+  if (!plan.fetch.empty()) said += "fetch";
+  if (plan.withheld != 0) said += "withhold";
+  EXPECT_EQ(said, rule.expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rule, RepairRule,
+    testing::Values(RuleCase{"same", 500, 500, 0, 0, 0, ""},
+                    RuleCase{"newer_here", 600, 500, 0, 0, 0, "send"},
+                    RuleCase{"newer_there", 500, 600, 0, 0, 0, "fetch"},
+                    RuleCase{"newer_here_whatever_was_evicted", 600, 500, 900, 900, 900, "send"},
+                    RuleCase{"lost_there", 600, std::nullopt, 0, 500, 0, "send"},
+                    RuleCase{"lost_here", std::nullopt, 600, 500, 0, 0, "fetch"},
+                    RuleCase{"perhaps_evicted_there", 600, std::nullopt, 0, 600, 0, "withhold"},
+                    RuleCase{"perhaps_evicted_here", std::nullopt, 600, 700, 0, 0, "withhold"},
+                    RuleCase{"perhaps_deleted_there", 600, std::nullopt, 0, 0, 700, "withhold"},
+                    RuleCase{"surely_not_deleted_there", 800, std::nullopt, 0, 0, 700, "send"},
+                    RuleCase{"on_its_way", 10'000, std::nullopt, 0, 0, 0, ""},
+                    RuleCase{"newer_on_its_way", 10'001, 500, 0, 0, 0, ""}),
+    [](const auto& info) { return info.param.name; });
+
+class RepairTest : public DataTest {
+ protected:
+  RepairTest() {
+    MakeOwner({1, 2});
+    repair = std::make_unique<Repair>(RepairOptions{}, n(0).id, *n(0).engine, n(0).views,
+                                      n(0).transport, [this] { return world.unix_now(); });
+    repair->Start();
+  }
+  void ApplyAt(std::size_t node, const std::string& key, const std::string& value,
+               Version version) {
+    const Key k = n(node).engine->KeyOf(key);
+    Shard& shard = n(node).engine->ShardOf(k.partition);
+    MutexLock lock(shard.mutex());
+    Mutation mutation;
+    mutation.partition = k.partition;
+    mutation.key = key;
+    mutation.value = value;
+    mutation.version = version;
+    EXPECT_TRUE(shard.Apply(mutation, world.unix_now()));
+  }
+  Version Now() { return At(world.unix_now()); }
+
+  std::unique_ptr<Repair> repair;
+};
+
+TEST_F(RepairTest, LostWritesArriveAndNewerOnesComeBack) {
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    ApplyAt(0, key, "same", Now());
+    if (i % 3 != 0) ApplyAt(1, key, "same", Now());
+    ApplyAt(2, key, "same", Now());
+  }
+  world.Run(milliseconds(10));
+  ApplyAt(1, "only there", "x", Now());
+  ApplyAt(2, "k1", "newer", Now());
+  world.Run(seconds(10));
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    for (std::size_t node : {0U, 1U, 2U}) {
+      ASSERT_EQ(n(node).Read(key), i == 1 ? "newer" : "same") << key << " at " << node;
+    }
+  }
+  EXPECT_EQ(n(0).Read("only there"), "x");
+  EXPECT_EQ(n(2).Read("only there"), "x");
+  const RepairStats stats = repair->stats();
+  EXPECT_GE(stats.sent, 1000U);
+  EXPECT_GE(stats.fetched, 2U);
+  EXPECT_GT(stats.compared, stats.different);
+}
+
+TEST_F(RepairTest, ADeletionWinsOverTheRecordThatMissedIt) {
+  n(0).Write("k", "v");
+  n(0).replicator->Flush();
+  world.Run(milliseconds(10));
+  world.CutBoth(0, 1);
+  n(0).Delete("k");
+  n(0).SetTargets(n(0).engine->KeyOf("k").partition, {});  // as if it had never been sent
+  world.Run(seconds(3));
+  ASSERT_EQ(n(1).Read("k"), "v");
+  world.Heal();
+  world.Run(seconds(10));
+  EXPECT_EQ(n(1).Read("k"), "-");
+  EXPECT_EQ(n(0).Read("k"), "-");
+}
+
+TEST_F(RepairTest, WhatAHolderEvictedStaysAway) {
+  // One small node evicts; the owner has it all.
+  for (int i = 0; i < 6000; ++i) {
+    ApplyAt(0, "k" + std::to_string(i), std::string(1000, 'v'), Now());
+  }
+  EngineOptions small = n(1).engine->options();
+  small.memory_bytes = std::size_t{4} << 20;
+  small.shard_count = 1;
+  n(1).engine = std::move(*Engine::Create(small));
+  n(1).service = std::make_unique<PeerService>(*n(1).engine, *n(1).table, n(1).views, n(1).control,
+                                               [this] { return world.unix_now(); });
+  MakeOwner({1, 2});
+  for (int i = 0; i < 6000; ++i) {
+    ApplyAt(1, "k" + std::to_string(i), std::string(1000, 'v'), Now());
+    ApplyAt(2, "k" + std::to_string(i), std::string(1000, 'v'), Now());
+  }
+  const std::uint64_t evicted = n(1).engine->stats().evicted;
+  ASSERT_GT(evicted, 0U);
+  world.Run(seconds(20));
+  EXPECT_EQ(n(1).engine->stats().evicted, evicted) << "repair pushed out what was there";
+  EXPECT_GT(repair->stats().withheld, 0U);
+}
+
+}  // namespace
+}  // namespace gyre
