@@ -162,6 +162,7 @@ std::size_t Connection::Execute(std::string_view input) {
       paused_ = true;
       break;
     }
+    request.Clear();  // what the last request, perhaps of another connection, left in it
     const Decoded decoded = codec_->Decode(input.substr(consumed), request);
     assert(decoded.consumed <= input.size() - consumed);
     switch (decoded.status) {

@@ -85,6 +85,11 @@ class Client {
     bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
     return bytes;
   }
+  // Fills `bytes`, without allocating.
+  void ReadInto(std::string& bytes) {
+    const ssize_t count = recv(file_, bytes.data(), bytes.size(), MSG_WAITALL);
+    EXPECT_EQ(count, static_cast<ssize_t>(bytes.size()));
+  }
   // Everything until the server closes.
   std::string ReadAll() {
     std::string all;
