@@ -1,0 +1,298 @@
+// Whole clusters under load and faults, over seeds. A failing seed is printed; GYRE_SIM_SEED=<n>
+// runs it alone, GYRE_SIM_SEEDS=<n> runs more.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/log.h"
+#include "sim/sim_cluster.h"
+
+namespace gyre::sim {
+namespace {
+
+class Quiet : public testing::Environment {
+ public:
+  void SetUp() override { spdlog::set_level(spdlog::level::err); }
+};
+const auto* const kQuiet = testing::AddGlobalTestEnvironment(new Quiet);
+
+std::uint64_t OnlySeed() {
+  const char* seed = std::getenv("GYRE_SIM_SEED");
+  return seed == nullptr ? 0 : std::strtoull(seed, nullptr, 10);
+}
+
+template <typename Scenario>
+void ForSeeds(std::uint64_t count, Scenario&& scenario) {
+  if (const std::uint64_t only = OnlySeed(); only != 0) return scenario(only);
+  for (std::uint64_t seed = 1; seed <= SeedCount(count); ++seed) {
+    SCOPED_TRACE("GYRE_SIM_SEED=" + std::to_string(seed));
+    scenario(seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+#define EXPECT_CONVERGES(cluster) EXPECT_TRUE((cluster).Converge()) << (cluster).NotConverged()
+#define EXPECT_NO_VIOLATION(cluster) \
+  EXPECT_TRUE((cluster).history().violations().empty()) << (cluster).history().Report()
+
+TEST(Simulation, ThreeNodesFormARingAndKeepWhatIsWritten) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(4, 20);
+    cluster.world().Run(seconds(3));
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_GT(cluster.history().acknowledged(), 500U);
+    EXPECT_EQ(cluster.history().unknown(), 0U);
+    EXPECT_EQ(cluster.history().refused(), 0U);
+  });
+}
+
+TEST(Simulation, NoAcknowledgedWriteIsLostWhenAnyNodeCrashes) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 15);
+    for (int round = 0; round < 3; ++round) {
+      cluster.world().Run(milliseconds(300 + cluster.world().random().Below(500)));
+      const auto victim = static_cast<NodeIndex>((seed + static_cast<std::uint64_t>(round)) % 3);
+      cluster.Kill(victim);
+      cluster.world().Run(seconds(4));
+      cluster.Start(victim);
+      EXPECT_CONVERGES(cluster);
+    }
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_GT(cluster.history().acknowledged(), 500U);
+  });
+}
+
+TEST(Simulation, ANodeJoinsUnderLoadWithoutAMissAndWithoutTwoOwners) {
+  ForSeeds(10, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 5);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 40);
+    cluster.world().Run(seconds(1));
+    cluster.Start(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.Start(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_EQ(cluster.history().unknown(), 0U);
+    EXPECT_GT(cluster.node(3).coordinator().stats().handovers_in, 0U);
+    for (NodeIndex node = 0; node < 5; ++node) {
+      EXPECT_EQ(cluster.node(node).coordinator().stats().takeovers, 0U) << node;
+      EXPECT_EQ(cluster.node(node).coordinator().stats().losses, 0U) << node;
+    }
+  });
+}
+
+TEST(Simulation, ADrainedNodeIsEmptyAndNothingIsMissed) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 4);
+    cluster.StartAll(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 30);
+    cluster.world().Run(seconds(1));
+    const auto leaver = static_cast<NodeIndex>(seed % 4);
+    EXPECT_TRUE(cluster.Drain(leaver, static_cast<NodeIndex>((seed / 4) % 4)));
+    EXPECT_TRUE(cluster.node(leaver).coordinator().ownership().holds_nothing());
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_EQ(cluster.history().unknown(), 0U);
+  });
+}
+
+TEST(Simulation, ARollingRestartLosesNothing) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 20);
+    for (NodeIndex node = 0; node < 3; ++node) {
+      cluster.world().Run(milliseconds(500));
+      EXPECT_TRUE(cluster.Stop(node));
+      cluster.world().Run(milliseconds(500));
+      cluster.Start(node);
+      EXPECT_CONVERGES(cluster);
+    }
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    for (NodeIndex node = 0; node < 3; ++node) {
+      EXPECT_EQ(cluster.node(node).coordinator().stats().losses, 0U);
+    }
+  });
+}
+
+TEST(Simulation, LossAndBrokenLinksDelayButDoNotLose) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 4);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.world().network().datagram_loss = 0.05;
+    cluster.world().network().link_break = 0.01;
+    cluster.BeginLoad(5, 20);
+    cluster.world().Run(seconds(3));
+    cluster.Start(3);
+    cluster.world().Run(seconds(3));
+    cluster.Kill(static_cast<NodeIndex>(seed % 3));
+    cluster.world().Run(seconds(5));
+    cluster.EndLoad();
+    cluster.world().network().datagram_loss = 0;
+    cluster.world().network().link_break = 0;
+    EXPECT_CONVERGES(cluster);
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
+TEST(Simulation, APausedNodeComesBackAsStaleAndNothingIsLost) {
+  ForSeeds(9, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.JudgeOwners(false);  // the sleeper still believes to own
+    cluster.JudgeReads(false);   // and may answer reads with what it has for a moment
+    cluster.BeginLoad(5, 20);
+    cluster.world().Run(milliseconds(500));
+    const Duration pauses[] = {seconds(1), seconds(3), seconds(8)};
+    cluster.world().Pause(static_cast<NodeIndex>(seed % 3), pauses[seed % 3]);
+    cluster.world().Run(seconds(12));
+    cluster.EndLoad();
+    EXPECT_CONVERGES(cluster);
+    cluster.world().Run(seconds(5));
+    cluster.ReadAll("after the pause");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
+TEST(Simulation, APartitionHealsByItselfAndNothingAcknowledgedIsLost) {
+  ForSeeds(10, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 5);
+    cluster.StartAll(5);
+    EXPECT_CONVERGES(cluster);
+    cluster.JudgeOwners(false);
+    cluster.JudgeReads(false);
+    cluster.BeginLoad(5, 20);
+    cluster.world().Run(milliseconds(500));
+    const auto lonely = static_cast<NodeIndex>(seed % 5);
+    if (seed % 2 == 0) {
+      cluster.world().Isolate(lonely);
+    } else {
+      cluster.world().Cut(lonely, static_cast<NodeIndex>((lonely + 1) % 5));  // one way, one link
+    }
+    cluster.world().Run(seconds(8));
+    cluster.EndLoad();
+    cluster.world().Heal();
+    EXPECT_CONVERGES(cluster);
+    cluster.world().Run(seconds(5));
+    cluster.ReadAll("after the partition");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
+TEST(Simulation, AJoinIsCutShortByADeath) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 5);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 30);
+    cluster.world().Run(milliseconds(500));
+    cluster.Start(3);
+    cluster.world().Run(milliseconds(cluster.world().random().Below(400)));
+    const NodeIndex victims[] = {0, 1, 3};  // old owners, or the joining node itself
+    cluster.Kill(victims[seed % 3]);
+    cluster.world().Run(seconds(5));
+    cluster.Start(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
+TEST(Simulation, TheSameSeedIsTheSameRun) {
+  const auto run = [](std::uint64_t seed) {
+    SimCluster cluster(seed, 4);
+    cluster.StartAll(3);
+    cluster.world().network().datagram_loss = 0.1;
+    cluster.world().network().link_break = 0.01;
+    cluster.BeginLoad(4, 10);
+    cluster.world().Run(seconds(2));
+    cluster.Kill(1);
+    cluster.Start(3);
+    cluster.world().Run(seconds(4));
+    return std::pair(cluster.world().trace_hash(), cluster.world().events());
+  };
+  EXPECT_EQ(run(5), run(5));
+  EXPECT_NE(run(5).first, run(6).first);
+}
+
+// ---- The checker is tested, too: each of these bugs must be seen in some run. -------------------
+
+template <typename Scenario>
+bool IsCaught(const ClusterOptions& options, Scenario&& scenario) {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    SimCluster cluster(seed, 4, options);
+    cluster.StartAll(3);
+    (void)cluster.Converge();
+    scenario(cluster);
+    cluster.EndLoad();
+    (void)cluster.Converge(seconds(10));
+    cluster.ReadAll("at the end");
+    if (!cluster.history().violations().empty()) return true;
+  }
+  return false;
+}
+
+void CrashUnderLoad(SimCluster& cluster) {
+  cluster.BeginLoad(6, 15);
+  cluster.world().Run(seconds(1));
+  cluster.Kill(1);
+  cluster.world().Run(seconds(4));
+}
+
+void JoinUnderLoad(SimCluster& cluster) {
+  cluster.BeginLoad(8, 15, milliseconds(1));
+  cluster.world().Run(milliseconds(300));
+  cluster.Start(3);
+  cluster.world().Run(seconds(2));
+}
+
+TEST(InjectedBug, NoneIsSeenWhereThereIsNone) {
+  EXPECT_FALSE(IsCaught({}, CrashUnderLoad));
+  EXPECT_FALSE(IsCaught({}, JoinUnderLoad));
+}
+
+TEST(InjectedBug, ADroppedReplicaWriteIsSeen) {
+  ClusterOptions options;
+  options.replicator_faults.drop_every = 20;
+  EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
+}
+
+TEST(InjectedBug, AnAckBeforeReplicationIsSeen) {
+  ClusterOptions options;
+  options.replicator_faults.ack_before_replication = true;
+  EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
+}
+
+TEST(InjectedBug, ALostFenceIsSeen) {
+  ClusterOptions options;
+  options.coordinator_faults.skip_fence = true;
+  EXPECT_TRUE(IsCaught(options, JoinUnderLoad));
+}
+
+}  // namespace
+}  // namespace gyre::sim
