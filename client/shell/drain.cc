@@ -1,0 +1,98 @@
+#include "client/shell/drain.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+
+namespace gyre::client {
+namespace {
+
+constexpr Milliseconds kProgressInterval{500};
+
+Error NoSuchNode(const RingInfo& ring, const std::string& wanted) {
+  std::string names;
+  for (const NodeInfo& node : ring.nodes) names += (names.empty() ? "" : ", ") + node.name;
+  return {ErrorCode::kInvalidArgument,
+          "no node of the ring has the name, id or address '" + wanted + "'; there are: " + names};
+}
+
+int SayLeft(const Session& session, const NodeInfo& node) {
+  if (session.json) {
+    session.PrintJson({{"left", true}, {"name", node.name}, {"id", node.id}});
+  } else {
+    session.out << node.name << " has left the ring\n";
+  }
+  return kExitDone;
+}
+
+class Progress {
+ public:
+  Progress(const Session& session, const NodeInfo& node)
+      : session_(session), id_(node.id), name_(node.name), all_(node.partitions_held) {}
+
+  void Show() {
+    const Result<RingInfo> ring = session_.client.RefreshRing();
+    if (!ring) return;  // the cluster may be busy: the answer to DRAIN decides
+    const NodeInfo* node = FindNode(*ring, id_);
+    const std::uint32_t left = node == nullptr ? 0 : node->partitions_held;
+    if (left == last_) return;
+    last_ = left;
+    all_ = std::max(all_, left);
+    session_.err << name_ << ": " << left << " of " << all_ << " partitions left to move\n";
+    session_.err.flush();
+  }
+
+ private:
+  const Session& session_;
+  const std::string id_;
+  const std::string name_;
+  std::uint32_t all_;
+  std::uint32_t last_ = ~0U;
+};
+
+// Runs `command` on the node; `watch`: shows progress while it waits.
+int Leave(const Session& session, const LeaveArguments& arguments, const std::string& command,
+          bool watch) {
+  const Result<RingInfo> ring = session.client.RefreshRing();
+  if (!ring) return session.Report(ring.error());
+  const NodeInfo* found = FindNode(*ring, arguments.node);
+  if (found == nullptr) return session.Report(NoSuchNode(*ring, arguments.node));
+  const NodeInfo node = *found;
+  Progress progress(session, node);
+  auto answer = session.client.ExecuteAsync(
+      {command, node.name.empty() ? node.id : node.name},
+      CallOptions{.deadline = std::chrono::seconds(arguments.timeout_seconds)});
+  while (answer.wait_for(kProgressInterval) != std::future_status::ready) {
+    if (watch) progress.Show();
+  }
+  const Result<Value> done = answer.get();
+  if (done) return SayLeft(session, node);
+  if (done.error().code != ErrorCode::kUnknownOutcome && done.error().code != ErrorCode::kTimeout) {
+    return session.Report(done.error());
+  }
+  // The node that answers may be the one that leaves: it may be gone before its answer is.
+  const Result<RingInfo> after = session.client.RefreshRing();
+  if (after && FindNode(*after, node.id) == nullptr) return SayLeft(session, node);
+  return session.Report(
+      {done.error().code,
+       command + " goes on without us; watch it with: gyre ring (" + done.error().message + ")"});
+}
+
+}  // namespace
+
+const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted) {
+  const auto found = std::find_if(ring.nodes.begin(), ring.nodes.end(), [&](const NodeInfo& node) {
+    return node.name == wanted || node.id == wanted || node.address == wanted;
+  });
+  return found == ring.nodes.end() ? nullptr : &*found;
+}
+
+int Drain(const Session& session, const LeaveArguments& arguments) {
+  return Leave(session, arguments, "DRAIN", true);
+}
+
+int Remove(const Session& session, const LeaveArguments& arguments) {
+  return Leave(session, arguments, "REMOVE", false);
+}
+
+}  // namespace gyre::client

@@ -1,0 +1,22 @@
+// Taking a node from the ring: `gyre drain` (a live one, emptied first) and `gyre remove` (a dead
+// one).
+#pragma once
+
+#include "client/shell/tool.h"
+
+namespace gyre::client {
+
+struct LeaveArguments {
+  std::string node;
+  int timeout_seconds = 3600;
+};
+
+// The node's answer comes when it is empty, which may take minutes; meanwhile the ring is watched,
+// and each change of what the node still holds is a line on `err`.
+int Drain(const Session& session, const LeaveArguments& arguments);
+int Remove(const Session& session, const LeaveArguments& arguments);
+
+// The node that `wanted` names by name, id or address; null if there is none.
+const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted);
+
+}  // namespace gyre::client

@@ -1,0 +1,104 @@
+#include "client/shell/status_view.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "client/shell/table.h"
+#include "client/shell/words.h"
+
+namespace gyre::client {
+namespace {
+
+constexpr int kDepthMax = 4;
+
+bool EndsWith(const std::string& text, std::string_view suffix) {
+  return std::string_view(text).ends_with(suffix);
+}
+
+// "memory_limit_bytes" -> "memory limit".
+std::string Title(const std::string& name) {
+  std::string title = name;
+  for (const std::string_view unit : {"_bytes", "_percent"}) {
+    if (EndsWith(title, unit)) title.resize(title.size() - unit.size());
+  }
+  std::replace(title.begin(), title.end(), '_', ' ');
+  return title;
+}
+
+std::string Percent(double ratio) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f%%", ratio * 100);
+  return text;
+}
+
+// A scalar as text; "-" for null.
+std::string Scalar(const std::string& name, const Json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_number()) {
+    const double number = value.get<double>();
+    if (EndsWith(name, "_bytes")) return HumanBytes(number);
+    if (EndsWith(name, "_ratio")) return Percent(number);
+    if (EndsWith(name, "_percent")) return Percent(number / 100);
+    return value.dump();
+  }
+  if (value.is_string()) return value.get_ref<const std::string&>();
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool IsTable(const Json& value) {
+  return value.is_array() && !value.empty() &&
+         std::all_of(value.begin(), value.end(), [](const Json& row) { return row.is_object(); });
+}
+
+// The columns are all scalar members that any row has, in the order of their first appearance.
+void PrintRows(const Json& rows, std::ostream& out) {
+  std::vector<std::string> names;
+  for (const Json& row : rows) {
+    for (const auto& [name, value] : row.items()) {
+      if (value.is_structured() || name == "id") continue;
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  std::vector<std::string> header;
+  for (const std::string& name : names) header.push_back(Title(name));
+  TextTable table(header);
+  for (const Json& row : rows) {
+    std::vector<std::string> cells;
+    for (const std::string& name : names) {
+      cells.push_back(row.contains(name) ? Scalar(name, row[name]) : "-");
+    }
+    table.AddRow(std::move(cells));
+  }
+  table.Print(out);
+}
+
+void PrintObject(const Json& object, int depth, std::ostream& out) {
+  const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
+  for (const auto& [name, value] : object.items()) {
+    if (!value.is_structured()) out << indent << Title(name) << ": " << Scalar(name, value) << "\n";
+  }
+  for (const auto& [name, value] : object.items()) {
+    if (IsTable(value)) {
+      out << "\n";
+      PrintRows(value, out);
+    } else if (value.is_object() && !value.empty() && depth < kDepthMax) {
+      out << indent << Title(name) << ":\n";
+      PrintObject(value, depth + 1, out);
+    } else if (value.is_array() && !value.empty()) {
+      out << indent << Title(name) << ": " << Scalar(name, value) << "\n";
+    }
+  }
+}
+
+}  // namespace
+
+void PrintStatus(const Json& status, std::ostream& out) {
+  if (!status.is_object()) {
+    out << Scalar("", status) << "\n";
+    return;
+  }
+  PrintObject(status, 0, out);
+}
+
+}  // namespace gyre::client

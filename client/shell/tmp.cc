@@ -1,1 +1,0 @@
-namespace gyre { int tmp_anchor; }
