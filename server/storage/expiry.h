@@ -2,8 +2,8 @@
 // threaded through the records themselves, 8 bytes in those that have an expiry and nothing in the
 // others. Nothing in it is ever stale.
 //
-//   tick = 128 ms. Level l has 64 slots of 64^l ticks: 8 s, 9 min, 9 h, 25 days, 4 years, 278 years
-//   in all.
+//   tick = 128 ms; level l has 64 slots of 64^l ticks each
+//   the levels reach 8 s, 9 min, 9 h, 24 days, 4 years and 278 years
 //
 // A record of tick t stands at the level of the highest base-64 digit in which t differs from
 // `elapsed_`, in the slot that this digit of t names. Moving `elapsed_` forward to t' keeps this

@@ -45,7 +45,7 @@ std::uint64_t HashOfItem(const char* base, Ref ref) {
 
 std::uint32_t PartitionTable::ComfortableSize(std::uint32_t buckets) {
   const std::uint32_t entries = buckets * static_cast<std::uint32_t>(kBucketEntries);
-  return entries - (entries + 9) / 10;
+  return entries - (entries * 3 + 19) / 20;
 }
 
 std::uint32_t PartitionTable::HomeOf(std::uint64_t hash) const {

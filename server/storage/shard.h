@@ -1,7 +1,5 @@
 // A shard: partitions, their slab arena, eviction and expiry, behind one mutex. Written as a
 // single-threaded store; everything but `mutex()` requires the mutex.
-#pragma once
-
 //
 // How the parts work together: a record's bytes (item.h) stand in slots of the arena
 // (slab_arena.h); its partition's table (partition.h) refers to it; if it has an expiry, so does

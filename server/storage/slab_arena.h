@@ -1,9 +1,8 @@
 // A shard's memory: one reserved region of address space, cut into pages; pages carved into slots
 // of one size.
 //
-//   region   | page 0 (never used) | page | page | run of pages ......... |        reserved, not
-//   committed
-//                                    | bitmap | slot | slot | ...
+//   region   | page 0: never used | page | page | ... | run of pages | ... |
+//   page     | bitmap | slot | slot | slot | ...
 //
 // States of a page: virgin (address space only), idle (was used, its memory is kept for the next
 // taker), in use by a size class, or part of a run. `limit` bounds idle + in use, so the resident

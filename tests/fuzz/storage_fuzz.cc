@@ -69,7 +69,8 @@ class Driver {
   }
   std::string NextValue() {
     const std::uint32_t number = input_.Number();
-    return std::string(std::size_t{number & 0xfff} << (number >> 12), static_cast<char>(number));
+    return std::string(std::size_t{number & 0xfff} << (number >> 12 & 7),
+                       static_cast<char>(number));
   }
   UnixMillis NextExpiry() {
     const std::uint32_t number = input_.Number();
