@@ -1,0 +1,89 @@
+#include "client/shell/words.h"
+
+#include <gtest/gtest.h>
+
+namespace gyre::client {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST(SplitWordsTest, Table) {
+  const std::pair<const char*, Words> table[] = {
+      {"", {}},
+      {"   \t ", {}},
+      {"get k", {"get", "k"}},
+      {"  get   k  ", {"get", "k"}},
+      {R"(set k "a b")", {"set", "k", "a b"}},
+      {R"(set k 'a "b"')", {"set", "k", "a \"b\""}},
+      {R"(set k "a\n\t\r\"\\")", {"set", "k", "a\n\t\r\"\\"}},
+      {R"("\x41\x0a\xzz")", {std::string("A\nxzz")}},
+      {R"('it\'s' '\n')", {"it's", "\\n"}},
+      {R"(set "" '')", {"set", "", ""}},
+      {R"(k"ey one")", {"key one"}},
+  };
+  for (const auto& [line, words] : table) {
+    const auto split = SplitWords(line);
+    ASSERT_TRUE(split) << line;
+    EXPECT_EQ(*split, words) << line;
+  }
+  for (const char* bad : {R"("open)", "'open", R"("a"b)", R"("ends with \)"}) {
+    EXPECT_FALSE(SplitWords(bad)) << bad;
+  }
+}
+
+TEST(SplitWordsTest, WhatIsQuotedSplitsBack) {
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  const auto words = SplitWords("set " + Quote(all));
+  ASSERT_TRUE(words);
+  EXPECT_EQ(words->at(1), all);
+}
+
+TEST(NearMatchesTest, Table) {
+  const Words known = {"get", "set", "del", "mget", "status", "locate", "expire", "exists"};
+  EXPECT_EQ(NearMatches("gte", known), Words{"get"});
+  EXPECT_EQ(NearMatches("statsu", known), Words{"status"});
+  EXPECT_EQ(NearMatches("stat", known), Words{"status"});
+  EXPECT_EQ(NearMatches("exipre", known), Words{"expire"});
+  EXPECT_EQ(NearMatches("ex", known), (Words{"expire", "exists"}));
+  EXPECT_EQ(NearMatches("xyzzy", known), Words{});
+  EXPECT_EQ(NearMatches("", known), Words{});
+}
+
+TEST(QuoteTest, Table) {
+  EXPECT_EQ(Quote("plain text"), "\"plain text\"");
+  EXPECT_EQ(Quote(std::string("\0\x7f\xff", 3)), R"("\x00\x7f\xff")");
+  EXPECT_EQ(Quote("\"\\\n"), R"("\"\\\n")");
+}
+
+TEST(Utf8Test, Table) {
+  for (const char* good : {"", "ascii", "\u00e9", "\u20ac", "\U0001F600", "\xed\x9f\xbf"}) {
+    EXPECT_TRUE(IsUtf8(good)) << good;
+  }
+  for (const char* bad : {"\xff", "\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\x80",
+                          "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xe2\x28\xa1"}) {
+    EXPECT_FALSE(IsUtf8(bad)) << Quote(bad);
+  }
+}
+
+TEST(Base64Test, TheVectorsOfRfc4648) {
+  const std::pair<const char*, const char*> table[] = {{"", ""},
+                                                       {"f", "Zg=="},
+                                                       {"fo", "Zm8="},
+                                                       {"foo", "Zm9v"},
+                                                       {"foob", "Zm9vYg=="},
+                                                       {"fooba", "Zm9vYmE="},
+                                                       {"foobar", "Zm9vYmFy"}};
+  for (const auto& [bytes, text] : table) EXPECT_EQ(Base64(bytes), text);
+}
+
+TEST(HumanTest, Table) {
+  EXPECT_EQ(HumanBytes(12), "12 B");
+  EXPECT_EQ(HumanBytes(1536), "1.5 KiB");
+  EXPECT_EQ(HumanBytes(268435456), "256 MiB");
+  EXPECT_EQ(HumanCount(999), "999");
+  EXPECT_EQ(HumanCount(1500000), "1.5M");
+}
+
+}  // namespace
+}  // namespace gyre::client
