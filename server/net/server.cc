@@ -52,7 +52,7 @@ void ConnectionContext::Refuse(const ListenOptions& options, int file) {
   Buffer reply;
   request.Clear();
   ReplyWriter* writer = codec->WriterFor(request, reply);
-  writer->Fail({ErrorCode::kUnavailable,
+  writer->Fail({ErrorCode::kTooLarge,
                 "max number of clients reached: " + std::to_string(limits.connections_max) +
                     " are connected; close some"});
   codec->Recycle(writer);
