@@ -1,6 +1,57 @@
 // Who is in the cluster and who is alive: SWIM with Lifeguard, as a pure state machine.
 //
-// (The theory, papers and parameters stand here; see the room's README.)
+// Papers: Das, Gupta, Motivala, "SWIM", DSN 2002; Dadgar, Phillips, Currey, "Lifeguard", 2017,
+// arXiv:1707.00788.
+//
+// A member is a register whose higher (incarnation, state) wins; in the order of the states:
+//
+//              probe failed                timeout, or link refused at two nodes
+//    kAlive ----------------> kSuspect -----------------------------------> kDead
+//      ^   <-------------------   |                                           |
+//      |    refuted: the member   +--- Stop --> kStopped --- address taken ---+
+//      |    says incarnation + 1                    |                         |
+//      +----------- a restart, or the member heard of its death: a higher incarnation
+//
+// Only the member itself raises its incarnation, so any two nodes that exchange what they know
+// agree, in whatever order the news came. A death is never softened on the way: the member must
+// learn of it, because its writes may have gone elsewhere (DeclaredDead). Whoever knows of a death
+// that the member did not acknowledge says so in each datagram to it, and does not count its
+// holdings: those belong to an *epoch*, which begins with the process and after a death, not with a
+// refuted suspicion.
+//
+// How a failure is found
+//   probe      each interval one member, round-robin in shuffled order: Ping; after the timeout
+//   IndirectPing through k
+//              others (a Nack says that the helper is well, the target silent); at the end of the
+//              interval: suspect.
+//   suspicion  lasts between `min` and `max`, the shorter the more nodes suspect by themselves
+//   (suspicion.h). A node
+//              that hears of one probes the suspect next. The suspect is told first, again and
+//              again by its accusers, and refutes.
+//   awareness  a node that fails at too much distrusts itself and slows down (awareness.h).
+//   link down  a process that is gone refuses connections: with another node that sees the same, no
+//   timer is needed. With
+//              no third node to ask, a second refused attempt will do.
+//
+// How news spread
+//   broadcasts ride on every datagram and go out each gossip interval while there are any
+//   (broadcast_queue.h). push/pull  exchanges whole states over TCP: to join; now and then; and
+//   with a peer whose state digest, which every
+//              datagram carries, stays different for longer than news take. So what does not fit in
+//              a datagram or was lost is repaired within a second.
+//   retries    seeds and dead members are tried for ever: a healed partition merges by itself.
+//
+// The ring is a set of last-writer-wins registers. A member leaves it when somebody says so, or
+// when it was dead for `evict_after` in the eyes of a node that has a majority of the ring in view:
+// a minority must not shrink the ring until it is one. A node that was evicted and comes back takes
+// its place again; one that was drained does not. A member that is stopped keeps its place without
+// limit. A new identity at the address of an old one means that the old one's data directory is
+// lost: the old one is dead at once, and evicted after kTakeoverGrace instead (so that two nodes
+// that swapped addresses can say so).
+//
+// Cost for each node and second: two or three datagrams for probes, `gossip_fanout` a gossip
+// interval while there is news; neither grows with N, and a broadcast is sent retransmit_multiplier
+// * log10(N + 1) times.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +68,12 @@
 
 namespace gyre {
 
+// Bounds. What comes from a peer beyond them is refused.
+inline constexpr std::size_t kPushPullBytesMax = std::size_t{16} << 20;
+inline constexpr std::size_t kSeedsMax = 64;
+// A new identity took the address of a ring member: how long that one may still show up elsewhere.
+inline constexpr Duration kTakeoverGrace = std::chrono::seconds(5);
+
 struct MembershipOptions {
   std::string cluster_name = "gyre";
   Duration probe_interval = std::chrono::milliseconds(500);
@@ -26,6 +83,9 @@ struct MembershipOptions {
   int suspicion_max_multiplier = 6;  // of that, where nobody confirms
   int retransmit_multiplier = 4;     // of log10(N+1): how often a broadcast is sent
   int awareness_max = 8;             // Lifeguard's local health multiplier
+  Duration gossip_interval =
+      std::chrono::milliseconds(100);  // between datagrams that only carry news
+  int gossip_fanout = 3;               // members that get them
   Duration push_pull_interval = std::chrono::seconds(10);
   Duration rejoin_interval = std::chrono::seconds(2);  // seeds and dead members are tried again
   Duration evict_after = std::chrono::minutes(5);      // --evict-after: a dead node leaves the ring
@@ -44,13 +104,14 @@ struct SendDatagram {
   Address to;
   std::string bytes;
 };
-// Exchange whole states with a node (PeerRequest push_pull over TCP); the reply comes back to OnPushPullReply,
-// a failure to OnPushPullFailed.
+// Exchange whole states with a node (PeerRequest push_pull over TCP); the reply comes back to
+// OnPushPullReply, a failure to OnPushPullFailed.
 struct StartPushPull {
   Address to;
   std::string payload;  // encoded PushPull
 };
-// Ask another member whether its link to `suspect` is down, too; a yes comes back to OnConfirmedDown.
+// Ask another member whether its link to `suspect` is down, too; a yes comes back to
+// OnConfirmedDown.
 struct AskConfirmDown {
   NodeId via;
   NodeId suspect;
@@ -77,6 +138,9 @@ struct MembershipStats {
   std::uint64_t refutations = 0;
   std::uint64_t datagrams_dropped = 0;  // malformed, foreign cluster, unknown version
   std::uint64_t push_pulls = 0;
+  std::uint64_t datagrams_sent = 0;
+  std::uint64_t datagram_bytes_sent = 0;
+  std::uint64_t evictions = 0;  // from the ring, by this node
   std::uint64_t awareness = 0;  // gauge: Lifeguard's score, 0 is healthy
 };
 
@@ -95,22 +159,24 @@ class Membership {
   TimePoint next_tick() const;
   MembershipActions Tick(TimePoint now);
 
-  // Seeds as addresses, tried until one answers, and again for ever (a healed partition merges by itself).
-  // An address of this node itself is ignored once it is recognised.
+  // Seeds as addresses, tried until one answers, and again for ever (a healed partition merges by
+  // itself). An address of this node itself is ignored once it is recognised.
   MembershipActions SetSeeds(TimePoint now, std::vector<Address> seeds);
   // True once a push/pull with another node succeeded, or there are no seeds but this node itself.
   bool joined() const;
 
   MembershipActions OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
-  // A peer's push/pull: `reply` gets the encoded PushPull to answer, or why it is refused (foreign cluster,
-  // other constants).
+  // A peer's push/pull: `reply` gets the encoded PushPull to answer, or why it is refused (foreign
+  // cluster, other constants).
   MembershipActions OnPushPull(TimePoint now, std::string_view payload, Result<std::string>& reply);
   MembershipActions OnPushPullReply(TimePoint now, const Address& from, std::string_view payload);
   MembershipActions OnPushPullFailed(TimePoint now, const Address& to, const Error& error);
-  // A TCP link of this node to `id` was refused or reset: with one other node's confirmation it is dead.
+  // A TCP link of this node to `id` was refused or reset: with one other node's confirmation it is
+  // dead.
   MembershipActions OnLinkDown(TimePoint now, const NodeId& id);
   MembershipActions OnConfirmedDown(TimePoint now, const NodeId& id, std::uint64_t incarnation);
-  // Whether this node's link to `id` failed lately and it has not been heard since: the answer to a ConfirmDown.
+  // Whether this node's link to `id` failed lately and it has not been heard since: the answer to a
+  // ConfirmDown.
   bool SeemsDown(TimePoint now, const NodeId& id) const;
 
   // This node's own entries.

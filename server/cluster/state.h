@@ -1,4 +1,5 @@
-// The replicated state that gossip carries, as the membership machine keeps it and the ownership machine reads it.
+// The replicated state that gossip carries, as the membership machine keeps it and the ownership
+// machine reads it.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +26,15 @@ struct Holdings {
   friend bool operator==(const Holdings&, const Holdings&) = default;
 };
 
-// One entry of the ring: a last-writer-wins register. The higher revision wins; at equal revisions `removed`.
+// One entry of the ring: a last-writer-wins register. The higher revision wins; at equal revisions
+// `removed`.
 struct RingEntry {
   NodeId id;
   std::string zone;
   std::uint32_t weight = 1;
   std::uint64_t revision = 0;
   bool removed = false;
+  bool evicted = false;  // removed because it was dead: it takes its place again if it comes back
 
   friend bool operator==(const RingEntry&, const RingEntry&) = default;
 };
@@ -40,10 +43,11 @@ struct ClusterState {
   NodeId self;
   std::uint32_t partition_count = kPartitionCountDefault;
   std::uint32_t replicas = 2;
-  std::map<NodeId, MemberInfo> members;   // this node included
-  std::map<NodeId, RingEntry> ring;       // removed ones included
-  std::map<NodeId, Holdings> holdings;    // of members whose incarnation it matches; others count as empty
-  std::uint64_t digest = 0;               // of all of it, the same on every node that has the same state
+  std::map<NodeId, MemberInfo> members;  // this node included
+  std::map<NodeId, RingEntry> ring;      // removed ones included
+  std::map<NodeId, Holdings>
+      holdings;              // of members whose incarnation it matches; others count as empty
+  std::uint64_t digest = 0;  // of all of it, the same on every node that has the same state
 };
 
 }  // namespace gyre

@@ -1,0 +1,401 @@
+#include "cluster/membership.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "cluster/membership_impl.h"
+#include "proto/frame.h"
+#include "proto/placement.h"
+
+namespace gyre {
+namespace {
+
+// Bytes of a datagram that are not queued broadcasts: header, body, and what the receiver must hear
+// of itself.
+constexpr std::size_t kDatagramRoomBytes = 192;
+constexpr std::size_t kDatagramBytesLeast = 512;
+// Larger datagrams are none of ours (UDP cannot carry more).
+constexpr std::size_t kDatagramBytesHardMax = 65'536;
+constexpr char kBroadcastsTag = 9 << 3 | 2;  // field 9 of GossipMessage, length-delimited
+constexpr Duration kEvictCheckInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint32_t partition_count,
+                       std::uint32_t replicas)
+    : options(std::move(given)),
+      cluster_hash(ClusterHash(options.cluster_name)),
+      life_start(self_info.incarnation),
+      epoch(self_info.incarnation),
+      prng(
+          XXH3_64bits_withSeed(self_info.id.bytes.data(), self_info.id.bytes.size(), options.seed)),
+      awareness(options.awareness_max) {
+  options.datagram_bytes_max =
+      std::clamp(options.datagram_bytes_max, kDatagramBytesLeast, kDatagramBytesHardMax);
+  self_info.state = MemberState::kAlive;
+  self_info.weight = std::clamp(self_info.weight, 1U, kWeightMax);
+  state.self = self_info.id;
+  state.partition_count = partition_count;
+  state.replicas = replicas;
+  state.members.emplace(self_info.id, std::move(self_info));
+  next_sequence = static_cast<std::uint32_t>(prng.Next());
+  state.digest = Digest();
+}
+
+void Membership::Impl::Begin(TimePoint event_now) {
+  now = event_now;
+  if (started) return;
+  started = true;
+  // Nodes that start together should not probe in step.
+  const auto some = [this](Duration of) {
+    return Duration{static_cast<Duration::rep>(prng.Below(of.count() + 1))};
+  };
+  probe_at = now + some(options.probe_interval);
+  gossip_at = now;
+  push_pull_at = now + options.push_pull_interval / 2 + some(options.push_pull_interval / 2);
+  rejoin_at = now + options.probe_interval;
+  evict_at = now + kEvictCheckInterval;
+  sync_allowed_at = now;
+  changed_at = now;
+}
+
+MembershipActions Membership::Impl::Finish() {
+  if (changed) {
+    const std::uint64_t before = state.digest;
+    state.digest = Digest();
+    if (state.digest != before) changed_at = now;
+    changed = false;
+    actions.emplace_back(StateChanged{});
+  }
+  return std::exchange(actions, {});
+}
+
+void Membership::Impl::Tick(TimePoint) {
+  ExpireSuspicions();
+  ExpireRelays();
+  RunProbe();
+  RunLinkDowns();
+  RunSyncs();
+  if (now >= rejoin_at) Rejoin();
+  if (now >= evict_at) {
+    evict_at = now + kEvictCheckInterval;
+    Evict();
+  }
+  if (now >= gossip_at) Gossip();
+}
+
+TimePoint Membership::Impl::next_tick() const {
+  if (!started) return TimePoint::min();
+  TimePoint next = std::min({probe_at, push_pull_at, rejoin_at, evict_at});
+  if (!queue.empty() || !accused.empty()) next = std::min(next, gossip_at);
+  if (probe) next = std::min(next, probe->asked_others ? probe->deadline : probe->ask_others_at);
+  for (const auto& [sequence, relay] : relays) next = std::min(next, relay.deadline);
+  for (const auto& [id, suspicion] : suspicions) next = std::min(next, suspicion.deadline());
+  for (const auto& [id, down] : link_downs) next = std::min(next, down.ask_at);
+  for (const Sync& sync : syncs) next = std::min(next, sync.deadline);
+  return next;
+}
+
+// ---- Datagrams in -----------------------------------------------------------------------------
+
+void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_view bytes) {
+  wire::GossipMessage message;
+  if (bytes.size() > kDatagramBytesHardMax ||
+      !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    ++stats.datagrams_dropped;
+    return;
+  }
+  const auto id = NodeId::FromBytes(message.from());
+  // Two adjacent versions work together on one ring.
+  const auto version_distance = std::abs(static_cast<std::int64_t>(message.protocol_version()) -
+                                         std::int64_t{kProtocolVersion});
+  if (message.cluster() != cluster_hash || version_distance > 1 ||
+      message.protocol_version() < kProtocolVersionMin || !id || *id == state.self) {
+    ++stats.datagrams_dropped;
+    return;
+  }
+  Heard(*id);
+  for (const wire::Broadcast& broadcast : message.broadcasts()) OnBroadcast(broadcast, *id);
+  switch (message.body_case()) {
+    case wire::GossipMessage::kPing:
+      OnPing(from, *id, message.ping());
+      break;
+    case wire::GossipMessage::kIndirectPing:
+      OnIndirectPing(from, *id, message.indirect_ping());
+      break;
+    case wire::GossipMessage::kAck:
+      OnAck(*id, message.ack().sequence());
+      break;
+    case wire::GossipMessage::kNack:
+      OnNack(*id, message.nack().sequence());
+      break;
+    case wire::GossipMessage::BODY_NOT_SET:
+      break;
+  }
+  OnDigest(*id, from, message.state_digest());
+}
+
+void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeId& from) {
+  // A broadcast out of bounds is skipped alone: a newer version may say more than this one
+  // understands.
+  switch (broadcast.kind_case()) {
+    case wire::Broadcast::kMember:
+      if (const auto record = FromWire(broadcast.member())) MergeMember(*record, from);
+      break;
+    case wire::Broadcast::kSuspect:
+      if (const auto record = FromWire(broadcast.suspect())) Suspect(*record);
+      break;
+    case wire::Broadcast::kDead:
+      if (const auto record = FromWire(broadcast.dead())) Dead(*record);
+      break;
+    case wire::Broadcast::kHoldings:
+      if (const auto record = FromWire(broadcast.holdings(), state.partition_count)) {
+        MergeHoldings(*record);
+      }
+      break;
+    case wire::Broadcast::kRingEntry:
+      if (const auto entry = FromWire(broadcast.ring_entry())) MergeRing(*entry);
+      break;
+    case wire::Broadcast::KIND_NOT_SET:
+      break;
+  }
+}
+
+// ---- Datagrams out ----------------------------------------------------------------------------
+
+void Membership::Impl::SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message) {
+  message.set_cluster(cluster_hash);
+  message.set_protocol_version(kProtocolVersion);
+  message.set_from(std::string(state.self.raw()));
+  message.set_state_digest(Digest());
+  if (const auto news = NewsForItself(id)) *message.add_broadcasts() = *news;
+  std::string bytes = message.SerializeAsString();
+  // Fields of a message may stand in any order, so queued broadcasts are appended as they are.
+  if (bytes.size() < options.datagram_bytes_max) {
+    queue.Fill(kBroadcastsTag, options.datagram_bytes_max - bytes.size(), TransmitsMax(), bytes);
+  }
+  ++stats.datagrams_sent;
+  stats.datagram_bytes_sent += bytes.size();
+  actions.emplace_back(SendDatagram{to, std::move(bytes)});
+}
+
+void Membership::Impl::SendTo(const NodeId& id, wire::GossipMessage& message) {
+  SendTo(AddressOf(id), id, message);
+}
+
+std::optional<wire::Broadcast> Membership::Impl::NewsForItself(const NodeId& id) const {
+  const auto member = state.members.find(id);
+  const auto peer = peers.find(id);
+  if (member == state.members.end() || peer == peers.end()) return std::nullopt;
+  wire::Broadcast news;
+  if (peer->second.epoch <= peer->second.dead_incarnation) {
+    ToWire(SuspicionRecord{id, peer->second.dead_incarnation, state.self}, *news.mutable_dead());
+    return news;
+  }
+  if (member->second.state == MemberState::kSuspect) {
+    ToWire(SuspicionRecord{id, member->second.incarnation, state.self}, *news.mutable_suspect());
+    return news;
+  }
+  return std::nullopt;
+}
+
+void Membership::Impl::Gossip() {
+  if (queue.empty() && accused.empty()) return;
+  gossip_at = now + options.gossip_interval;
+  // The accused first: a live one refutes before others believe the accusation.
+  for (const NodeId& id : accused) {
+    wire::GossipMessage message;
+    SendTo(id, message);
+  }
+  const std::vector<NodeId> targets =
+      RandomPeers(static_cast<std::size_t>(std::max(options.gossip_fanout, 1)), state.self);
+  // With nobody to tell, news are no news: whoever comes gets the whole state.
+  if (targets.empty()) queue.Clear();
+  for (const NodeId& id : targets) {
+    if (queue.empty()) break;
+    wire::GossipMessage message;
+    SendTo(id, message);
+  }
+}
+
+void Membership::Impl::Queue(BroadcastQueue::Kind kind, const NodeId& id,
+                             const wire::Broadcast& broadcast) {
+  std::string bytes = broadcast.SerializeAsString();
+  // One that does not fit at all is left to push/pull.
+  if (FieldBytes(bytes.size()) + kDatagramRoomBytes > options.datagram_bytes_max) return;
+  queue.Add({kind, id}, std::move(bytes));
+}
+
+void Membership::Impl::QueueSelf() {
+  wire::Broadcast broadcast;
+  ToWire(SelfRecord(), *broadcast.mutable_member());
+  Queue(BroadcastQueue::Kind::kMember, state.self, broadcast);
+}
+
+int Membership::Impl::TransmitsMax() {
+  const double nodes = static_cast<double>(ServingCount());
+  return options.retransmit_multiplier * static_cast<int>(std::ceil(std::log10(nodes + 1)));
+}
+
+// ---- Small ones -------------------------------------------------------------------------------
+
+std::size_t Membership::Impl::ServingCount() {
+  if (!serving_count) {
+    serving_count = static_cast<std::size_t>(
+        std::count_if(state.members.begin(), state.members.end(),
+                      [](const auto& member) { return member.second.serving(); }));
+  }
+  return *serving_count;
+}
+
+std::vector<NodeId> Membership::Impl::RandomPeers(std::size_t count, const NodeId& without) {
+  std::vector<NodeId> all;
+  for (const auto& [id, info] : state.members) {
+    if (info.serving() && id != state.self && id != without) all.push_back(id);
+  }
+  const std::size_t chosen = std::min(count, all.size());
+  for (std::size_t i = 0; i < chosen; ++i) {
+    std::swap(all[i], all[i + prng.Below(all.size() - i)]);
+  }
+  all.resize(chosen);
+  return all;
+}
+
+std::uint64_t Membership::Impl::Digest() {
+  if (!digest_stale) return state.digest;
+  digest_stale = false;
+  StateDigest digest;
+  for (const auto& [id, info] : state.members) {
+    const auto peer = peers.find(id);
+    digest.Add({info, peer == peers.end() ? epoch : peer->second.epoch}, OnRing(id));
+  }
+  for (const auto& [id, holdings] : known_holdings) digest.Add(id, holdings);
+  for (const auto& [id, entry] : state.ring) digest.Add(entry);
+  if (state.digest != digest.value()) changed_at = now;
+  state.digest = digest.value();
+  return state.digest;
+}
+
+void Membership::Impl::Log(bool warning, std::string text) {
+  actions.emplace_back(LogLine{warning, std::move(text)});
+}
+
+std::string Membership::Impl::Describe(const NodeId& id) const {
+  const auto member = state.members.find(id);
+  if (member == state.members.end()) return "id=" + id.ToString();
+  const MemberInfo& info = member->second;
+  return "name=" + info.name + " id=" + id.ToString() + " address=" + info.host + ":" +
+         std::to_string(info.port);
+}
+
+// ---- The contract -----------------------------------------------------------------------------
+
+Membership::Membership(MembershipOptions options, MemberInfo self, std::uint32_t partition_count,
+                       std::uint32_t replicas)
+    : impl_(
+          std::make_unique<Impl>(std::move(options), std::move(self), partition_count, replicas)) {}
+Membership::~Membership() = default;
+
+const ClusterState& Membership::state() const { return impl_->state; }
+
+MembershipStats Membership::stats() const {
+  MembershipStats stats = impl_->stats;
+  stats.awareness = static_cast<std::uint64_t>(impl_->awareness.score());
+  return stats;
+}
+
+TimePoint Membership::next_tick() const { return impl_->next_tick(); }
+bool Membership::joined() const { return impl_->joined(); }
+
+bool Membership::SeemsDown(TimePoint now, const NodeId& id) const {
+  return impl_->SeemsDown(now, id);
+}
+
+MembershipActions Membership::Tick(TimePoint now) {
+  impl_->Begin(now);
+  impl_->Tick(now);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnDatagram(TimePoint now, const Address& from,
+                                         std::string_view bytes) {
+  impl_->Begin(now);
+  impl_->OnDatagram(now, from, bytes);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::SetSeeds(TimePoint now, std::vector<Address> seeds) {
+  impl_->Begin(now);
+  if (seeds.size() > kSeedsMax) {
+    impl_->Log(true, "too many seeds: the first " + std::to_string(kSeedsMax) + " are used");
+    seeds.resize(kSeedsMax);
+  }
+  impl_->seeds = std::move(seeds);
+  for (const Address& seed : impl_->seeds) impl_->StartSync(seed);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnPushPull(TimePoint now, std::string_view payload,
+                                         Result<std::string>& reply) {
+  impl_->Begin(now);
+  impl_->OnPushPull(payload, reply);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnPushPullReply(TimePoint now, const Address& from,
+                                              std::string_view payload) {
+  impl_->Begin(now);
+  impl_->OnPushPullReply(from, payload);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnPushPullFailed(TimePoint now, const Address& to,
+                                               const Error& error) {
+  impl_->Begin(now);
+  impl_->OnPushPullFailed(to, error);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnLinkDown(TimePoint now, const NodeId& id) {
+  impl_->Begin(now);
+  impl_->OnLinkDown(id);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnConfirmedDown(TimePoint now, const NodeId& id,
+                                              std::uint64_t incarnation) {
+  impl_->Begin(now);
+  impl_->OnConfirmedDown(id, incarnation);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::SetHoldings(TimePoint now, PartitionSet complete,
+                                          PartitionSet owned) {
+  impl_->Begin(now);
+  impl_->SetHoldings(std::move(complete), std::move(owned));
+  return impl_->Finish();
+}
+
+MembershipActions Membership::JoinRing(TimePoint now) {
+  impl_->Begin(now);
+  impl_->JoinRing();
+  return impl_->Finish();
+}
+
+MembershipActions Membership::LeaveRing(TimePoint now, const NodeId& id) {
+  impl_->Begin(now);
+  impl_->LeaveRing(id, /*evicted=*/false);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::Stop(TimePoint now) {
+  impl_->Begin(now);
+  impl_->Stop();
+  return impl_->Finish();
+}
+
+}  // namespace gyre

@@ -1,0 +1,231 @@
+// The inside of Membership, divided by concept:
+//
+//   membership.cc        events, timers, datagrams out
+//   membership_probe.cc  who is alive: probes, suspicion, links that are down
+//   membership_merge.cc  what others say: members, holdings, ring
+//   membership_sync.cc   push/pull, seeds, the dead
+//   membership_ring.cc   this node's own entries; eviction
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/prng.h"
+#include "cluster/awareness.h"
+#include "cluster/broadcast_queue.h"
+#include "cluster/membership.h"
+#include "cluster/probe_list.h"
+#include "cluster/state_codec.h"
+#include "cluster/suspicion.h"
+
+namespace gyre {
+
+struct Membership::Impl {
+  Impl(MembershipOptions options, MemberInfo self, std::uint32_t partition_count,
+       std::uint32_t replicas);
+
+  // What is known of another member beyond its MemberInfo.
+  struct Peer {
+    std::uint64_t epoch = 0;
+    std::uint64_t dead_incarnation =
+        0;              // the highest with which it was declared dead, as known here
+    TimePoint since{};  // of its present state
+    TimePoint heard{};  // its last datagram
+    std::optional<TimePoint> differs_since;  // its state digest
+    TimePoint told_dead{};                   // last reminder that it is dead
+    bool taken_over = false;                 // another identity has its address
+  };
+
+  // The one probe of this interval.
+  struct Probe {
+    NodeId target;
+    std::uint32_t sequence = 0;
+    TimePoint ask_others_at{};
+    bool asked_others = false;
+    TimePoint deadline{};
+    std::set<NodeId> helpers;
+    std::set<NodeId> nacked;
+  };
+
+  // A ping for somebody else.
+  struct Relay {
+    NodeId target;
+    Address requester;
+    NodeId requester_id;
+    std::uint32_t requester_sequence = 0;
+    TimePoint deadline{};
+  };
+
+  struct LinkDown {
+    TimePoint at{};
+    int attempts = 0;  // failed ones
+    int rounds = 0;    // of asking others
+    TimePoint ask_at{};
+  };
+
+  struct Sync {
+    Address with;
+    TimePoint deadline{};
+  };
+
+  // ---- membership.cc ----
+  void Begin(TimePoint now);
+  // Ends an event: the actions that it gave rise to.
+  MembershipActions Finish();
+  void Tick(TimePoint now);
+  TimePoint next_tick() const;
+  void OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
+  void OnBroadcast(const wire::Broadcast& broadcast, const NodeId& from);
+  void Gossip();
+  void SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message);
+  void SendTo(const NodeId& id, wire::GossipMessage& message);
+  // News about `id` that it must hear before others: it is suspected, or was declared dead.
+  std::optional<wire::Broadcast> NewsForItself(const NodeId& id) const;
+  void Queue(BroadcastQueue::Kind kind, const NodeId& id, const wire::Broadcast& broadcast);
+  int TransmitsMax();
+  void Log(bool warning, std::string text);
+  std::string Describe(const NodeId& id) const;  // "name=n1 id=... address=..."
+
+  // ---- membership_probe.cc ----
+  void RunProbe();
+  void StartProbe();
+  void AskOthers();
+  void ProbeFailed();
+  void OnPing(const Address& from, const NodeId& id, const wire::Ping& ping);
+  void OnIndirectPing(const Address& from, const NodeId& id, const wire::IndirectPing& ping);
+  void OnAck(const NodeId& id, std::uint32_t sequence);
+  void OnNack(const NodeId& id, std::uint32_t sequence);
+  void ExpireRelays();
+  void ExpireSuspicions();
+  void OnLinkDown(const NodeId& id);
+  void AskWhetherDown(const NodeId& id);
+  void RunLinkDowns();
+  void OnConfirmedDown(const NodeId& id, std::uint64_t incarnation);
+  bool SeemsDown(TimePoint now, const NodeId& id) const;
+  void Heard(const NodeId& id);
+
+  // ---- membership_merge.cc ----
+  void MergeMember(const MemberRecord& record, const NodeId& from);
+  void AddMember(const MemberRecord& record, const NodeId& from);
+  void ReplaceMember(const MemberRecord& record, const NodeId& from);
+  bool MakeRoom();
+  void Suspect(const SuspicionRecord& record);
+  void Confirm(const SuspicionRecord& record);
+  void Dead(const SuspicionRecord& record);
+  void Stopped(const MemberRecord& record);
+  void SetState(const NodeId& id, MemberState state);
+  // Somebody says something of this node.
+  void OnSelfRecord(const MemberRecord& record, const NodeId& from);
+  void OnSelfSuspect(std::uint64_t incarnation, const NodeId& from);
+  void OnSelfDead(std::uint64_t incarnation, const NodeId& from);
+  void RaiseIncarnation(std::uint64_t above);
+  void TellSelf(const NodeId& to);  // sends this node's own record to one member, now
+  void CheckAddress(const NodeId& newcomer);
+  void MergeHoldings(const HoldingsRecord& record);
+  void ExportHoldings(const NodeId& id);
+  void MergeRing(const RingEntry& entry);
+  SuspicionBounds Bounds();
+
+  // ---- membership_sync.cc ----
+  void StartSync(const Address& with);
+  void EndSync(const Address& with);
+  void RunSyncs();
+  void Rejoin();
+  void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest);
+  std::string EncodeState();
+  Result<NodeId> MergeState(std::string_view payload);
+  void OnPushPull(std::string_view payload, Result<std::string>& reply);
+  void OnPushPullReply(const Address& from, std::string_view payload);
+  void OnPushPullFailed(const Address& to, const Error& error);
+  bool IsSelf(const Address& address) const;
+  Duration PushPullInterval();
+  bool joined() const;
+
+  // ---- membership_ring.cc ----
+  void SetHoldings(PartitionSet complete, PartitionSet owned);
+  void JoinRing();
+  void LeaveRing(const NodeId& id, bool evicted);
+  void Stop();
+  void Evict();
+  bool OnRing(const NodeId& id) const;
+
+  // ---- small ones ----
+  MemberInfo& self() { return state.members.at(state.self); }
+  MemberRecord SelfRecord() { return {self(), epoch}; }
+  void QueueSelf();
+  std::size_t ServingCount();  // this node included
+  // Up to `count` serving members but this node and `without`, at random.
+  std::vector<NodeId> RandomPeers(std::size_t count, const NodeId& without);
+  std::uint64_t Digest();
+  void Changed() {
+    changed = true;
+    digest_stale = true;
+  }
+  Address AddressOf(const NodeId& id) const {
+    const MemberInfo& info = state.members.at(id);
+    return {info.host, info.port};
+  }
+  static Address AddressOf(const MemberInfo& info) { return {info.host, info.port}; }
+
+  // Fixed.
+  MembershipOptions options;
+  std::uint32_t cluster_hash = 0;
+  std::uint64_t life_start = 0;  // the incarnation of this process's beginning
+
+  // What is replicated.
+  ClusterState state;
+  std::map<NodeId, Peer> peers;  // all members but this node
+  std::map<NodeId, Holdings>
+      known_holdings;       // `incarnation` is the epoch; state.holdings has the valid ones
+  std::uint64_t epoch = 0;  // this node's
+  std::uint64_t acknowledged_death =
+      0;  // the highest incarnation with which this node was declared dead
+  bool stopping = false;
+  bool wants_ring = false;
+
+  // The failure detector.
+  Prng prng;
+  Awareness awareness;
+  ProbeList probe_list;
+  std::optional<Probe> probe;
+  std::uint32_t next_sequence = 0;
+  std::map<std::uint32_t, Relay> relays;
+  std::map<NodeId, Suspicion> suspicions;
+  std::set<NodeId> accused;  // the suspects whose probe failed here
+  std::map<NodeId, LinkDown> link_downs;
+
+  // Dissemination.
+  BroadcastQueue queue;
+  std::vector<Address> seeds;
+  std::size_t next_seed = 0;
+  std::set<std::pair<std::string, std::uint16_t>> self_addresses;
+  std::vector<Sync> syncs;
+  std::map<std::string, std::string> seed_errors;  // the last that was logged, by address
+  bool met_another = false;
+
+  // Timers.
+  bool started = false;
+  TimePoint now{};  // of the event in progress
+  TimePoint probe_at{};
+  TimePoint gossip_at{};
+  TimePoint push_pull_at{};
+  TimePoint rejoin_at{};
+  TimePoint evict_at{};
+  TimePoint sync_allowed_at{};  // the next push/pull for a differing digest
+  TimePoint changed_at{};       // this node's digest
+
+  // The event in progress.
+  MembershipActions actions;
+  bool changed = false;
+  bool digest_stale = true;
+  std::optional<std::size_t> serving_count;
+  MembershipStats stats;
+};
+
+}  // namespace gyre

@@ -1,0 +1,373 @@
+// What others say: of members, of this node, of holdings and the ring.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "cluster/membership_impl.h"
+#include "proto/limits.h"
+
+namespace gyre {
+
+// ---- Members ----------------------------------------------------------------------------------
+
+void Membership::Impl::MergeMember(const MemberRecord& record, const NodeId& from) {
+  const MemberInfo& info = record.info;
+  if (info.id == state.self) return OnSelfRecord(record, from);
+  const auto known = state.members.find(info.id);
+  if (known == state.members.end()) return AddMember(record, from);
+  if (info.incarnation > known->second.incarnation) return ReplaceMember(record, from);
+  if (info.incarnation < known->second.incarnation) return;
+  switch (info.state) {
+    case MemberState::kAlive:
+      break;
+    case MemberState::kSuspect:
+      Suspect({info.id, info.incarnation, from});
+      break;
+    case MemberState::kStopped:
+      Stopped(record);
+      break;
+    case MemberState::kDead:
+      Dead({info.id, info.incarnation, from});
+      break;
+  }
+}
+
+void Membership::Impl::AddMember(const MemberRecord& record, const NodeId& from) {
+  if (!MakeRoom()) return;
+  const NodeId& id = record.info.id;
+  Peer& peer = peers[id];
+  peer.epoch = record.epoch;
+  peer.since = now;
+  peer.heard = now;
+  MemberInfo& info = state.members.emplace(id, record.info).first->second;
+  probe_list.Add(id, prng);
+  serving_count.reset();
+  Changed();
+  if (info.state == MemberState::kDead) {
+    // Not a death that happened now: it only must be remembered.
+    peer.dead_incarnation = info.incarnation;
+    ExportHoldings(id);
+    return;
+  }
+  if (info.serving()) Log(false, "member joined " + Describe(id));
+  ReplaceMember(record, from);
+}
+
+// `record` is newer than what is known, or known for the first time.
+void Membership::Impl::ReplaceMember(const MemberRecord& record, const NodeId& from) {
+  const NodeId& id = record.info.id;
+  MemberInfo& info = state.members.at(id);
+  const MemberState before = info.state;
+  Peer& peer = peers.at(id);
+  suspicions.erase(id);
+  accused.erase(id);
+  link_downs.erase(id);
+  info = record.info;
+  info.state = before;
+  peer.epoch = record.epoch;
+  peer.taken_over = false;
+  const MemberState told = record.info.state;
+  SetState(id, told == MemberState::kStopped ? MemberState::kStopped : MemberState::kAlive);
+  Changed();
+  ExportHoldings(id);
+  wire::Broadcast broadcast;
+  ToWire(MemberRecord{info, peer.epoch}, *broadcast.mutable_member());
+  Queue(BroadcastQueue::Kind::kMember, id, broadcast);
+  if (told == MemberState::kDead) return Dead({id, info.incarnation, from});
+  const bool was_serving = before == MemberState::kAlive || before == MemberState::kSuspect;
+  if (!was_serving && info.serving()) Log(false, "member back " + Describe(id));
+  if (was_serving && !info.serving()) Log(false, "member stopped " + Describe(id));
+  if (told == MemberState::kSuspect) Suspect({id, info.incarnation, from});
+  CheckAddress(id);
+}
+
+// The table is full: the member that was dead longest, and has no place on the ring, is forgotten.
+bool Membership::Impl::MakeRoom() {
+  if (state.members.size() < kMembersMax) return true;
+  const NodeId* oldest = nullptr;
+  for (const auto& [id, peer] : peers) {
+    if (state.members.at(id).state != MemberState::kDead || OnRing(id)) continue;
+    if (oldest == nullptr || peer.since < peers.at(*oldest).since) oldest = &id;
+  }
+  if (oldest == nullptr) return false;
+  const NodeId id = *oldest;
+  probe_list.Remove(id);
+  known_holdings.erase(id);
+  state.holdings.erase(id);
+  state.ring.erase(id);
+  state.members.erase(id);
+  peers.erase(id);
+  Changed();
+  return true;
+}
+
+void Membership::Impl::SetState(const NodeId& id, MemberState next) {
+  MemberInfo& info = state.members.at(id);
+  if (info.state == next) return;
+  info.state = next;
+  peers.at(id).since = now;
+  serving_count.reset();
+  Changed();
+}
+
+// ---- Suspects and the dead --------------------------------------------------------------------
+
+SuspicionBounds Membership::Impl::Bounds() {
+  const std::size_t nodes = ServingCount();
+  const double scale = std::max(1.0, std::log10(static_cast<double>(nodes)));
+  const auto min = static_cast<Duration::rep>(
+      static_cast<double>((options.suspicion_multiplier * options.probe_interval).count()) * scale);
+  SuspicionBounds bounds;
+  bounds.min = std::chrono::floor<std::chrono::milliseconds>(Duration{min});
+  bounds.max = bounds.min * options.suspicion_max_multiplier;
+  // The suspect and its first accuser cannot confirm.
+  const auto wanted = static_cast<std::size_t>(std::max(options.suspicion_multiplier - 2, 0));
+  bounds.confirmations = nodes >= wanted + 2 ? wanted : 0;
+  return bounds;
+}
+
+void Membership::Impl::Suspect(const SuspicionRecord& record) {
+  if (record.id == state.self) return OnSelfSuspect(record.incarnation, record.from);
+  const auto member = state.members.find(record.id);
+  if (member == state.members.end() || !member->second.serving()) return;
+  if (record.incarnation < member->second.incarnation) return;
+  if (member->second.state == MemberState::kSuspect &&
+      record.incarnation == member->second.incarnation) {
+    return Confirm(record);
+  }
+  member->second.incarnation = record.incarnation;
+  SetState(record.id, MemberState::kSuspect);
+  ExportHoldings(record.id);
+  const SuspicionBounds bounds = Bounds();
+  suspicions.erase(record.id);
+  suspicions.emplace(record.id, Suspicion(now, bounds, record.from));
+  ++stats.suspicions;
+  Log(false, "member suspected " + Describe(record.id) + " by=" + record.from.ToString());
+  wire::Broadcast broadcast;
+  ToWire(record, *broadcast.mutable_suspect());
+  Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
+  // Judge for yourself: some nodes, enough for the confirmations, probe the suspect out of turn.
+  const double wanted = 2.0 * (static_cast<double>(bounds.confirmations) + 1);
+  if (record.from != state.self && prng.Chance(wanted / static_cast<double>(ServingCount()))) {
+    probe_list.Hasten(record.id);
+  }
+}
+
+void Membership::Impl::Confirm(const SuspicionRecord& record) {
+  const auto suspicion = suspicions.find(record.id);
+  if (suspicion == suspicions.end() || !suspicion->second.Confirm(record.from)) return;
+  wire::Broadcast broadcast;
+  ToWire(record, *broadcast.mutable_suspect());
+  Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
+}
+
+void Membership::Impl::Dead(const SuspicionRecord& record) {
+  if (record.id == state.self) return OnSelfDead(record.incarnation, record.from);
+  const auto member = state.members.find(record.id);
+  if (member == state.members.end()) return;
+  Peer& peer = peers.at(record.id);
+  if (record.incarnation < member->second.incarnation) {
+    // Old news, but perhaps of a death that the member does not know of: of this epoch of its
+    // holdings.
+    if (record.incarnation >= peer.epoch && record.incarnation > peer.dead_incarnation) {
+      peer.dead_incarnation = record.incarnation;
+      ExportHoldings(record.id);
+      Changed();
+    }
+    return;
+  }
+  if (member->second.state == MemberState::kDead &&
+      record.incarnation == member->second.incarnation) {
+    return;
+  }
+  const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - peer.heard);
+  member->second.incarnation = record.incarnation;
+  peer.dead_incarnation = std::max(peer.dead_incarnation, record.incarnation);
+  suspicions.erase(record.id);
+  accused.erase(record.id);
+  link_downs.erase(record.id);
+  SetState(record.id, MemberState::kDead);
+  ExportHoldings(record.id);
+  ++stats.deaths;
+  Log(true, "member dead " + Describe(record.id) + " by=" + record.from.ToString() +
+                " unheard_ms=" + std::to_string(lived.count()));
+  wire::Broadcast broadcast;
+  ToWire(record, *broadcast.mutable_dead());
+  Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
+  gossip_at = std::min(gossip_at, now);
+}
+
+void Membership::Impl::Stopped(const MemberRecord& record) {
+  const NodeId& id = record.info.id;
+  if (!state.members.at(id).serving()) return;
+  suspicions.erase(id);
+  accused.erase(id);
+  link_downs.erase(id);
+  SetState(id, MemberState::kStopped);
+  Log(false, "member stopped " + Describe(id));
+  wire::Broadcast broadcast;
+  ToWire(record, *broadcast.mutable_member());
+  Queue(BroadcastQueue::Kind::kMember, id, broadcast);
+}
+
+// Two identities at one address: the one with the older incarnation lost its data directory. This
+// node is always the newer one.
+void Membership::Impl::CheckAddress(const NodeId& newcomer) {
+  const MemberInfo& one = state.members.at(newcomer);
+  if (one.state == MemberState::kDead) return;
+  std::vector<NodeId> lost;
+  for (const auto& [id, other] : state.members) {
+    if (id == newcomer || other.port != one.port || other.host != one.host) continue;
+    if (other.state == MemberState::kDead) {
+      if (id != state.self && one.serving()) peers.at(id).taken_over = true;
+      continue;
+    }
+    const bool other_is_newer =
+        id == state.self || std::pair(other.incarnation, id) > std::pair(one.incarnation, newcomer);
+    lost.push_back(other_is_newer ? newcomer : id);
+    if (other_is_newer) break;
+  }
+  for (const NodeId& id : lost) {
+    Log(true, "another node has the address of " + Describe(id) + ": it is counted as dead");
+    peers.at(id).taken_over = true;
+    Dead({id, state.members.at(id).incarnation, state.self});
+  }
+}
+
+// ---- This node --------------------------------------------------------------------------------
+
+void Membership::Impl::OnSelfRecord(const MemberRecord& record, const NodeId& from) {
+  const MemberInfo& told = record.info;
+  if (told.state == MemberState::kDead) return OnSelfDead(told.incarnation, from);
+  if (told.state == MemberState::kSuspect && told.incarnation == self().incarnation) {
+    return OnSelfSuspect(told.incarnation, from);
+  }
+  const bool same = told.incarnation == self().incarnation;
+  if (told.incarnation < self().incarnation || (same && told.state == self().state)) return;
+  // From an earlier life whose clock was ahead, or another process has this identity.
+  if (AddressOf(told) != AddressOf(self())) {
+    Log(true, "this node's identity is also at " + told.host + ":" + std::to_string(told.port) +
+                  ": if a node runs there, its --data-dir is a copy of this one's; give it one of "
+                  "its own");
+  }
+  RaiseIncarnation(told.incarnation);
+  epoch = self().incarnation;
+  life_start = epoch;
+  ExportHoldings(state.self);
+}
+
+void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& from) {
+  if (stopping) return;
+  if (incarnation >= self().incarnation) {
+    ++stats.refutations;
+    awareness.Adjust(1);
+    RaiseIncarnation(incarnation);
+  }
+  TellSelf(from);
+}
+
+void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from) {
+  if (stopping) return;
+  // Of an earlier life: whoever says so has not heard of this one yet.
+  if (incarnation >= life_start && incarnation > acknowledged_death) {
+    acknowledged_death = incarnation;
+    ++stats.refutations;
+    RaiseIncarnation(incarnation);
+    epoch = self().incarnation;
+    ExportHoldings(state.self);
+    Log(true, "this node was declared dead by=" + from.ToString() +
+                  " while it was cut off or paused; it is back incarnation=" +
+                  std::to_string(self().incarnation));
+    actions.emplace_back(DeclaredDead{});
+  } else if (incarnation >= self().incarnation) {
+    RaiseIncarnation(incarnation);
+  }
+  TellSelf(from);
+}
+
+void Membership::Impl::RaiseIncarnation(std::uint64_t above) {
+  self().incarnation = std::max(self().incarnation, above) + 1;
+  Changed();
+  ExportHoldings(state.self);
+  QueueSelf();
+  gossip_at = std::min(gossip_at, now);
+}
+
+void Membership::Impl::TellSelf(const NodeId& to) {
+  const auto member = state.members.find(to);
+  if (to == state.self || member == state.members.end()) return;
+  wire::GossipMessage message;
+  ToWire(SelfRecord(), *message.add_broadcasts()->mutable_member());
+  SendTo(to, message);
+}
+
+// ---- Holdings and the ring --------------------------------------------------------------------
+
+void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
+  if (record.id == state.self) return;
+  const auto known = known_holdings.find(record.id);
+  const Holdings& news = record.holdings;
+  if (known != known_holdings.end()) {
+    if (std::pair(news.incarnation, news.revision) <=
+        std::pair(known->second.incarnation, known->second.revision)) {
+      return;
+    }
+  } else if (known_holdings.size() >= kMembersMax) {
+    return;
+  }
+  known_holdings[record.id] = news;
+  Changed();
+  ExportHoldings(record.id);
+  wire::Broadcast broadcast;
+  ToWire(record.id, news, *broadcast.mutable_holdings());
+  Queue(BroadcastQueue::Kind::kHoldings, record.id, broadcast);
+}
+
+// state.holdings has what counts: of the member's epoch, and not of one in which it was declared
+// dead.
+void Membership::Impl::ExportHoldings(const NodeId& id) {
+  const auto known = known_holdings.find(id);
+  const auto member = state.members.find(id);
+  if (known == known_holdings.end() || member == state.members.end()) return;
+  const auto peer = peers.find(id);
+  const std::uint64_t current = peer == peers.end() ? epoch : peer->second.epoch;
+  const std::uint64_t dead = peer == peers.end() ? 0 : peer->second.dead_incarnation;
+  const bool alive_before = member->second.state == MemberState::kDead || current > dead;
+  if (known->second.incarnation != current || !alive_before) {
+    if (state.holdings.erase(id) > 0) changed = true;
+    return;
+  }
+  Holdings& out = state.holdings[id];
+  out = known->second;
+  out.incarnation = member->second.incarnation;
+  changed = true;
+}
+
+void Membership::Impl::MergeRing(const RingEntry& entry) {
+  const auto order = [](const RingEntry& each) {
+    return std::tie(each.revision, each.removed, each.evicted, each.weight, each.zone);
+  };
+  const auto known = state.ring.find(entry.id);
+  if (known == state.ring.end()) {
+    if (state.ring.size() >= kMembersMax) return;
+  } else if (order(entry) <= order(known->second)) {
+    return;
+  }
+  state.ring[entry.id] = entry;
+  Changed();
+  wire::Broadcast broadcast;
+  ToWire(entry, *broadcast.mutable_ring_entry());
+  Queue(BroadcastQueue::Kind::kRing, entry.id, broadcast);
+  if (entry.id != state.self || !entry.removed || !wants_ring || stopping) return;
+  if (entry.evicted) {
+    Log(true, "this node was evicted from the ring while it was away; it takes its place again");
+    JoinRing();
+  } else {
+    Log(false, "this node was taken off the ring");
+    wants_ring = false;
+  }
+}
+
+}  // namespace gyre

@@ -1,0 +1,226 @@
+// Who is alive: probes, suspicion timers, links that are down.
+#include <algorithm>
+#include <string>
+
+#include "cluster/membership_impl.h"
+
+namespace gyre {
+namespace {
+
+// Pings for others that wait for an answer at the same time.
+constexpr std::size_t kRelaysMax = 256;
+
+// A refused or reset link counts as evidence this long.
+constexpr Duration kLinkDownMemory = std::chrono::seconds(5);
+// A datagram that was already on its way when the process died says nothing.
+constexpr Duration kLinkDownLatency = std::chrono::milliseconds(20);
+// Others are asked in rounds: their own links may break a little later.
+constexpr Duration kConfirmInterval = std::chrono::milliseconds(150);
+constexpr int kConfirmRoundsMax = 6;
+constexpr std::size_t kConfirmAsksMax = 3;
+// Refused attempts that suffice where there is no third node to ask.
+constexpr int kLinkDownAttemptsAlone = 2;
+
+}  // namespace
+
+// ---- Probes -----------------------------------------------------------------------------------
+
+void Membership::Impl::RunProbe() {
+  if (probe && !probe->asked_others && now >= probe->ask_others_at) AskOthers();
+  if (probe && now >= probe->deadline) ProbeFailed();
+  if (now >= probe_at) StartProbe();
+}
+
+void Membership::Impl::StartProbe() {
+  probe_at = now + awareness.Scale(options.probe_interval);
+  if (stopping || probe) return;
+  const auto target =
+      probe_list.Next(prng, [this](const NodeId& id) { return state.members.at(id).serving(); });
+  if (!target) return;
+  ++stats.probes;
+  probe.emplace();
+  probe->target = *target;
+  probe->sequence = next_sequence++;
+  probe->ask_others_at = now + awareness.Scale(options.probe_timeout);
+  probe->deadline = probe_at;
+  wire::GossipMessage message;
+  message.mutable_ping()->set_sequence(probe->sequence);
+  message.mutable_ping()->set_target(std::string(target->raw()));
+  SendTo(*target, message);
+}
+
+void Membership::Impl::AskOthers() {
+  probe->asked_others = true;
+  for (const NodeId& helper :
+       RandomPeers(static_cast<std::size_t>(std::max(options.indirect_probes, 0)), probe->target)) {
+    probe->helpers.insert(helper);
+    wire::GossipMessage message;
+    message.mutable_indirect_ping()->set_sequence(probe->sequence);
+    message.mutable_indirect_ping()->set_target(std::string(probe->target.raw()));
+    SendTo(helper, message);
+  }
+}
+
+void Membership::Impl::ProbeFailed() {
+  const Probe failed = *probe;
+  probe.reset();
+  ++stats.probes_failed;
+  // Helpers that did not even say that the target is silent: perhaps it is this node that hears
+  // nothing.
+  const int silent = static_cast<int>(failed.helpers.size() - failed.nacked.size());
+  awareness.Adjust(failed.helpers.empty() ? 1 : silent);
+  const auto member = state.members.find(failed.target);
+  if (member == state.members.end() || !member->second.serving()) return;
+  accused.insert(failed.target);
+  Suspect({failed.target, member->second.incarnation, state.self});
+  gossip_at = std::min(gossip_at, now);
+}
+
+void Membership::Impl::OnPing(const Address& from, const NodeId& id, const wire::Ping& ping) {
+  // Meant for the identity that had this address before.
+  if (ping.target() != state.self.raw()) return;
+  wire::GossipMessage message;
+  message.mutable_ack()->set_sequence(ping.sequence());
+  SendTo(from, id, message);
+}
+
+void Membership::Impl::OnIndirectPing(const Address& from, const NodeId& id,
+                                      const wire::IndirectPing& ping) {
+  const auto target = NodeId::FromBytes(ping.target());
+  wire::GossipMessage message;
+  if (!target || peers.count(*target) == 0 || relays.size() >= kRelaysMax) {
+    message.mutable_nack()->set_sequence(ping.sequence());
+    SendTo(from, id, message);
+    return;
+  }
+  const std::uint32_t sequence = next_sequence++;
+  relays[sequence] = {*target, from, id, ping.sequence(), now + options.probe_timeout};
+  message.mutable_ping()->set_sequence(sequence);
+  message.mutable_ping()->set_target(ping.target());
+  SendTo(*target, message);
+}
+
+void Membership::Impl::OnAck(const NodeId& id, std::uint32_t sequence) {
+  if (probe && probe->sequence == sequence &&
+      (id == probe->target || probe->helpers.count(id) > 0)) {
+    Heard(probe->target);
+    probe.reset();
+    awareness.Adjust(-1);
+    return;
+  }
+  const auto relay = relays.find(sequence);
+  if (relay == relays.end() || relay->second.target != id) return;
+  wire::GossipMessage message;
+  message.mutable_ack()->set_sequence(relay->second.requester_sequence);
+  SendTo(relay->second.requester, relay->second.requester_id, message);
+  relays.erase(relay);
+}
+
+void Membership::Impl::OnNack(const NodeId& id, std::uint32_t sequence) {
+  if (probe && probe->sequence == sequence && probe->helpers.count(id) > 0) {
+    probe->nacked.insert(id);
+  }
+}
+
+void Membership::Impl::ExpireRelays() {
+  for (auto it = relays.begin(); it != relays.end();) {
+    if (now < it->second.deadline) {
+      ++it;
+      continue;
+    }
+    wire::GossipMessage message;
+    message.mutable_nack()->set_sequence(it->second.requester_sequence);
+    SendTo(it->second.requester, it->second.requester_id, message);
+    it = relays.erase(it);
+  }
+}
+
+void Membership::Impl::Heard(const NodeId& id) {
+  const auto peer = peers.find(id);
+  if (peer == peers.end()) return;
+  peer->second.heard = now;
+  const auto down = link_downs.find(id);
+  if (down != link_downs.end() && now - down->second.at > kLinkDownLatency) link_downs.erase(down);
+  // It lives and does not know what was said of it. The answer to a ping would tell it, too, but it
+  // may not ping us.
+  if (state.members.at(id).state == MemberState::kDead &&
+      now - peer->second.told_dead >= options.gossip_interval) {
+    peer->second.told_dead = now;
+    wire::GossipMessage message;
+    SendTo(id, message);
+  }
+}
+
+// ---- Suspicion --------------------------------------------------------------------------------
+
+void Membership::Impl::ExpireSuspicions() {
+  std::vector<NodeId> expired;
+  for (const auto& [id, suspicion] : suspicions) {
+    if (now >= suspicion.deadline()) expired.push_back(id);
+  }
+  for (const NodeId& id : expired) Dead({id, state.members.at(id).incarnation, state.self});
+}
+
+// ---- Links ------------------------------------------------------------------------------------
+
+void Membership::Impl::OnLinkDown(const NodeId& id) {
+  const auto member = state.members.find(id);
+  if (stopping || id == state.self || member == state.members.end() || !member->second.serving()) {
+    return;
+  }
+  LinkDown& down = link_downs[id];
+  if (now - down.at > kLinkDownMemory) down = {};
+  down.at = now;
+  ++down.attempts;
+  probe_list.Hasten(id);
+  if (!probe) probe_at = now;
+  if (down.attempts > 1 && now < down.ask_at) return;
+  AskWhetherDown(id);
+}
+
+void Membership::Impl::AskWhetherDown(const NodeId& id) {
+  LinkDown& down = link_downs.at(id);
+  down.ask_at = now + kConfirmInterval;
+  ++down.rounds;
+  const std::vector<NodeId> others = RandomPeers(kConfirmAsksMax, id);
+  for (const NodeId& via : others) {
+    actions.emplace_back(AskConfirmDown{via, id, state.members.at(id).incarnation});
+  }
+  if (!others.empty()) return;
+  if (down.attempts >= kLinkDownAttemptsAlone) {
+    Dead({id, state.members.at(id).incarnation, state.self});
+  } else {
+    StartSync(AddressOf(id));  // the second attempt
+  }
+}
+
+void Membership::Impl::RunLinkDowns() {
+  std::vector<NodeId> due;
+  for (auto it = link_downs.begin(); it != link_downs.end();) {
+    const bool over = it->second.rounds >= kConfirmRoundsMax ||
+                      !state.members.at(it->first).serving() || !SeemsDown(now, it->first);
+    if (now >= it->second.ask_at && over) {
+      it = link_downs.erase(it);
+      continue;
+    }
+    if (now >= it->second.ask_at) due.push_back(it->first);
+    ++it;
+  }
+  for (const NodeId& id : due) AskWhetherDown(id);
+}
+
+bool Membership::Impl::SeemsDown(TimePoint at, const NodeId& id) const {
+  const auto down = link_downs.find(id);
+  return down != link_downs.end() && at - down->second.at <= kLinkDownMemory;
+}
+
+void Membership::Impl::OnConfirmedDown(const NodeId& id, std::uint64_t incarnation) {
+  const auto member = state.members.find(id);
+  if (stopping || member == state.members.end() || !member->second.serving() ||
+      member->second.incarnation != incarnation || !SeemsDown(now, id)) {
+    return;
+  }
+  Dead({id, incarnation, state.self});
+}
+
+}  // namespace gyre

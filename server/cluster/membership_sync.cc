@@ -1,0 +1,214 @@
+// Push/pull: when whole states are exchanged, and with whom.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "cluster/membership_impl.h"
+#include "proto/limits.h"
+
+namespace gyre {
+namespace {
+
+// Push/pulls that this node began and that were not answered yet.
+constexpr std::size_t kSyncsMax = 8;
+constexpr Duration kSyncTimeout = std::chrono::seconds(5);
+// A digest that differs for less long is news on its way.
+constexpr Duration kDigestPatience = std::chrono::milliseconds(250);
+// Push/pulls because of digests, at most one in this time, for each 32 members.
+constexpr Duration kDigestSyncInterval = std::chrono::milliseconds(500);
+constexpr std::size_t kSmallCluster = 32;
+
+std::string ToText(const Address& address) {
+  return address.host + ":" + std::to_string(address.port);
+}
+
+}  // namespace
+
+void Membership::Impl::StartSync(const Address& with) {
+  if (stopping || syncs.size() >= kSyncsMax || IsSelf(with)) return;
+  const bool running =
+      std::any_of(syncs.begin(), syncs.end(), [&](const Sync& sync) { return sync.with == with; });
+  if (running) return;
+  syncs.push_back({with, now + kSyncTimeout});
+  ++stats.push_pulls;
+  actions.emplace_back(StartPushPull{with, EncodeState()});
+}
+
+void Membership::Impl::EndSync(const Address& with) {
+  std::erase_if(syncs, [&](const Sync& sync) { return sync.with == with; });
+}
+
+void Membership::Impl::RunSyncs() {
+  std::erase_if(syncs, [this](const Sync& sync) { return now >= sync.deadline; });
+  if (now < push_pull_at) return;
+  push_pull_at = now + PushPullInterval();
+  for (const NodeId& id : RandomPeers(1, state.self)) StartSync(AddressOf(id));
+}
+
+// Whole states grow with N, so the interval does, too: once for each doubling beyond a small
+// cluster.
+Duration Membership::Impl::PushPullInterval() {
+  const double nodes = static_cast<double>(std::max(ServingCount(), kSmallCluster));
+  const int factor = 1 + static_cast<int>(std::ceil(std::log2(nodes / kSmallCluster)));
+  return options.push_pull_interval * factor;
+}
+
+// One address that no serving member has: a seed, or where a member was when it was last seen.
+// While this node is alone it tries a seed each probe interval.
+void Membership::Impl::Rejoin() {
+  rejoin_at = now + (joined() ? options.rejoin_interval : options.probe_interval);
+  if (stopping) return;
+  if (!joined() && !seeds.empty()) {
+    StartSync(seeds[next_seed++ % seeds.size()]);
+    return;
+  }
+  const auto is_served = [this](const Address& address) {
+    return std::any_of(state.members.begin(), state.members.end(), [&](const auto& member) {
+      return member.second.serving() && AddressOf(member.second) == address;
+    });
+  };
+  std::vector<Address> absent;
+  const auto add = [&](const Address& address) {
+    if (!IsSelf(address) && !is_served(address) &&
+        std::find(absent.begin(), absent.end(), address) == absent.end()) {
+      absent.push_back(address);
+    }
+  };
+  for (const Address& seed : seeds) add(seed);
+  for (const auto& [id, info] : state.members) {
+    if (!info.serving()) add(AddressOf(info));
+  }
+  if (!absent.empty()) StartSync(absent[prng.Below(absent.size())]);
+}
+
+void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint64_t digest) {
+  const auto peer = peers.find(id);
+  if (peer == peers.end()) {
+    // A stranger of this cluster: it joined elsewhere and the news is on its way, or it knows of us
+    // and we not of it.
+    if (now < sync_allowed_at) return;
+    sync_allowed_at = now + kDigestSyncInterval;
+    return StartSync(from);
+  }
+  if (digest == Digest()) {
+    peer->second.differs_since.reset();
+    return;
+  }
+  if (!peer->second.differs_since) peer->second.differs_since = now;
+  if (now - *peer->second.differs_since < kDigestPatience || now - changed_at < kDigestPatience ||
+      now < sync_allowed_at || !state.members.at(id).serving()) {
+    return;
+  }
+  sync_allowed_at =
+      now + kDigestSyncInterval * static_cast<int>(1 + ServingCount() / kSmallCluster);
+  peer->second.differs_since.reset();
+  StartSync(AddressOf(id));
+}
+
+std::string Membership::Impl::EncodeState() {
+  wire::PushPull message;
+  message.set_cluster(cluster_hash);
+  message.set_from(std::string(state.self.raw()));
+  message.set_partition_count(state.partition_count);
+  message.set_replicas(state.replicas);
+  for (const auto& [id, info] : state.members) {
+    const auto peer = peers.find(id);
+    ToWire(MemberRecord{info, peer == peers.end() ? epoch : peer->second.epoch},
+           *message.add_members());
+  }
+  for (const auto& [id, holdings] : known_holdings) {
+    ToWire(id, holdings, *message.add_holdings());
+  }
+  for (const auto& [id, entry] : state.ring) ToWire(entry, *message.add_ring());
+  return message.SerializeAsString();
+}
+
+// The sender's id, or why its state is refused; then nothing of it was taken over. Messages speak
+// to the operator of the node that asked.
+Result<NodeId> Membership::Impl::MergeState(std::string_view payload) {
+  wire::PushPull message;
+  if (payload.size() > kPushPullBytesMax ||
+      !message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return Fail(ErrorCode::kProtocol, "not a push/pull message");
+  }
+  const auto from = NodeId::FromBytes(message.from());
+  if (!from) return Fail(ErrorCode::kProtocol, "a push/pull message without a sender");
+  if (message.cluster() != cluster_hash) {
+    return Fail(ErrorCode::kNotAllowed, "the node at this address is of the cluster '" +
+                                            options.cluster_name +
+                                            "': use its --cluster-name, or another --join");
+  }
+  if (message.partition_count() != state.partition_count) {
+    return Fail(ErrorCode::kNotAllowed,
+                "the cluster has " + std::to_string(state.partition_count) +
+                    " partitions, this node " + std::to_string(message.partition_count()) +
+                    ": start it with --partitions " + std::to_string(state.partition_count));
+  }
+  if (message.replicas() != state.replicas) {
+    return Fail(ErrorCode::kNotAllowed,
+                "the cluster keeps " + std::to_string(state.replicas) + " replicas, this node " +
+                    std::to_string(message.replicas()) + ": start it with --replicas " +
+                    std::to_string(state.replicas));
+  }
+  if (*from == state.self) return *from;
+  // The sender's own word first: it may be unknown so far, and what follows may concern it.
+  for (const wire::Member& member : message.members()) {
+    if (member.id() != message.from()) continue;
+    if (const auto record = FromWire(member)) MergeMember(*record, *from);
+  }
+  for (const wire::Member& member : message.members()) {
+    if (member.id() == message.from()) continue;
+    if (const auto record = FromWire(member)) MergeMember(*record, *from);
+  }
+  for (const wire::Holdings& holdings : message.holdings()) {
+    if (const auto record = FromWire(holdings, state.partition_count)) MergeHoldings(*record);
+  }
+  for (const wire::RingEntry& each : message.ring()) {
+    if (const auto entry = FromWire(each)) MergeRing(*entry);
+  }
+  Heard(*from);
+  met_another = true;
+  return *from;
+}
+
+void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>& reply) {
+  const Result<NodeId> from = MergeState(payload);
+  if (!from) {
+    reply = tl::unexpected<Error>(from.error());
+    return;
+  }
+  reply = EncodeState();
+}
+
+void Membership::Impl::OnPushPullReply(const Address& from, std::string_view payload) {
+  EndSync(from);
+  const Result<NodeId> sender = MergeState(payload);
+  if (!sender) return OnPushPullFailed(from, sender.error());
+  seed_errors.erase(ToText(from));
+  if (*sender == state.self) self_addresses.emplace(from.host, from.port);
+}
+
+void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {
+  EndSync(to);
+  // Of a dead member everybody knows; of a seed the operator must hear, once for each reason.
+  const bool is_seed = std::find(seeds.begin(), seeds.end(), to) != seeds.end();
+  if (!is_seed && error.code != ErrorCode::kNotAllowed) return;
+  if (seed_errors.size() >= kSeedsMax && seed_errors.count(ToText(to)) == 0) return;
+  std::string& last = seed_errors[ToText(to)];
+  if (last == error.message) return;
+  last = error.message;
+  Log(true, "cannot join through " + ToText(to) + ": " + error.message + " (trying again)");
+}
+
+bool Membership::Impl::IsSelf(const Address& address) const {
+  return address == AddressOf(state.members.at(state.self)) ||
+         self_addresses.count({address.host, address.port}) > 0;
+}
+
+bool Membership::Impl::joined() const {
+  return met_another || std::all_of(seeds.begin(), seeds.end(),
+                                    [this](const Address& seed) { return IsSelf(seed); });
+}
+
+}  // namespace gyre

@@ -1,0 +1,199 @@
+#include "cluster/state_codec.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "proto/frame.h"
+#include "proto/placement.h"
+
+namespace gyre {
+namespace {
+
+bool IsPort(std::uint32_t port) { return port <= std::numeric_limits<std::uint16_t>::max(); }
+
+// Names stand in logs and tables: no control characters.
+bool IsText(const std::string& text, std::size_t bytes_max) {
+  return text.size() <= bytes_max && std::all_of(text.begin(), text.end(), [](char byte) {
+           return static_cast<unsigned char>(byte) >= 0x20 && byte != 0x7f;
+         });
+}
+
+bool IsWeight(std::uint32_t weight) { return weight >= 1 && weight <= kWeightMax; }
+
+// Hashes fields that have one length each.
+class FieldHash {
+ public:
+  FieldHash(char kind, const NodeId& id) {
+    bytes_.push_back(kind);
+    bytes_.append(id.raw());
+  }
+  FieldHash& Number(std::uint64_t number) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      bytes_.push_back(static_cast<char>(number >> shift));
+    }
+    return *this;
+  }
+  FieldHash& Text(std::string_view text) {
+    Number(text.size());
+    bytes_.append(text);
+    return *this;
+  }
+  std::uint64_t value() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
+
+ private:
+  std::string bytes_;
+};
+
+}  // namespace
+
+void ToWire(const MemberRecord& record, wire::Member& message) {
+  const MemberInfo& info = record.info;
+  message.set_id(std::string(info.id.raw()));
+  message.set_name(info.name);
+  message.set_host(info.host);
+  message.set_port(info.port);
+  message.set_resp_port(info.resp_port);
+  message.set_resp_cluster_port(info.resp_cluster_port);
+  message.set_memcached_port(info.memcached_port);
+  message.set_http_port(info.http_port);
+  message.set_zone(info.zone);
+  message.set_weight(info.weight);
+  message.set_incarnation(info.incarnation);
+  message.set_state(static_cast<wire::MemberState>(info.state));
+  message.set_protocol_version(kProtocolVersion);
+  message.set_epoch(record.epoch);
+}
+
+std::optional<MemberRecord> FromWire(const wire::Member& message) {
+  const auto id = NodeId::FromBytes(message.id());
+  if (!id || !IsText(message.name(), kMemberNameBytesMax) ||
+      !IsText(message.host(), kHostBytesMax) || message.host().empty() ||
+      !IsText(message.zone(), kZoneBytesMax) || message.port() == 0 || !IsPort(message.port()) ||
+      !IsPort(message.resp_port()) || !IsPort(message.resp_cluster_port()) ||
+      !IsPort(message.memcached_port()) || !IsPort(message.http_port()) ||
+      !IsWeight(message.weight()) || message.incarnation() > kCounterMax ||
+      message.epoch() > message.incarnation() || !wire::MemberState_IsValid(message.state())) {
+    return std::nullopt;
+  }
+  MemberRecord record;
+  record.info.id = *id;
+  record.info.name = message.name();
+  record.info.host = message.host();
+  record.info.port = static_cast<std::uint16_t>(message.port());
+  record.info.resp_port = static_cast<std::uint16_t>(message.resp_port());
+  record.info.resp_cluster_port = static_cast<std::uint16_t>(message.resp_cluster_port());
+  record.info.memcached_port = static_cast<std::uint16_t>(message.memcached_port());
+  record.info.http_port = static_cast<std::uint16_t>(message.http_port());
+  record.info.zone = message.zone();
+  record.info.weight = message.weight();
+  record.info.incarnation = message.incarnation();
+  record.info.state = static_cast<MemberState>(message.state());
+  record.epoch = message.epoch();
+  return record;
+}
+
+void ToWire(const NodeId& id, const Holdings& holdings, wire::Holdings& message) {
+  message.set_id(std::string(id.raw()));
+  message.set_epoch(holdings.incarnation);
+  message.set_revision(holdings.revision);
+  message.set_complete(EncodePartitions(holdings.complete));
+  message.set_owned(EncodePartitions(holdings.owned));
+}
+
+std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
+                                       std::uint32_t partition_count) {
+  const auto id = NodeId::FromBytes(message.id());
+  auto complete = DecodePartitions(message.complete(), partition_count);
+  auto owned = DecodePartitions(message.owned(), partition_count);
+  if (!id || !complete || !owned || message.epoch() > kCounterMax ||
+      message.revision() > kCounterMax) {
+    return std::nullopt;
+  }
+  return HoldingsRecord{
+      *id, {message.epoch(), message.revision(), std::move(*complete), std::move(*owned)}};
+}
+
+void ToWire(const RingEntry& entry, wire::RingEntry& message) {
+  message.set_id(std::string(entry.id.raw()));
+  message.set_zone(entry.zone);
+  message.set_weight(entry.weight);
+  message.set_revision(entry.revision);
+  message.set_removed(entry.removed);
+  message.set_evicted(entry.evicted);
+}
+
+std::optional<RingEntry> FromWire(const wire::RingEntry& message) {
+  const auto id = NodeId::FromBytes(message.id());
+  if (!id || !IsText(message.zone(), kZoneBytesMax) || !IsWeight(message.weight()) ||
+      message.revision() > kCounterMax) {
+    return std::nullopt;
+  }
+  return RingEntry{*id,
+                   message.zone(),
+                   message.weight(),
+                   message.revision(),
+                   message.removed(),
+                   message.evicted()};
+}
+
+void ToWire(const SuspicionRecord& record, wire::Suspicion& message) {
+  message.set_id(std::string(record.id.raw()));
+  message.set_incarnation(record.incarnation);
+  message.set_from(std::string(record.from.raw()));
+}
+
+std::optional<SuspicionRecord> FromWire(const wire::Suspicion& message) {
+  const auto id = NodeId::FromBytes(message.id());
+  const auto from = NodeId::FromBytes(message.from());
+  if (!id || !from || message.incarnation() > kCounterMax) return std::nullopt;
+  return SuspicionRecord{*id, message.incarnation(), *from};
+}
+
+std::string EncodePartitions(const PartitionSet& set) {
+  if (std::find(set.begin(), set.end(), true) == set.end()) return {};
+  std::string bytes((set.size() + 7) / 8, '\0');
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (set[i]) bytes[i / 8] = static_cast<char>(bytes[i / 8] | 1 << (i % 8));
+  }
+  return bytes;
+}
+
+std::optional<PartitionSet> DecodePartitions(std::string_view bytes,
+                                             std::uint32_t partition_count) {
+  PartitionSet set(partition_count);
+  if (bytes.empty()) return set;
+  if (bytes.size() != (partition_count + 7) / 8) return std::nullopt;
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    set[i] = (static_cast<unsigned char>(bytes[i / 8]) >> (i % 8) & 1) != 0;
+  }
+  return set;
+}
+
+std::uint32_t ClusterHash(std::string_view name) { return XXH32(name.data(), name.size(), 0); }
+
+void StateDigest::Add(const MemberRecord& record, bool on_ring) {
+  const MemberInfo& info = record.info;
+  if (info.state == MemberState::kDead && !on_ring) return;
+  const MemberState state = info.serving() ? MemberState::kAlive : info.state;
+  sum_ += FieldHash('m', info.id)
+              .Number(info.incarnation)
+              .Number(static_cast<std::uint64_t>(state))
+              .value();
+}
+
+void StateDigest::Add(const NodeId& id, const Holdings& holdings) {
+  sum_ += FieldHash('h', id).Number(holdings.incarnation).Number(holdings.revision).value();
+}
+
+void StateDigest::Add(const RingEntry& entry) {
+  sum_ += FieldHash('r', entry.id)
+              .Number(entry.revision)
+              .Number((entry.removed ? 1 : 0) + (entry.evicted ? 2 : 0))
+              .Number(entry.weight)
+              .Text(entry.zone)
+              .value();
+}
+
+}  // namespace gyre
