@@ -306,7 +306,8 @@ void Router::Wait(PartitionId partition, const ErrandPtr& errand) {
 }
 
 void Router::ScheduleLook(PartitionId partition) {
-  Later(waiting_.NextDelay(partition), [this, partition] { LookAgain(partition); });
+  Later(waiting_.NextDelay(partition, services_.steady_now()),
+        [this, partition] { LookAgain(partition); });
 }
 
 void Router::LookAgain(PartitionId partition) {

@@ -45,9 +45,11 @@ std::vector<ErrandPtr> WaitingRoom::TakeExpired(PartitionId partition, TimePoint
   return expired;
 }
 
-Duration WaitingRoom::NextDelay(PartitionId partition) {
+Duration WaitingRoom::NextDelay(PartitionId partition, TimePoint now) {
   Line& line = lines_.at(partition);
-  return std::exchange(line.delay, std::min(line.delay * 2, kRetryMax));
+  Duration delay = std::exchange(line.delay, std::min(line.delay * 2, kRetryMax));
+  for (const ErrandPtr& errand : line.errands) delay = std::min(delay, errand->deadline - now);
+  return std::max(delay, Duration(0));
 }
 
 void WaitingRoom::Forget(const Errand& errand) {

@@ -37,8 +37,9 @@ class WaitingRoom {
   void PopFront(PartitionId partition);
   // Takes out those whose deadline has passed.
   std::vector<ErrandPtr> TakeExpired(PartitionId partition, TimePoint now);
-  // How long to wait before the next look at the partition.
-  Duration NextDelay(PartitionId partition);
+  // How long to wait before the next look at the partition, where somebody waits: not beyond a
+  // deadline.
+  Duration NextDelay(PartitionId partition, TimePoint now);
 
  private:
   struct Line {

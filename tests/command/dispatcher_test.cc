@@ -1,0 +1,152 @@
+#include "command/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include "command/command_fixture.h"
+
+namespace gyre::testing {
+namespace {
+
+class DispatcherTest : public CommandTest {};
+
+TEST_F(DispatcherTest, UnknownCommandsAreNamed) {
+  Expect({{"FOO", "unknown_command: unknown command 'FOO', with args beginning with: "},
+          {"FOO a \"b c\"",
+           "unknown_command: unknown command 'FOO', with args beginning with: 'a' 'b c' "}});
+  const Reply reply = RunWords({std::string(1000, 'x'), std::string(1000, 'y'), "z"});
+  EXPECT_LT(reply.bytes.size(), 400U);
+}
+
+TEST_F(DispatcherTest, ArityIsChecked) {
+  Expect({{"GET", "invalid_argument: wrong number of arguments for 'get' command"},
+          {"GET a b", "invalid_argument: wrong number of arguments for 'get' command"},
+          {"mget", "invalid_argument: wrong number of arguments for 'mget' command"},
+          {"PING a b", "invalid_argument: wrong number of arguments for 'ping' command"}});
+}
+
+TEST_F(DispatcherTest, EachProtocolSeesItsCommands) {
+  struct Case {
+    const char* command;
+    bool resp, memcached, native;
+  };
+  for (const Case& c : {Case{"get k", true, true, true}, Case{"mc.get k", false, true, true},
+                        Case{"gyre.count 0", false, false, true}}) {
+    const auto known = [&](Session& session) {
+      const Reply reply = cluster_.RunAs(0, session, Words(c.command));
+      return reply.kind != Reply::Kind::kError || reply.error != ErrorCode::kUnknownCommand;
+    };
+    EXPECT_EQ(known(node().client), c.resp) << c.command;
+    EXPECT_EQ(known(node().memcached_client), c.memcached) << c.command;
+    EXPECT_EQ(known(node().peer), c.native) << c.command;
+  }
+}
+
+TEST_F(DispatcherTest, CallsAndErrorsAreCounted) {
+  Expect({{"SET k v", "OK"}, {"GET k", "\"v\""}, {"GET k", "\"v\""}});
+  Run("INCR k");
+  Run("SELECT 7");
+  const Admin::Fields fields = CommandStatsFields({&node().dispatcher()});
+  const Admin::Fields expected = {{"cmdstat_get", "calls=2,failed_calls=0"},
+                                  {"cmdstat_set", "calls=1,failed_calls=0"},
+                                  {"cmdstat_incr", "calls=1,failed_calls=1"},
+                                  {"cmdstat_select", "calls=1,failed_calls=1"}};
+  for (const auto& field : expected) {
+    EXPECT_NE(std::find(fields.begin(), fields.end(), field), fields.end()) << field.first;
+  }
+  EXPECT_EQ(fields.size(), expected.size());
+  node().dispatcher().ResetStats();
+  EXPECT_TRUE(CommandStatsFields({&node().dispatcher()}).empty());
+}
+
+TEST_F(DispatcherTest, PeersAreAnswered) {
+  Request request;
+  request.kind = Request::Kind::kPeer;
+  request.payload = "abc";
+  EXPECT_EQ(node().Start(request, node().peer)->reply().bytes, "cba");
+}
+
+TEST_F(DispatcherTest, EachBatchIsFlushed) {
+  const int before = replicator().flushes;
+  Run("SET k v");
+  EXPECT_EQ(replicator().flushes, before + 1);
+}
+
+// ---- Acknowledgements ---------------------------------------------------------------------------
+
+class AcksTest : public CommandTest {
+ protected:
+  std::shared_ptr<TestSlot> StartWithAcks(const std::string& line, std::uint32_t acks) {
+    words_ = Words(line);
+    Request request;
+    request.args.assign(words_.begin(), words_.end());
+    request.write_acks = acks;
+    return node().Start(request, node().peer);
+  }
+  std::vector<std::string> words_;
+};
+
+TEST_F(AcksTest, OneCopyIsAnsweredAtOnce) {
+  replicator().hold = true;
+  EXPECT_EQ(Text("SET k v"), "OK");
+  EXPECT_TRUE(replicator().awaited.empty());
+}
+
+TEST_F(AcksTest, MoreCopiesAreAwaited) {
+  replicator().hold = true;
+  const auto slot = StartWithAcks("SET k v", 2);
+  EXPECT_FALSE(slot->finished());
+  ASSERT_EQ(replicator().awaited.size(), 1U);
+  EXPECT_EQ(replicator().awaited[0], std::pair(replicator().newest, 2U));
+  replicator().Release({});
+  EXPECT_EQ(TextOf(slot->reply()), "OK");
+}
+
+TEST_F(AcksTest, NoAcknowledgementIsNoOk) {
+  replicator().outcome = Fail(ErrorCode::kUnknownOutcome, "no ack in time");
+  for (const char* line : {"SET k v", "DEL k", "MSET a 1 b 2", "INCR n"}) {
+    EXPECT_EQ(TextOf(StartWithAcks(line, 2)->reply()), "unknown_outcome: no ack in time") << line;
+  }
+}
+
+TEST_F(AcksTest, EveryKeyNeedsItsCopies) {
+  replicator().hold = true;
+  const auto slot = StartWithAcks("MSET a 1 b 2 c 3", 2);
+  EXPECT_EQ(replicator().held.size(), 3U);
+  auto held = std::exchange(replicator().held, {});
+  held[0]({});
+  held[2]({});
+  EXPECT_FALSE(slot->finished());
+  held[1](Fail(ErrorCode::kUnknownOutcome, "late"));
+  EXPECT_EQ(TextOf(slot->reply()), "unknown_outcome: late");
+}
+
+TEST_F(AcksTest, TooFewReplicasRefuseTheWrite) {
+  replicator().check = Fail(ErrorCode::kTooFewReplicas, "only 1");
+  Expect({{"SET k v", "too_few_replicas: only 1"},
+          {"MSET a 1 b 2", "too_few_replicas: only 1"},
+          {"GET k", "nil"}});
+  EXPECT_TRUE(replicator().sent.empty());
+}
+
+TEST_F(AcksTest, WhatChangedNothingWaitsForNothing) {
+  Run("SET k v");
+  replicator().hold = true;
+  EXPECT_EQ(TextOf(StartWithAcks("SET k w NX", 2)->reply()), "nil");
+  EXPECT_EQ(TextOf(StartWithAcks("DEL nothing", 2)->reply()), "0");
+  EXPECT_EQ(TextOf(StartWithAcks("GET k", 2)->reply()), "\"v\"");
+}
+
+TEST_F(AcksTest, WaitAsksForTheConnectionsWrites) {
+  EXPECT_EQ(Text("WAIT 1 100"), "0") << "no other node, nothing written";
+  Run("SET k v");
+  replicator().copies = 0;
+  EXPECT_EQ(Text("WAIT 1 100"), "0");
+  EXPECT_EQ(replicator().awaited_all,
+            std::vector<Replicator::Ticket>{node().client.last_write_ticket});
+  Expect({{"WAIT a 1", "invalid_argument: value is not an integer or out of range"},
+          {"WAIT 1 -1", "invalid_argument: timeout is negative"},
+          {"WAIT 1 x", "invalid_argument: timeout is not an integer or out of range"}});
+}
+
+}  // namespace
+}  // namespace gyre::testing

@@ -1,0 +1,103 @@
+#include <gtest/gtest.h>
+
+#include "command/command_fixture.h"
+
+namespace gyre::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+class KeyCommandTest : public CommandTest {};
+
+TEST_F(KeyCommandTest, TypesAndEncodings) {
+  Expect({{"TYPE k", "(none)"},
+          {"SET k 12", "OK"},
+          {"TYPE k", "(string)"},
+          {"OBJECT ENCODING k", "\"int\""},
+          {"SET k abc", "OK"},
+          {"OBJECT encoding k", "\"embstr\""},
+          {"SET k 123456789012345678901234567890123456789012345", "OK"},
+          {"OBJECT ENCODING k", "\"raw\""},
+          {"OBJECT ENCODING nothing", "nil"},
+          {"OBJECT BOGUS k", "invalid_argument: unknown subcommand 'BOGUS'. Try OBJECT HELP."}});
+}
+
+TEST_F(KeyCommandTest, ExpiriesAreSetAndRead) {
+  const std::int64_t second = now() / 1000;
+  Expect({{"TTL k", "-2"},
+          {"PTTL k", "-2"},
+          {"EXPIRETIME k", "-2"},
+          {"EXPIRE k 10", "0"},
+          {"PERSIST k", "0"},
+          {"SET k v", "OK"},
+          {"TTL k", "-1"},
+          {"EXPIRETIME k", "-1"},
+          {"PERSIST k", "0"},
+          {"EXPIRE k 10", "1"},
+          {"TTL k", "10"},
+          {"PTTL k", "10000"},
+          {"EXPIRETIME k", std::to_string(second + 10)},
+          {"PEXPIRETIME k", std::to_string(now() + 10'000)},
+          {"PEXPIRE k 1499", "1"},
+          {"TTL k", "1"},
+          {"PEXPIRE k 1500", "1"},
+          {"TTL k", "2"},
+          {"EXPIREAT k " + std::to_string(second + 100), "1"},
+          {"TTL k", "100"},
+          {"PEXPIREAT k " + std::to_string(now() + 5), "1"},
+          {"PTTL k", "5"},
+          {"PERSIST k", "1"},
+          {"TTL k", "-1"},
+          {"GET k", "\"v\""}});
+}
+
+TEST_F(KeyCommandTest, WhatIsOverAtOnceIsRemoved) {
+  for (const char* how : {"EXPIRE k 0", "EXPIRE k -5", "PEXPIREAT k 1", "EXPIREAT k -1"}) {
+    Expect({{"SET k v", "OK"}, {how, "1"}, {"EXISTS k", "0"}});
+    EXPECT_TRUE(replicator().sent.back().tombstone) << how;
+  }
+}
+
+TEST_F(KeyCommandTest, ExpireTakesConditions) {
+  Expect({{"SET k v", "OK"},
+          {"EXPIRE k 10 XX", "0"},
+          {"EXPIRE k 10 GT", "0"},
+          {"EXPIRE k 10 NX", "1"},
+          {"EXPIRE k 20 NX", "0"},
+          {"EXPIRE k 5 GT", "0"},
+          {"EXPIRE k 10 GT", "0"},
+          {"EXPIRE k 20 gt", "1"},
+          {"EXPIRE k 30 LT", "0"},
+          {"EXPIRE k 15 LT", "1"},
+          {"EXPIRE k 16 XX GT", "1"},
+          {"TTL k", "16"},
+          {"PERSIST k", "1"},
+          {"EXPIRE k 10 LT", "1"}});
+}
+
+TEST_F(KeyCommandTest, ExpireRefusesWhatMakesNoSense) {
+  Expect({{"SET k v", "OK"},
+          {"EXPIRE k x", "invalid_argument: value is not an integer or out of range"},
+          {"EXPIRE k 9223372036854775807",
+           "invalid_argument: invalid expire time in 'expire' command"},
+          {"PEXPIRE k 9223372036854775807",
+           "invalid_argument: invalid expire time in 'pexpire' command"},
+          {"EXPIRE k 1 NX GT",
+           "invalid_argument: NX and XX, GT or LT options at the same time are not compatible"},
+          {"EXPIRE k 1 GT LT",
+           "invalid_argument: GT and LT options at the same time are not compatible"},
+          {"EXPIRE k 1 BOGUS", "invalid_argument: Unsupported option BOGUS"},
+          {"TTL k", "-1"}});
+}
+
+TEST_F(KeyCommandTest, ExpiredKeysAreGone) {
+  Expect({{"SET k v PX 100", "OK"}});
+  Pass(milliseconds(99));
+  Expect({{"GET k", "\"v\""}, {"PTTL k", "1"}});
+  Pass(milliseconds(1));
+  Expect(
+      {{"GET k", "nil"}, {"EXISTS k", "0"}, {"TTL k", "-2"}, {"DEL k", "0"}, {"SETNX k w", "1"}});
+}
+
+}  // namespace
+}  // namespace gyre::testing

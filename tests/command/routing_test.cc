@@ -1,0 +1,100 @@
+#include "command/routing.h"
+
+#include <gtest/gtest.h>
+
+#include "command/command_table.h"
+#include "proto/limits.h"
+
+namespace gyre {
+namespace {
+
+TEST(ChooseRoadTest, Table) {
+  constexpr MemberIndex kSelf = 0;
+  constexpr MemberIndex kOther = 1;
+  struct Case {
+    const char* what;
+    RoadFacts facts;
+    Road expected;
+  };
+  const Case cases[] = {
+      {"another owns it", {.owner = kOther, .self = kSelf}, Road::kForward},
+      {"a replica's view names another",
+       {.role = Role::kReplica, .owner = kOther, .self = kSelf},
+       Road::kForward},
+      {"nobody owns it", {.owner = kNoMember, .self = kSelf}, Road::kWait},
+      {"the view is ahead of the role",
+       {.role = Role::kWarming, .owner = kSelf, .self = kSelf},
+       Road::kWait},
+      {"its last writes settle",
+       {.role = Role::kHandingOver, .owner = kOther, .self = kSelf},
+       Road::kWait},
+      {"a cluster client", {.owner = kOther, .self = kSelf, .redirects = true}, Road::kMoved},
+      {"a cluster client during a handover",
+       {.role = Role::kHandingOver, .owner = kOther, .self = kSelf, .redirects = true},
+       Road::kWait},
+      {"too many hops", {.owner = kOther, .self = kSelf, .hops = kForwardHopsMax}, Road::kNotOwner},
+      {"one hop left",
+       {.owner = kOther, .self = kSelf, .hops = kForwardHopsMax - 1},
+       Road::kForward},
+      {"no owner, no hop left", {.owner = kNoMember, .hops = kForwardHopsMax}, Road::kWait},
+      {"the client routes itself",
+       {.owner = kOther, .self = kSelf, .no_forward = true},
+       Road::kNotOwner},
+      {"the client routes itself, during a failover",
+       {.owner = kNoMember, .no_forward = true},
+       Road::kNotOwner},
+  };
+  for (const Case& c : cases) EXPECT_EQ(ChooseRoad(c.facts), c.expected) << c.what;
+}
+
+TEST(MayExecuteTest, ReplicasAnswerReadsOfThoseWhoAsk) {
+  const Command& get = *CommandTable::Get().Find("get");
+  const Command& set = *CommandTable::Get().Find("set");
+  const Origin asks{.replica_reads = true};
+  EXPECT_TRUE(MayExecute(Role::kOwner, set, {}));
+  EXPECT_TRUE(MayExecute(Role::kReplica, get, asks));
+  EXPECT_FALSE(MayExecute(Role::kReplica, set, asks));
+  EXPECT_FALSE(MayExecute(Role::kReplica, get, {}));
+  EXPECT_FALSE(MayExecute(Role::kWarming, get, asks));
+  EXPECT_FALSE(MayExecute(Role::kHandingOver, get, asks));
+}
+
+TEST(MayRepeatTest, Table) {
+  struct Case {
+    std::vector<std::string_view> args;
+    bool expected;
+  };
+  const Case cases[] = {
+      {{"get", "k"}, true},
+      {{"set", "k", "v"}, true},
+      {{"set", "k", "NX"}, true},
+      {{"set", "k", "v", "EX", "10"}, true},
+      {{"set", "k", "v", "ex", "10", "nx"}, false},
+      {{"set", "k", "v", "XX"}, false},
+      {{"set", "k", "v", "GET"}, false},
+      {{"mset", "a", "1", "b", "NX"}, true},
+      {{"msetnx", "a", "1"}, false},
+      {{"setnx", "k", "v"}, false},
+      {{"del", "k"}, true},
+      {{"incr", "k"}, false},
+      {{"append", "k", "v"}, false},
+      {{"getset", "k", "v"}, false},
+      {{"getdel", "k"}, false},
+      {{"expire", "k", "10"}, true},
+      {{"expire", "k", "10", "GT"}, false},
+      {{"persist", "k"}, false},
+      {{"mc.set", "k", "0", "0", "v"}, true},
+      {{"mc.cas", "k", "0", "0", "7", "v"}, false},
+      {{"mc.incr", "k", "1"}, false},
+      {{"gyre.flush", "1"}, true},
+  };
+  for (const Case& c : cases) {
+    Request request;
+    request.args = c.args;
+    EXPECT_EQ(MayRepeat(*CommandTable::Get().Find(c.args[0]), request), c.expected)
+        << c.args[0] << " with " << c.args.back();
+  }
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,332 @@
+// Several nodes in one process: real engines and dispatchers, a network that tests break, virtual
+// time.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "command/dispatcher.h"
+#include "command/fakes.h"
+#include "command/reply_text.h"
+#include "protocol/native_codec.h"
+
+namespace gyre::testing {
+
+// One request's reply, as net's connection would hold it.
+class TestSlot final : public ReplySlot {
+ public:
+  ReplyWriter& writer() override { return recorder_; }
+  void Finish() override {
+    if (!finished()) reply_ = recorder_.Take();
+  }
+  void FinishWithError(const Error& error) override {
+    if (finished()) return;
+    recorder_.Restart();
+    recorder_.Fail(error);
+    Finish();
+  }
+  bool finished() const override { return reply_.has_value(); }
+  void AddRef() override { ++references_; }
+  void Unref() override {
+    if (--references_ == 0) FinishWithError({ErrorCode::kInternal, "dropped"});
+  }
+  const Reply& reply() const { return *reply_; }
+
+ private:
+  ReplyRecorder recorder_;
+  std::optional<Reply> reply_;
+  int references_ = 0;
+};
+
+class TestResponder final : public Responder {
+ public:
+  explicit TestResponder(TestSlot& slot) : slot_(slot) {}
+  ReplyWriter& writer() override { return slot_.writer(); }
+  PendingReply Defer() override {
+    deferred_ = true;
+    return PendingReply(slot_);
+  }
+  // After Handle.
+  void Returned() {
+    if (!deferred_) slot_.Finish();
+  }
+
+ private:
+  TestSlot& slot_;
+  bool deferred_ = false;
+};
+
+class TestCluster;
+
+// A node with one loop. It is also the transport by which its dispatcher reaches the others.
+class TestNode final : public Transport {
+ public:
+  TestNode(TestCluster& cluster, std::uint8_t number, const DispatcherOptions& options);
+  ~TestNode() override { dispatcher_.reset(); }
+
+  void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
+            Done done) override;
+  void After(Duration delay, std::function<void()> done) override;
+
+  // Handles a request of `session`; the slot may be filled later.
+  std::shared_ptr<TestSlot> Start(const Request& request, Session& session);
+  Dispatcher& dispatcher() { return *dispatcher_; }
+  void Crash() { dispatcher_.reset(); }
+
+  void SetRole(PartitionId partition, Role role);
+  Role RoleOf(PartitionId partition);
+
+  const MemberInfo info;
+  std::unique_ptr<Engine> engine;
+  ViewPublisher views;
+  SessionRegistry sessions;
+  ReplicationTable replication;
+  FakeReplicator replicator;
+  FakeAdmin admin;
+  FakePeers peers;
+  Session client;          // RESP
+  Session cluster_client;  // RESP, cluster port
+  Session memcached_client;
+  Session peer;  // native: what other nodes forward
+
+  // ---- The network to this node.
+  bool down = false;                  // calls fail before they are sent
+  int lose_requests = 0;              // the next so many get lost on the way here
+  int lose_replies = 0;               // the next so many are executed, but the answer gets lost
+  std::vector<std::string> received;  // the command lines that arrived
+
+ private:
+  static MemberInfo MakeInfo(std::uint8_t number);
+  TestCluster& cluster_;
+  std::vector<std::shared_ptr<TestSlot>> slots_;  // their handles may outlive a test's interest
+  std::unique_ptr<Dispatcher> dispatcher_;
+};
+
+class TestCluster {
+ public:
+  static constexpr std::uint32_t kPartitions = 16;
+
+  explicit TestCluster(int nodes, const DispatcherOptions& options = {}) {
+    for (int i = 0; i < nodes; ++i) {
+      nodes_.push_back(
+          std::make_unique<TestNode>(*this, static_cast<std::uint8_t>(i + 1), options));
+    }
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      owners_.push_back(static_cast<MemberIndex>(partition % nodes_.size()));
+    }
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      Give(partition, owners_[partition]);
+    }
+    Publish();
+  }
+  ~TestCluster() { time.Clear(); }
+
+  TestNode& node(std::size_t index) { return *nodes_[index]; }
+  std::size_t size() const { return nodes_.size(); }
+
+  // Who orders the partition's writes: the roles. The view says so after Publish.
+  void Give(PartitionId partition, MemberIndex owner) {
+    for (MemberIndex i = 0; i < nodes_.size(); ++i) {
+      nodes_[i]->SetRole(partition, i == owner ? Role::kOwner : Role::kReplica);
+    }
+    owners_[partition] = owner;
+  }
+  void SetOwnerInView(PartitionId partition, MemberIndex owner) { owners_[partition] = owner; }
+  // Tells all nodes who owns what; or one.
+  void Publish() {
+    for (MemberIndex i = 0; i < nodes_.size(); ++i) PublishTo(i);
+  }
+  void PublishTo(MemberIndex index) {
+    auto view = std::make_shared<ClusterView>();
+    view->digest = ++digest_;
+    view->partition_count = kPartitions;
+    view->replicas = 2;
+    for (const auto& node : nodes_) view->members.push_back(node->info);
+    view->on_ring.assign(nodes_.size(), true);
+    view->self = index;
+    view->owner = owners_;
+    for (const MemberIndex owner : owners_) {
+      const auto next = static_cast<MemberIndex>((owner + 1) % nodes_.size());
+      std::vector<MemberIndex> holders;
+      if (owner != kNoMember) holders.push_back(owner);
+      if (owner != kNoMember && next != owner) holders.push_back(next);
+      view->complete.push_back(holders);
+      view->holders.push_back(holders);
+    }
+    nodes_[index]->views.Publish(view);
+  }
+
+  // Runs one command on a node, time included, until its reply is there.
+  Reply RunAs(std::size_t index, Session& session, const std::vector<std::string>& words) {
+    Request request;
+    request.args.assign(words.begin(), words.end());
+    return RunAs(index, session, request);
+  }
+  Reply RunAs(std::size_t index, Session& session, const Request& request) {
+    const std::shared_ptr<TestSlot> slot = node(index).Start(request, session);
+    while (!slot->finished() && time.Step()) {
+    }
+    EXPECT_TRUE(slot->finished()) << "no reply to " << request.args.front();
+    return slot->finished() ? slot->reply() : Reply{};
+  }
+
+  // A key of the partition, the n-th of them.
+  std::string KeyIn(PartitionId partition, int n = 0) const {
+    for (int i = 0;; ++i) {
+      std::string key = "key" + std::to_string(i);
+      if (PartitionOf(SlotOf(key), kPartitions) == partition && n-- == 0) return key;
+    }
+  }
+  TestNode* FindNode(const NodeId& id) {
+    for (const auto& node : nodes_) {
+      if (node->info.id == id) return node.get();
+    }
+    return nullptr;
+  }
+
+  Timeline time;
+
+ private:
+  std::vector<std::unique_ptr<TestNode>> nodes_;
+  std::vector<MemberIndex> owners_;
+  std::uint64_t digest_ = 0;
+};
+
+// ---- TestNode -----------------------------------------------------------------------------------
+
+inline MemberInfo TestNode::MakeInfo(std::uint8_t number) {
+  MemberInfo info;
+  info.id.bytes[0] = number;
+  info.name = "n" + std::to_string(number);
+  info.host = "127.0.0.1";
+  info.port = static_cast<std::uint16_t>(7700 + number);
+  info.resp_port = static_cast<std::uint16_t>(6300 + number);
+  info.resp_cluster_port = static_cast<std::uint16_t>(7300 + number);
+  return info;
+}
+
+inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
+                          const DispatcherOptions& options)
+    : info(MakeInfo(number)), replication(TestCluster::kPartitions), cluster_(cluster) {
+  auto created = Engine::Create({.memory_bytes = std::size_t{64} << 20,
+                                 .value_bytes_max = std::size_t{4} << 20,
+                                 .partition_count = TestCluster::kPartitions,
+                                 .shard_count = 4,
+                                 .version_node = number});
+  EXPECT_TRUE(created) << created.error().message;
+  engine = std::move(*created);
+  client.id = sessions.NextId();
+  client.connected_ms = Timeline::kStart;
+  client.peer_address = "127.0.0.1:50001";
+  client.local_address = "127.0.0.1:6301";
+  sessions.Add(client);
+  cluster_client.id = sessions.NextId();
+  cluster_client.cluster_port = true;
+  memcached_client.protocol = Protocol::kMemcached;
+  peer.protocol = Protocol::kNative;
+  dispatcher_ = std::make_unique<Dispatcher>(
+      Services{.engine = *engine,
+               .views = views,
+               .sessions = sessions,
+               .replication = replication,
+               .admin = admin,
+               .replicator = replicator,
+               .transport = *this,
+               .peers = peers,
+               .unix_now = [this] { return cluster_.time.unix_now(); },
+               .steady_now = [this] { return cluster_.time.steady_now(); }},
+      options);
+}
+
+inline void TestNode::SetRole(PartitionId partition, Role role) {
+  Shard& shard = engine->ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  shard.SetKeepsTombstones(partition, true);
+  shard.SetRole(partition, role);
+}
+
+inline Role TestNode::RoleOf(PartitionId partition) {
+  Shard& shard = engine->ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  return shard.info(partition).role;
+}
+
+inline void TestNode::After(Duration delay, std::function<void()> done) {
+  cluster_.time.After(delay, std::move(done));
+}
+
+inline std::shared_ptr<TestSlot> TestNode::Start(const Request& request, Session& session) {
+  auto slot = std::make_shared<TestSlot>();
+  slots_.push_back(slot);
+  slot->AddRef();  // for the call: the last handle that goes ends an unanswered request
+  TestResponder responder(*slot);
+  dispatcher_->Handle(request, session, responder);
+  responder.Returned();
+  slot->Unref();
+  dispatcher_->EndOfBatch();
+  return slot;
+}
+
+inline void TestNode::Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
+                           Done done) {
+  constexpr Duration kHop = std::chrono::microseconds(100);
+  TestNode* const target = cluster_.FindNode(to);
+  EXPECT_EQ(type, FrameType::kRequest);
+  if (target == nullptr || target->down) {
+    return After(kHop, [done = std::move(done)] {
+      done(Fail(ErrorCode::kUnavailable, "connection refused"));
+    });
+  }
+  if (target->lose_requests > 0) {
+    --target->lose_requests;
+    return After(kHop, [done = std::move(done)] { done(Fail(ErrorCode::kIo, "reset")); });
+  }
+  cluster_.time.After(kHop, [this, target, payload = std::move(payload), deadline,
+                             done = std::move(done)]() mutable {
+    // As the native port does: the frame decoded, the reply encoded.
+    std::string frame;
+    AppendFrame(FrameType::kRequest, 1, payload, frame);
+    auto codec = std::make_shared<NativeCodec>(CodecLimits{});
+    Request request;
+    const Decoded decoded = codec->Decode(frame, request);
+    ASSERT_EQ(decoded.status, Decoded::Status::kRequest);
+    std::string line;
+    for (const std::string_view arg : request.args) line += std::string(arg) + " ";
+    line.pop_back();
+    target->received.push_back(line);
+
+    const std::shared_ptr<TestSlot> slot = target->Start(request, target->peer);
+    const bool lost = target->lose_replies > 0;
+    if (lost) {
+      --target->lose_replies;
+      return After(kHop, [done = std::move(done)] { done(Fail(ErrorCode::kIo, "reset")); });
+    }
+    const TimePoint end = cluster_.time.steady_now() + deadline;
+    auto poll = std::make_shared<std::function<void()>>();
+    *poll = [this, slot, codec, end, poll, done = std::move(done)] {
+      if (slot->finished()) {
+        Request empty;
+        empty.id = 1;
+        Buffer out;
+        ReplyWriter* writer = codec->WriterFor(empty, out);
+        Play(slot->reply(), *writer);
+        done(out.view().substr(FrameHeader::kBytes));
+        codec->Recycle(writer);
+      } else if (cluster_.time.steady_now() >= end) {
+        done(Fail(ErrorCode::kTimeout, "no reply in time"));
+      } else {
+        return After(kHop, *poll);
+      }
+      *poll = nullptr;
+    };
+    After(kHop, *poll);
+  });
+}
+
+}  // namespace gyre::testing
