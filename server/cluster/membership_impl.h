@@ -63,9 +63,10 @@ struct Membership::Impl {
   };
 
   struct LinkDown {
-    TimePoint at{};
-    int attempts = 0;  // failed ones
-    int rounds = 0;    // of asking others
+    TimePoint at{};  // the last one
+    int attempts = 0;
+    TimePoint counted_at{};
+    int rounds = 0;  // of asking others
     TimePoint ask_at{};
   };
 

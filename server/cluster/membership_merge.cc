@@ -306,9 +306,11 @@ void Membership::Impl::TellSelf(const NodeId& to) {
 // ---- Holdings and the ring --------------------------------------------------------------------
 
 void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
-  if (record.id == state.self) return;
   const auto known = known_holdings.find(record.id);
   const Holdings& news = record.holdings;
+  // Of this node, only what an earlier life said is news; it does not count, but the digests must
+  // agree.
+  if (record.id == state.self && news.incarnation >= epoch) return;
   if (known != known_holdings.end()) {
     if (std::pair(news.incarnation, news.revision) <=
         std::pair(known->second.incarnation, known->second.revision)) {

@@ -20,6 +20,7 @@ constexpr int kConfirmRoundsMax = 6;
 constexpr std::size_t kConfirmAsksMax = 3;
 // Refused attempts that suffice where there is no third node to ask.
 constexpr int kLinkDownAttemptsAlone = 2;
+constexpr Duration kAttemptSpacing = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -168,14 +169,22 @@ void Membership::Impl::OnLinkDown(const NodeId& id) {
   if (stopping || id == state.self || member == state.members.end() || !member->second.serving()) {
     return;
   }
+  const auto known = link_downs.find(id);
+  const bool news = known == link_downs.end() || now - known->second.at > kLinkDownMemory;
   LinkDown& down = link_downs[id];
-  if (now - down.at > kLinkDownMemory) down = {};
+  if (news) down = {};
+  // Links that break together are one event.
+  if (news || now - down.counted_at >= kAttemptSpacing) {
+    ++down.attempts;
+    down.counted_at = now;
+  }
   down.at = now;
-  ++down.attempts;
-  probe_list.Hasten(id);
-  if (!probe) probe_at = now;
-  if (down.attempts > 1 && now < down.ask_at) return;
-  AskWhetherDown(id);
+  if (news) {
+    probe_list.Hasten(id);
+    if (!probe) probe_at = now;
+  }
+  const bool alone = ServingCount() <= 2;
+  if (news || (alone && down.attempts >= kLinkDownAttemptsAlone)) AskWhetherDown(id);
 }
 
 void Membership::Impl::AskWhetherDown(const NodeId& id) {
@@ -190,7 +199,7 @@ void Membership::Impl::AskWhetherDown(const NodeId& id) {
   if (down.attempts >= kLinkDownAttemptsAlone) {
     Dead({id, state.members.at(id).incarnation, state.self});
   } else {
-    StartSync(AddressOf(id));  // the second attempt
+    StartSync(AddressOf(id));  // another attempt
   }
 }
 

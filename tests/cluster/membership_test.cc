@@ -1,0 +1,486 @@
+#include "cluster/membership.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "cluster/membership_fixture.h"
+
+namespace gyre {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class MembershipTest : public testing::Test {
+ protected:
+  void Form(std::uint64_t count, const MembershipOptions& options = {}) {
+    cluster.StartMany(count, options);
+    const auto took = cluster.RunUntil([this] { return cluster.Converged(); }, seconds(20));
+    ASSERT_TRUE(took) << "the cluster did not form";
+    for (const std::uint64_t number : cluster.numbers()) {
+      cluster.Apply(number, [this](Membership& each) { return each.JoinRing(cluster.now()); });
+    }
+    ASSERT_TRUE(cluster.RunUntil([this] { return cluster.Converged(); }, seconds(20)));
+    cluster.Run(seconds(5));
+  }
+  std::size_t RingSizeAt(std::uint64_t number) {
+    const auto& ring = cluster.at(number).state().ring;
+    return static_cast<std::size_t>(std::count_if(
+        ring.begin(), ring.end(), [](const auto& entry) { return !entry.second.removed; }));
+  }
+  bool AllHaveRingSize(std::size_t size) {
+    const auto numbers = cluster.numbers();
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](std::uint64_t each) { return RingSizeAt(each) == size; });
+  }
+  bool HasLog(std::uint64_t number, const std::string& part) {
+    const auto& logs = cluster.logs(number);
+    return std::any_of(logs.begin(), logs.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    });
+  }
+  static PartitionSet Some(std::initializer_list<std::size_t> partitions) {
+    PartitionSet set(VirtualCluster::kPartitions);
+    for (const std::size_t each : partitions) set[each] = true;
+    return set;
+  }
+  void Hold(std::uint64_t number, const PartitionSet& complete) {
+    cluster.Apply(number, [&](Membership& each) {
+      return each.SetHoldings(cluster.now(), complete, PartitionSet(complete.size()));
+    });
+  }
+  bool SeesHoldings(std::uint64_t viewer, std::uint64_t number, const PartitionSet& complete) {
+    const ClusterState& state = cluster.at(viewer).state();
+    const auto found = state.holdings.find(TestId(number));
+    return found != state.holdings.end() && found->second.complete == complete &&
+           found->second.incarnation == state.members.at(TestId(number)).incarnation;
+  }
+
+  VirtualCluster cluster{7};
+};
+
+// ---- Joining ----------------------------------------------------------------------------------
+
+TEST_F(MembershipTest, FormsClustersOfManySizes) {
+  for (const std::uint64_t size : {2, 3, 5, 10, 50}) {
+    VirtualCluster each(size);
+    each.StartMany(size);
+    const auto took = each.RunUntil([&] { return each.Converged(); }, seconds(10));
+    ASSERT_TRUE(took) << size;
+    RecordProperty("join_ms_" + std::to_string(size),
+                   static_cast<int>(std::chrono::duration_cast<milliseconds>(*took).count()));
+    EXPECT_LT(*took, seconds(2)) << size;
+  }
+}
+
+TEST_F(MembershipTest, IsJoinedAloneWithoutSeedsAndWithItselfAsSeed) {
+  cluster.Start(0, TestMember(0), {}, {});
+  EXPECT_TRUE(cluster.at(0).joined());
+  cluster.Start(1, TestMember(1), {}, {1});
+  EXPECT_TRUE(cluster.at(1).joined());
+}
+
+TEST_F(MembershipTest, WaitsForItsSeedsAndJoinsWhenOneAppears) {
+  cluster.Start(1);
+  cluster.Run(seconds(30));
+  EXPECT_FALSE(cluster.at(1).joined());
+  EXPECT_TRUE(HasLog(1, "cannot join through 10.0.0.0:7700: connection refused"));
+  EXPECT_EQ(cluster.logs(1).size(), 1U) << "the same reason is logged once";
+  cluster.Start(0);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(2)));
+  EXPECT_TRUE(cluster.at(1).joined());
+}
+
+TEST_F(MembershipTest, RecognisesItselfBehindAnotherAddress) {
+  MembershipOptions options;
+  Membership machine(options, TestMember(1), 64, 2);
+  const TimePoint now{seconds(1)};
+  const Address alias{"n1.example", 7700};
+  const MembershipActions actions = machine.SetSeeds(now, {alias});
+  ASSERT_FALSE(machine.joined());
+  std::string payload;
+  for (const MembershipAction& action : actions) {
+    if (const auto* sync = std::get_if<StartPushPull>(&action)) payload = sync->payload;
+  }
+  Result<std::string> reply;
+  machine.OnPushPull(now, payload, reply);
+  ASSERT_TRUE(reply);
+  machine.OnPushPullReply(now, alias, *reply);
+  EXPECT_TRUE(machine.joined());
+}
+
+TEST_F(MembershipTest, NeverMergesClustersOfDifferentNames) {
+  MembershipOptions other;
+  other.cluster_name = "other";
+  cluster.Start(0);
+  cluster.Start(1);
+  cluster.Start(2, TestMember(2), other, {0, 1});
+  cluster.Start(3, TestMember(3), other, {2});
+  cluster.Run(minutes(2));
+  EXPECT_EQ(cluster.at(0).state().members.size(), 2U);
+  EXPECT_EQ(cluster.at(2).state().members.size(), 2U);
+  EXPECT_TRUE(HasLog(2, "--cluster-name"));
+}
+
+TEST_F(MembershipTest, RefusesOtherConstantsWithAdvice) {
+  cluster.Start(0);
+  cluster.Start(1, TestMember(1), {}, {0}, 128, 2);
+  cluster.Start(2, TestMember(2), {}, {0}, 64, 3);
+  cluster.Run(seconds(30));
+  EXPECT_EQ(cluster.at(0).state().members.size(), 1U);
+  EXPECT_FALSE(cluster.at(1).joined());
+  EXPECT_TRUE(HasLog(1, "start it with --partitions 64"));
+  EXPECT_TRUE(HasLog(2, "start it with --replicas 2"));
+}
+
+// ---- Death ------------------------------------------------------------------------------------
+
+TEST_F(MembershipTest, DetectsSilentDeathsInTime) {
+  for (const std::uint64_t size : {3, 5, 7, 10, 50}) {
+    Duration worst{};
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      VirtualCluster each(100 * size + seed);
+      each.StartMany(size);
+      ASSERT_TRUE(each.RunUntil([&] { return each.Converged(); }, seconds(10)));
+      each.Run(seconds(10));
+      each.Pause(1);
+      const auto took = each.RunUntil(
+          [&] {
+            for (const std::uint64_t viewer : each.numbers()) {
+              if (viewer != 1 && each.StateAt(viewer, 1) != MemberState::kDead) return false;
+            }
+            return true;
+          },
+          seconds(60));
+      ASSERT_TRUE(took) << size;
+      worst = std::max(worst, *took);
+    }
+    RecordProperty("silent_death_ms_" + std::to_string(size),
+                   static_cast<int>(std::chrono::duration_cast<milliseconds>(worst).count()));
+    EXPECT_LE(worst, size <= 7 ? seconds(4) : seconds(8)) << size;
+  }
+}
+
+TEST_F(MembershipTest, DeclaresARefusingNodeDeadAtOnce) {
+  Form(3);
+  cluster.Kill(1);
+  cluster.LinkDown(0, 1);
+  const auto took =
+      cluster.RunUntil([&] { return cluster.AllSee(1, MemberState::kDead); }, seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, milliseconds(300));
+}
+
+TEST_F(MembershipTest, WithTwoNodesASecondRefusedAttemptIsEnough) {
+  Form(2);
+  cluster.Kill(1);
+  // Links of several loops that break together are one attempt.
+  for (int loop = 0; loop < 4; ++loop) cluster.LinkDown(0, 1);
+  EXPECT_EQ(cluster.StateAt(0, 1), MemberState::kAlive);
+  cluster.Run(milliseconds(50));
+  cluster.LinkDown(0, 1);
+  EXPECT_EQ(cluster.StateAt(0, 1), MemberState::kDead);
+}
+
+TEST_F(MembershipTest, OneNodesBrokenLinkKillsNobody) {
+  Form(3);
+  for (int i = 0; i < 20; ++i) {
+    cluster.LinkDown(0, 1);
+    cluster.Run(milliseconds(100));
+  }
+  cluster.Run(minutes(1));
+  EXPECT_EQ(cluster.Deaths(), 0U);
+}
+
+TEST_F(MembershipTest, ConfirmationsOfAnotherLifeCountForNothing) {
+  Form(3);
+  cluster.LinkDown(0, 1);
+  cluster.Apply(
+      0, [&](Membership& each) { return each.OnConfirmedDown(cluster.now(), TestId(1), 99); });
+  EXPECT_EQ(cluster.StateAt(0, 1), MemberState::kAlive);
+}
+
+class MembershipLoss : public testing::TestWithParam<double> {};
+
+TEST_P(MembershipLoss, DeclaresNobodyDeadForTenMinutes) {
+  for (const std::uint64_t size : {3, 5, 20}) {
+    VirtualCluster cluster(size);
+    cluster.StartMany(size);
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10)));
+    cluster.set_loss(GetParam());
+    cluster.Run(minutes(10));
+    EXPECT_EQ(cluster.Deaths(), 0U) << size;
+    cluster.set_loss(0);
+    EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10))) << size;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, MembershipLoss, testing::Values(0.0, 0.05, 0.2));
+
+// A node that hears nobody, but is heard: the others must not fall for its accusations.
+TEST_F(MembershipTest, ADeafNodeCannotKillTheOthers) {
+  Form(5);
+  for (std::uint64_t other = 0; other < 4; ++other) cluster.Cut(other, 4);
+  cluster.Run(minutes(1));
+  for (std::uint64_t viewer = 0; viewer < 4; ++viewer) {
+    for (std::uint64_t number = 0; number < 4; ++number) {
+      EXPECT_EQ(cluster.StateAt(viewer, number), MemberState::kAlive) << viewer << " " << number;
+    }
+    EXPECT_EQ(cluster.StateAt(viewer, 4), MemberState::kDead);
+  }
+  cluster.Heal();
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(20)));
+}
+
+TEST_F(MembershipTest, OneCutLinkIsBridgedByTheOthers) {
+  Form(4);
+  cluster.Split({0}, {1});
+  cluster.Run(minutes(5));
+  EXPECT_EQ(cluster.Deaths(), 0U);
+}
+
+// ---- Coming back ------------------------------------------------------------------------------
+
+TEST_F(MembershipTest, APartitionHealsByItselfAndBothSidesLearnOfTheirDeaths) {
+  Form(5);
+  cluster.Split({0, 1, 2}, {3, 4});
+  cluster.Run(seconds(30));
+  for (const std::uint64_t a : {0, 1, 2}) {
+    for (const std::uint64_t b : {3, 4}) {
+      ASSERT_EQ(cluster.StateAt(a, b), MemberState::kDead);
+      ASSERT_EQ(cluster.StateAt(b, a), MemberState::kDead);
+    }
+  }
+  cluster.Heal();
+  const auto took = cluster.RunUntil([&] { return cluster.Converged(); }, seconds(30));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(5));
+  cluster.Run(seconds(5));
+  for (const std::uint64_t each : cluster.numbers()) {
+    EXPECT_EQ(cluster.declared_dead(each), 1) << each;
+  }
+}
+
+TEST_F(MembershipTest, APausedNodeLearnsOfItsDeathEvenIfItRefutedASuspicionMeanwhile) {
+  Form(3);
+  cluster.Pause(2);
+  ASSERT_TRUE(cluster.RunUntil(
+      [&] {
+        return cluster.StateAt(0, 2) == MemberState::kDead &&
+               cluster.StateAt(1, 2) == MemberState::kDead;
+      },
+      seconds(20)));
+  cluster.Resume(2);
+  // It refutes an older suspicion first: the news of its life overtake those of its death.
+  const std::uint64_t incarnation = cluster.at(2).state().members.at(TestId(2)).incarnation;
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10)));
+  EXPECT_GT(cluster.at(0).state().members.at(TestId(2)).incarnation, incarnation);
+  EXPECT_EQ(cluster.declared_dead(2), 1);
+  EXPECT_EQ(cluster.declared_dead(0), 0);
+}
+
+TEST_F(MembershipTest, ARestartIsANewLifeAndNoDeath) {
+  Form(3);
+  Hold(1, Some({1, 2}));
+  ASSERT_TRUE(cluster.RunUntil([&] { return SeesHoldings(0, 1, Some({1, 2})); }, seconds(2)));
+  cluster.Kill(1);
+  cluster.Run(milliseconds(200));
+  cluster.Start(1, TestMember(1, 1000));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(5)));
+  EXPECT_EQ(cluster.Deaths(), 0U);
+  EXPECT_EQ(cluster.at(0).state().members.at(TestId(1)).incarnation, 1000U);
+  EXPECT_EQ(cluster.at(0).state().holdings.count(TestId(1)), 0U) << "of its last life";
+  EXPECT_EQ(RingSizeAt(0), 3U);
+}
+
+TEST_F(MembershipTest, ANodeWhoseClockWasSetBackStillComesBack) {
+  Form(3);
+  cluster.Kill(1);
+  cluster.Run(seconds(20));
+  MemberInfo info = TestMember(1, 0);
+  cluster.Start(1, info);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10)));
+}
+
+TEST_F(MembershipTest, AStopIsToldAtOnceAndSuspectsNobody) {
+  Form(5);
+  cluster.Apply(1, [&](Membership& each) { return each.Stop(cluster.now()); });
+  const auto took =
+      cluster.RunUntil([&] { return cluster.AllSee(1, MemberState::kStopped); }, seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, milliseconds(50));
+  cluster.Run(milliseconds(100));
+  cluster.Kill(1);
+  cluster.Run(minutes(10));
+  EXPECT_EQ(cluster.Deaths(), 0U);
+  EXPECT_TRUE(AllHaveRingSize(5));
+  cluster.Start(1, TestMember(1, 1000));
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(5)));
+}
+
+// ---- Identities and the ring ------------------------------------------------------------------
+
+TEST_F(MembershipTest, ANewIdentityAtAnAddressEndsTheOldOne) {
+  Form(3);
+  cluster.Kill(1);
+  cluster.Run(milliseconds(100));
+  MemberInfo info = TestMember(1, 1000);
+  info.id = TestId(9);
+  cluster.Start(1, info);
+  const auto took = cluster.RunUntil(
+      [&] {
+        return cluster.Knows(0, 9) && cluster.Knows(2, 9) &&
+               cluster.StateAt(0, 1) == MemberState::kDead &&
+               cluster.StateAt(2, 1) == MemberState::kDead;
+      },
+      seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(1));
+  cluster.Apply(1, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+  cluster.Run(kTakeoverGrace + seconds(3));
+  EXPECT_TRUE(AllHaveRingSize(3)) << "the old identity was evicted, the new one joined";
+  EXPECT_EQ(cluster.StateAt(0, 9), MemberState::kAlive);
+}
+
+TEST_F(MembershipTest, AMajorityEvictsTheDeadAndTakesThemBack) {
+  MembershipOptions options;
+  options.evict_after = seconds(30);
+  Form(5, options);
+  cluster.Split({0, 1, 2}, {3, 4});
+  cluster.Run(seconds(25));
+  EXPECT_TRUE(AllHaveRingSize(5));
+  cluster.Run(seconds(30));
+  for (const std::uint64_t each : {0, 1, 2}) EXPECT_EQ(RingSizeAt(each), 3U);
+  for (const std::uint64_t each : {3, 4}) EXPECT_EQ(RingSizeAt(each), 5U) << "a minority waits";
+  cluster.Heal();
+  EXPECT_TRUE(
+      cluster.RunUntil([&] { return cluster.Converged() && AllHaveRingSize(5); }, seconds(20)))
+      << "the evicted take their places again";
+}
+
+TEST_F(MembershipTest, HalfARingEvictsNobody) {
+  MembershipOptions options;
+  options.evict_after = seconds(30);
+  Form(4, options);
+  cluster.Kill(2);
+  cluster.Kill(3);
+  cluster.Run(minutes(5));
+  EXPECT_EQ(RingSizeAt(0), 4U);
+  cluster.Apply(0, [&](Membership& each) { return each.LeaveRing(cluster.now(), TestId(2)); });
+  cluster.Run(seconds(3));
+  EXPECT_EQ(RingSizeAt(1), 2U) << "with the operator's word two of three are a majority";
+}
+
+TEST_F(MembershipTest, ADrainedNodeStaysOffTheRing) {
+  Form(3);
+  cluster.Apply(0, [&](Membership& each) { return each.LeaveRing(cluster.now(), TestId(1)); });
+  const auto took = cluster.RunUntil([&] { return AllHaveRingSize(2); }, seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(1));
+  cluster.Run(minutes(1));
+  EXPECT_TRUE(AllHaveRingSize(2));
+}
+
+// ---- Holdings and dissemination ---------------------------------------------------------------
+
+TEST_F(MembershipTest, HoldingsReachAllAndSurviveARefutedSuspicion) {
+  Form(5);
+  Hold(1, Some({3, 60}));
+  const auto seen = [&] {
+    for (const std::uint64_t viewer : cluster.numbers()) {
+      if (!SeesHoldings(viewer, 1, Some({3, 60}))) return false;
+    }
+    return true;
+  };
+  const auto took = cluster.RunUntil(seen, seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(1));
+  // Cut off for a moment, suspected, back: at no time do the others believe that it holds nothing.
+  for (int round = 0; round < 3; ++round) {
+    cluster.Split({1}, {0, 2, 3, 4});
+    cluster.Run(milliseconds(1500));
+    cluster.Heal();
+    const TimePoint end = cluster.now() + seconds(5);
+    while (cluster.now() < end) {
+      cluster.Run(milliseconds(10));
+      ASSERT_TRUE(seen());
+    }
+  }
+  EXPECT_EQ(cluster.Deaths(), 0U);
+  EXPECT_GT(cluster.at(1).stats().refutations, 0U);
+}
+
+TEST_F(MembershipTest, WhatDoesNotFitInADatagramComesByPushPull) {
+  MembershipOptions options;
+  options.datagram_bytes_max = 512;
+  constexpr std::uint32_t kMany = 16384;  // 2 KiB a bitmap
+  for (std::uint64_t number = 0; number < 3; ++number) {
+    cluster.Start(number, TestMember(number), options, {0}, kMany);
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10)));
+  PartitionSet set(kMany);
+  for (std::size_t i = 0; i < kMany; i += 3) set[i] = true;
+  Hold(1, set);
+  const auto took = cluster.RunUntil(
+      [&] { return SeesHoldings(0, 1, set) && SeesHoldings(2, 1, set); }, seconds(10));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(3));
+  EXPECT_LE(cluster.datagram_bytes_most(), 512U);
+}
+
+TEST_F(MembershipTest, StaysWithinItsDatagramsAndQuietWhenNothingHappens) {
+  Form(20);
+  const std::uint64_t datagrams = cluster.datagrams();
+  const std::uint64_t push_pulls = cluster.push_pulls();
+  cluster.Run(minutes(1));
+  EXPECT_LE(cluster.datagram_bytes_most(), MembershipOptions{}.datagram_bytes_max);
+  // A ping and an ack each half second; a push/pull each ten.
+  EXPECT_LE(cluster.datagrams() - datagrams, 20U * 60 * 2 * 2);
+  EXPECT_LE(cluster.push_pulls() - push_pulls, 20U * 7);
+}
+
+TEST_F(MembershipTest, ABusyClusterDoesNotStormItself) {
+  Form(20);
+  const std::uint64_t push_pulls = cluster.push_pulls();
+  for (std::size_t i = 0; i < 600; ++i) {
+    Hold(i % 20, Some({i % 64}));
+    cluster.Run(milliseconds(100));
+  }
+  EXPECT_LE(cluster.push_pulls() - push_pulls, 20U * 60 * 2);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(5)));
+}
+
+TEST_F(MembershipTest, TheSameSeedGivesTheSameHistory) {
+  const auto history = [] {
+    VirtualCluster each(5);
+    each.set_loss(0.1);
+    each.StartMany(10);
+    std::uint64_t digest = 0;
+    each.on_bytes = [&](std::string& bytes) {
+      for (const char byte : bytes)
+        digest = digest * 1099511628211ULL + static_cast<unsigned char>(byte);
+    };
+    each.Run(seconds(20));
+    each.Kill(3);
+    each.Run(seconds(20));
+    return digest;
+  };
+  EXPECT_EQ(history(), history());
+}
+
+TEST_F(MembershipTest, SleepsExactlyUntilSomethingIsDue) {
+  Form(3);
+  Membership& machine = cluster.at(0);
+  const TimePoint due = machine.next_tick();
+  ASSERT_GT(due, cluster.now());
+  EXPECT_TRUE(machine.Tick(due - std::chrono::nanoseconds(1)).empty());
+  EXPECT_EQ(machine.next_tick(), due);
+}
+
+}  // namespace
+}  // namespace gyre
