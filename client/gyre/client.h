@@ -189,7 +189,7 @@ struct RetryPolicy {
 
 struct Options {
   // "host:port", "[::1]:port" or "host" (port 7700). One that answers is enough; name several.
-  std::vector<std::string> seeds;
+  std::vector<std::string> seeds = {};
   // Establishing one TCP connection.
   Milliseconds connect_timeout{500};
   // Every call, retries included, unless CallOptions says otherwise. At least 1 ms.
@@ -198,7 +198,7 @@ struct Options {
   std::uint32_t connections_per_node = 1;
   // Copies that must acknowledge each write; 0: as the nodes are configured (--write-acks).
   std::uint32_t write_acks = 0;
-  RetryPolicy retry;
+  RetryPolicy retry = {};
   // Bytes of requests not yet answered. Above it, blocking calls wait and asynchronous ones fail
   // with kOverloaded. A single request of more is still let through when nothing else is in flight.
   std::size_t in_flight_bytes_max = std::size_t{64} << 20;
