@@ -81,6 +81,33 @@ class SimCluster {
     return world_.RunUntil([&done] { return done; }, seconds(30)) && ok;
   }
 
+  // One partition as each live node sees it, for a failure's message.
+  std::string Describe(PartitionId partition) {
+    static constexpr const char* kRoles[] = {"absent", "warming", "replica", "owner", "handing"};
+    std::string text = "partition " + std::to_string(partition) + ":\n";
+    for (auto& node : nodes_) {
+      if (!node) continue;
+      const ClusterViewPtr view = node->view();
+      const auto name = [&view](MemberIndex member) {
+        return member == kNoMember ? std::string("nobody") : view->members[member].name;
+      };
+      text += "  n" + std::to_string(node->index()) + " " +
+              kRoles[static_cast<int>(node->role(partition))] + ", sees owner " +
+              name(view->owner[partition]) + ", holders";
+      for (MemberIndex member : view->holders[partition]) text += " " + name(member);
+      text += ", complete";
+      for (MemberIndex member : view->complete[partition]) text += " " + name(member);
+      text += ", members";
+      for (MemberIndex member = 0; member < view->members.size(); ++member) {
+        const MemberInfo& info = view->members[member];
+        text += " " + info.name + (info.serving() ? "" : "(gone)") +
+                (view->on_ring[member] ? "" : "(off)");
+      }
+      text += "\n";
+    }
+    return text;
+  }
+
   // All live nodes see the same, every partition has one owner and is whole on all its holders.
   std::string NotConverged() {
     ClusterViewPtr first;
@@ -100,11 +127,10 @@ class SimCluster {
           return "owners differ";
         if (view->holders[p] != first->holders[p]) return "holders differ";
         if (view->complete[p] != view->holders[p]) {
-          return "partition " + std::to_string(p) +
-                 " is not whole on its holders, or elsewhere, as n" +
-                 std::to_string(node->index()) + " sees it";
+          return "not whole on its holders, or elsewhere, too: " + Describe(p);
         }
-        if (view->owner[p] != view->holders[p][0]) return "not the first holder owns";
+        if (view->owner[p] != view->holders[p][0])
+          return "not the first holder owns: " + Describe(p);
       }
     }
     for (PartitionId p = 0; p < options_.partitions; ++p) {

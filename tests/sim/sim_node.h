@@ -56,7 +56,7 @@ struct Answer {
   std::string value;
 };
 
-class SimNode final : private ControlPort, private PullPort {
+class SimNode final : public ControlPort, public PullPort {
  public:
   SimNode(World& world, NodeIndex index, const ClusterOptions& options, std::uint64_t incarnation,
           bool founder)
