@@ -149,7 +149,10 @@ std::string Describe(const Session& session, UnixMillis now) {
   line += " name=" + session.name;
   line += " age=" + seconds_since(session.connected_ms);
   line += " idle=" + seconds_since(active == 0 ? session.connected_ms : active);
-  line += " flags=N db=0";
+  // What a cache has no notion of stands there all the same: clients look for each field.
+  line +=
+      " flags=N db=0 sub=0 psub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 obl=0 oll=0 omem=0 "
+      "tot-mem=0";
   line += " tot-cmds=" + std::to_string(session.commands.load(std::memory_order_relaxed));
   line += " user=default";
   line += " lib-name=" + session.library_name;

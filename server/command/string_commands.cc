@@ -138,8 +138,9 @@ void GetEx(KeyedCall& call) {
   if (!record || !*wanted || **wanted == record.expiry_ms()) {
     return SayRecordOrNull(record, call.reply);
   }
-  if (!call.SetExpiry(**wanted)) return;
-  SayRecord(call.mutated, call.reply);
+  // Kept, because an expiry that is past removes the record.
+  const OldValue old(call, record);
+  if (call.SetExpiry(**wanted)) old.Say();
 }
 
 void StrLen(KeyedCall& call) {

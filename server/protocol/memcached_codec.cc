@@ -132,6 +132,10 @@ Decoded MemcachedCodec::Interpret(const MemcachedCommand& command, std::string_v
     case MemcachedForm::kVerbosity:
       return Verbosity(request);
     case MemcachedForm::kWords:
+      // These exist for their answer alone.
+      if (args.back() == "noreply") {
+        return Refuse(request, ErrorCode::kInvalidArgument, kBadFormat);
+      }
       break;
     case MemcachedForm::kBare:
       args.resize(1);
