@@ -153,6 +153,9 @@ Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
     }
   }
   if (config.name.empty()) config.name = DefaultName(config.port);
+  if (config.value_bytes_max == 0) {
+    config.value_bytes_max = std::min(kValueBytesDefaultMax, config.memory_bytes / 2);
+  }
   if (Status status = CheckTogether(config); !status) return tl::unexpected(status.error());
   return parsed;
 }

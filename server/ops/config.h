@@ -42,8 +42,10 @@ struct Config {
   std::vector<HostPort> join;
 
   std::size_t memory_bytes = std::size_t{256} << 20;
-  std::size_t value_bytes_max = kValueBytesDefaultMax;  // --max-value
-  std::uint32_t threads = 1;                            // --threads; default: one a core
+  // --max-value. ParseConfig leaves no 0: unless asked otherwise it is the default, or half of a
+  // smaller memory.
+  std::size_t value_bytes_max = 0;
+  std::uint32_t threads = 1;  // --threads; default: one a core
 
   std::string cluster_name = "gyre";
   std::uint32_t replicas = 2;

@@ -179,9 +179,8 @@ const std::vector<Option>& ConfigOptions() {
          return StoreBytes(t, kMemoryBytesMin, kMemoryBytesMax, c.memory_bytes);
        }},
       {"max-value", "SIZE", kAmount,
-       "Largest value, in bytes. Default: 16MiB, at most 512MiB. Larger ones are refused. The same "
-       "on "
-       "all nodes.",
+       "Largest value, in bytes. Default: 16MiB, or half of a smaller --memory; at most 512MiB. "
+       "Larger ones are refused. The same on all nodes.",
        [](Text t, Config& c) {
          return StoreBytes(t, kValueBytesMin, kValueBytesHardMax, c.value_bytes_max);
        }},

@@ -108,6 +108,11 @@ TEST(ParseHostPortTest, KnowsNamesAndAddresses) {
 
 // ---- Command line ------------------------------------------------------------------------------
 
+TEST(CommandLineTest, ASmallMemoryLowersTheLargestValueByItself) {
+  EXPECT_EQ(Valid({"--memory", "16MiB"}).value_bytes_max, std::size_t{8} << 20);
+  EXPECT_EQ(Valid({"--memory", "1GiB"}).value_bytes_max, std::size_t{16} << 20);
+}
+
 TEST(CommandLineTest, HasTheDefaultsOfTheDesign) {
   const Config config = Valid({});
   EXPECT_EQ(config.host, "127.0.0.1");
