@@ -1,0 +1,181 @@
+#include "cluster_net/gossip.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+#include "cluster/broadcast_queue.h"
+#include "proto_gen/cluster.pb.h"
+
+namespace gyre {
+namespace {
+
+// Shorter than Membership waits, so that it hears of each failure.
+constexpr Duration kPushPullDeadline = std::chrono::seconds(4);
+// A process that is gone refuses within a round trip; one that is silent is the probes' matter.
+constexpr Duration kConfirmDeadline = std::chrono::milliseconds(500);
+constexpr Duration kConnectDeadline = std::chrono::milliseconds(300);
+// Exchanges at once; beyond, new ones fail. Membership itself stays below.
+constexpr std::size_t kExchangesMax = 64;
+constexpr char kPushPullTag = 8 << 3 | 2;  // field 8 of PeerRequest, length-delimited
+
+Error ToError(const wire::PeerError& error) {
+  const bool known = error.code() <= static_cast<std::uint32_t>(ErrorCode::kNotAllowed);
+  return {known ? static_cast<ErrorCode>(error.code()) : ErrorCode::kInternal, error.message()};
+}
+
+}  // namespace
+
+Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks)
+    : loop_(loop),
+      membership_(membership),
+      hooks_(std::move(hooks)),
+      socket_(loop,
+              [this](const std::string& ip, std::uint16_t port, std::string_view bytes) {
+                if (started_) Perform(membership_.OnDatagram(loop_.now(), {ip, port}, bytes));
+              }),
+      timer_(loop),
+      reaper_(loop, [this] {
+        std::erase_if(exchanges_, [](const auto& exchange) { return exchange->over(); });
+      }) {}
+
+Gossip::~Gossip() = default;
+
+Status Gossip::Bind(const std::string& host, std::uint16_t port) {
+  return socket_.Bind(host, port);
+}
+
+void Gossip::Start(std::vector<Address> seeds) {
+  started_ = true;
+  Perform(membership_.SetSeeds(loop_.now(), std::move(seeds)));
+}
+
+// ---- Timers -----------------------------------------------------------------------------------
+
+void Gossip::Schedule() {
+  const TimePoint due = membership_.next_tick();
+  if (!started_ || (timer_.active() && due == timer_due_)) return;
+  timer_due_ = due;
+  timer_.Start(std::max(due - loop_.now(), Duration{}), Duration{}, [this] { Tick(); });
+}
+
+void Gossip::Tick() { Perform(membership_.Tick(loop_.now())); }
+
+// ---- Actions ----------------------------------------------------------------------------------
+
+void Gossip::Perform(MembershipActions actions) {
+  std::move(actions.begin(), actions.end(), std::back_inserter(pending_));
+  if (performing_) return;
+  performing_ = true;
+  while (!pending_.empty()) {
+    MembershipAction action = std::move(pending_.front());
+    pending_.pop_front();
+    std::visit([this](auto& each) { Do(each); }, action);
+  }
+  performing_ = false;
+  Schedule();
+}
+
+void Gossip::Do(SendDatagram& action) {
+  socket_.Send(action.to.host, action.to.port, action.bytes);
+}
+
+void Gossip::Do(StateChanged&) {
+  if (hooks_.on_state_changed) hooks_.on_state_changed();
+}
+
+void Gossip::Do(DeclaredDead&) {
+  if (hooks_.on_declared_dead) hooks_.on_declared_dead();
+}
+
+void Gossip::Do(LogLine& action) {
+  if (action.warning) {
+    GYRE_LOG_WARN("{}", action.text);
+  } else {
+    GYRE_LOG_INFO("{}", action.text);
+  }
+}
+
+void Gossip::Do(StartPushPull& action) {
+  std::string request;
+  AppendField(kPushPullTag, action.payload, request);
+  Exchange(action.to, std::move(request), kPushPullDeadline,
+           [this, to = action.to](const PeerExchange::Outcome& outcome) {
+             OnPushPullDone(to, outcome);
+           });
+}
+
+void Gossip::OnPushPullDone(const Address& to, const PeerExchange::Outcome& outcome) {
+  const TimePoint now = loop_.now();
+  if (outcome.reply) {
+    wire::PeerReply reply;
+    if (!reply.ParseFromArray(outcome.reply->data(), static_cast<int>(outcome.reply->size())) ||
+        !(reply.has_push_pull() || reply.has_error())) {
+      const Error error{ErrorCode::kProtocol, "the answer is not of this protocol"};
+      return Perform(membership_.OnPushPullFailed(now, to, error));
+    }
+    if (reply.has_error()) {
+      return Perform(membership_.OnPushPullFailed(now, to, ToError(reply.error())));
+    }
+    return Perform(membership_.OnPushPullReply(now, to, reply.push_pull().SerializeAsString()));
+  }
+  Perform(membership_.OnPushPullFailed(now, to, outcome.reply.error()));
+  if (!outcome.gone) return;
+  for (const auto& [id, member] : membership_.state().members) {
+    if (member.serving() && Address{member.host, member.port} == to) return LinkDown(id);
+  }
+}
+
+void Gossip::Do(AskConfirmDown& action) {
+  const auto via = membership_.state().members.find(action.via);
+  if (via == membership_.state().members.end()) return;
+  wire::PeerRequest request;
+  request.mutable_confirm_down()->set_id(std::string(action.suspect.raw()));
+  request.mutable_confirm_down()->set_incarnation(action.incarnation);
+  Exchange({via->second.host, via->second.port}, request.SerializeAsString(), kConfirmDeadline,
+           [this, action](const PeerExchange::Outcome& outcome) {
+             wire::PeerReply reply;
+             if (!outcome.reply || !reply.ParseFromArray(outcome.reply->data(),
+                                                         static_cast<int>(outcome.reply->size()))) {
+               return;
+             }
+             if (!reply.has_confirm_down() || !reply.confirm_down().down()) return;
+             Perform(membership_.OnConfirmedDown(loop_.now(), action.suspect, action.incarnation));
+           });
+}
+
+void Gossip::Exchange(const Address& to, std::string request, Duration deadline,
+                      PeerExchange::Done done) {
+  if (exchanges_.size() >= kExchangesMax) return;
+  exchanges_.push_back(std::make_unique<PeerExchange>(
+      loop_, to, std::move(request), deadline,
+      [this, done = std::move(done)](const PeerExchange::Outcome& outcome) {
+        reaper_.Schedule();
+        done(outcome);
+      }));
+}
+
+// ---- What peers and other loops say -----------------------------------------------------------
+
+Result<std::string> Gossip::HandlePushPull(std::string_view payload) {
+  Result<std::string> reply;
+  Perform(membership_.OnPushPull(loop_.now(), payload, reply));
+  return reply;
+}
+
+void Gossip::HandleConfirmDown(const NodeId& id, std::uint64_t incarnation,
+                               std::function<void(bool down)> done) {
+  const auto member = membership_.state().members.find(id);
+  if (member == membership_.state().members.end() || member->second.incarnation != incarnation ||
+      exchanges_.size() >= kExchangesMax) {
+    return done(false);
+  }
+  if (membership_.SeemsDown(loop_.now(), id)) return done(true);
+  Exchange({member->second.host, member->second.port}, {}, kConnectDeadline,
+           [done = std::move(done)](const PeerExchange::Outcome& outcome) { done(outcome.gone); });
+}
+
+void Gossip::LinkDown(const NodeId& id) { Perform(membership_.OnLinkDown(loop_.now(), id)); }
+
+}  // namespace gyre
