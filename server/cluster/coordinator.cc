@@ -117,6 +117,8 @@ void Coordinator::Apply(OwnershipActions actions) {
 
 void Coordinator::Perform(const SetRole& action) {
   if (faults_.skip_fence && action.role == Role::kHandingOver) return;
+  GYRE_LOG_DEBUG("role node={} partition={} role={}", self_.ToString().substr(0, 8),
+                 action.partition, static_cast<int>(action.role));
   Shard& shard = parts_.engine.ShardOf(action.partition);
   MutexLock lock(shard.mutex());
   shard.SetRole(action.partition, action.role);

@@ -65,7 +65,7 @@ struct OwnershipOptions {
   Duration retry = std::chrono::milliseconds(100);
   // A stale copy of a node that is no longer a holder is kept so long after it was settled, for
   // repair to see.
-  Duration stale_linger = std::chrono::seconds(60);
+  Duration stale_linger = std::chrono::seconds(15);
   std::size_t handover_batch_max = 64;  // partitions of one Handover
   // No seeds: this node founds the cluster, every partition is complete and empty at once.
   bool founder = false;

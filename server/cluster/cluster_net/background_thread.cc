@@ -1,0 +1,80 @@
+#include "cluster_net/background_thread.h"
+
+#include <pthread.h>
+
+namespace gyre {
+namespace {
+
+// Records looked at under one hold of a shard's lock: some tens of microseconds.
+constexpr std::size_t kMaintenanceBudget = 256;
+constexpr Duration kMaintenanceIdle = std::chrono::milliseconds(20);
+constexpr Duration kMaintenanceBusy = std::chrono::milliseconds(1);
+
+}  // namespace
+
+Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
+    const ClusterRuntimeOptions& options, Engine& engine, ViewPublisher& views) {
+  std::unique_ptr<BackgroundThread> thread(new BackgroundThread(engine));
+  Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
+  if (!loop) return tl::unexpected<Error>(loop.error());
+  thread->loop_ = std::move(*loop);
+  BackgroundThread* self = thread.get();
+  thread->transport_ =
+      std::make_unique<NetTransport>(*thread->loop_, views, NetTransportOptions{},
+                                     [self](const NodeId& id) { self->on_link_down(id); });
+  TransferOptions transfer;
+  transfer.bytes_per_second = options.transfer_bytes_per_second;
+  thread->transfer_ =
+      std::make_unique<Transfer>(transfer, options.self.id, engine, *thread->transport_,
+                                 [self](PartitionId partition, std::uint64_t pull, bool filled) {
+                                   self->on_pulled(partition, pull, filled);
+                                 });
+  RepairOptions repair;
+  repair.partitions_per_second = options.repair_partitions_per_second;
+  thread->repair_ =
+      std::make_unique<Repair>(repair, options.self.id, engine, views, *thread->transport_);
+  thread->maintenance_ = std::make_unique<Timer>(*thread->loop_);
+  return thread;
+}
+
+BackgroundThread::~BackgroundThread() { Halt(); }
+
+void BackgroundThread::Run() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "gyre-background");
+    repair_->Start();
+    maintenance_->Start(kMaintenanceIdle, Duration{}, [this] { Maintain(); });
+    loop_->Run();
+  });
+}
+
+void BackgroundThread::Halt() {
+  if (!thread_.joinable()) return;
+  loop_->Post([this] {
+    maintenance_->Stop();
+    transport_->Close();
+  });
+  loop_->Stop();
+  thread_.join();
+}
+
+void BackgroundThread::Maintain() {
+  bool more = false;
+  for (std::uint32_t index = 0; index < engine_.shard_count(); ++index) {
+    Shard& shard = engine_.shard(index);
+    MutexLock lock(shard.mutex());
+    more = shard.Tick(loop_->unix_now(), kMaintenanceBudget) || more;
+  }
+  maintenance_->Start(more ? kMaintenanceBusy : kMaintenanceIdle, Duration{},
+                      [this] { Maintain(); });
+}
+
+void BackgroundThread::Start(PartitionId partition, const NodeId& source, std::uint64_t pull) {
+  loop_->Post([this, partition, source, pull] { transfer_->Start(partition, source, pull); });
+}
+
+void BackgroundThread::Stop(PartitionId partition) {
+  loop_->Post([this, partition] { transfer_->Stop(partition); });
+}
+
+}  // namespace gyre

@@ -1,0 +1,55 @@
+// The background thread: pulls of partitions, repair, and the shards' own maintenance, where it
+// cannot hold up a client for longer than it holds a shard's lock.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "cluster/coordinator.h"
+#include "cluster/repair.h"
+#include "cluster/transfer.h"
+#include "cluster_net/cluster_runtime.h"
+#include "cluster_net/net_transport.h"
+#include "net/event_loop.h"
+
+namespace gyre {
+
+class BackgroundThread final : public PullPort {
+ public:
+  // All arguments outlive it.
+  static Result<std::unique_ptr<BackgroundThread>> Create(const ClusterRuntimeOptions& options,
+                                                          Engine& engine, ViewPublisher& views);
+  ~BackgroundThread() override;
+
+  // Called on this thread. Set before Run.
+  std::function<void(PartitionId partition, std::uint64_t pull, bool filled)> on_pulled;
+  std::function<void(const NodeId& id)> on_link_down;
+
+  void Run();   // begins the thread
+  void Halt();  // ends it
+
+  // PullPort. Any thread; carried out on this one, in order.
+  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) override;
+  void Stop(PartitionId partition) override;
+
+  // Any thread.
+  TransferStats transfer_stats() const { return transfer_->stats(); }
+  RepairStats repair_stats() const { return repair_->stats(); }
+
+ private:
+  explicit BackgroundThread(Engine& engine) : engine_(engine) {}
+
+  void Maintain();
+
+  Engine& engine_;
+  std::unique_ptr<EventLoop> loop_;
+  // The loop's thread only.
+  std::unique_ptr<NetTransport> transport_;
+  std::unique_ptr<Transfer> transfer_;
+  std::unique_ptr<Repair> repair_;
+  std::unique_ptr<Timer> maintenance_;
+  std::thread thread_;
+};
+
+}  // namespace gyre

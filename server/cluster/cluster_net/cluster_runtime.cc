@@ -1,0 +1,142 @@
+#include "cluster_net/cluster_runtime.h"
+
+#include <utility>
+
+#include "cluster/replicator_impl.h"
+#include "cluster_net/background_thread.h"
+#include "cluster_net/control_thread.h"
+#include "cluster_net/net_transport.h"
+#include "net/event_loop.h"
+
+namespace gyre {
+namespace {
+
+// A worker's way to the control thread; the answer comes back to the worker's loop.
+class WorkerControl final : public ControlPort {
+ public:
+  WorkerControl(EventLoop& loop, ControlThread& control) : loop_(loop), control_(control) {}
+
+  void Handle(std::string payload, Done done) override {
+    control_.Handle(std::move(payload), [&loop = loop_, done = std::move(done)](std::string reply) {
+      loop.Post([done, reply = std::move(reply)] { done(reply); });
+    });
+  }
+
+ private:
+  EventLoop& loop_;
+  ControlThread& control_;
+};
+
+struct Worker {
+  Worker(EventLoop& loop, const ReplicatorOptions& options, Engine& engine, ReplicationTable& table,
+         ViewPublisher& views, ControlThread& control_thread)
+      : transport(loop, views, NetTransportOptions{},
+                  [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
+        replicator(MakeReplicator(options, engine, table, views, transport,
+                                  [&loop] { return loop.now(); })),
+        control(loop, control_thread),
+        peers(engine, table, views, control, [&loop] { return loop.unix_now(); }),
+        part{transport, *replicator, peers} {}
+
+  NetTransport transport;
+  std::unique_ptr<Replicator> replicator;
+  WorkerControl control;
+  PeerService peers;
+  WorkerPart part;
+};
+
+class Runtime final : public ClusterRuntime {
+ public:
+  Runtime(const ClusterRuntimeOptions& options, Engine& engine)
+      : replicator_options_(options.replicator),
+        engine_(engine),
+        table_(engine.options().partition_count) {}
+  ~Runtime() override { StopThreads(); }
+
+  Status Init(const ClusterRuntimeOptions& options) {
+    Result<std::unique_ptr<BackgroundThread>> background =
+        BackgroundThread::Create(options, engine_, views_);
+    if (!background) return tl::unexpected<Error>(background.error());
+    background_ = std::move(*background);
+    Result<std::unique_ptr<ControlThread>> control =
+        ControlThread::Create(options, engine_, table_, views_, *background_);
+    if (!control) return tl::unexpected<Error>(control.error());
+    control_ = std::move(*control);
+    background_->on_pulled = [this](PartitionId partition, std::uint64_t pull, bool filled) {
+      control_->OnPulled(partition, pull, filled);
+    };
+    background_->on_link_down = [this](const NodeId& id) { control_->OnLinkDown(id); };
+    return {};
+  }
+
+  WorkerPart& MakeWorker(EventLoop& loop) override {
+    workers_.push_back(
+        std::make_unique<Worker>(loop, replicator_options_, engine_, table_, views_, *control_));
+    return workers_.back()->part;
+  }
+  void CloseWorker(WorkerPart& part) override {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      if (&worker->part == &part) worker->transport.Close();
+    }
+  }
+  Status Start() override {
+    background_->Run();
+    control_->Start();
+    return {};
+  }
+  void Stop() override { StopThreads(); }
+
+  ViewPublisher& views() override { return views_; }
+  ReplicationTable& replication() override { return table_; }
+  ClusterStats stats() override {
+    const ControlThread::Stats control = control_->stats();
+    ClusterStats stats;
+    stats.membership = control.membership;
+    stats.ownership = control.ownership;
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      const ReplicatorStats each = worker->replicator->stats();
+      stats.replication.mutations_sent += each.mutations_sent;
+      stats.replication.mutations_acked += each.mutations_acked;
+      stats.replication.mutations_dropped += each.mutations_dropped;
+      stats.replication.resyncs += each.resyncs;
+      stats.replication.acks_late += each.acks_late;
+      stats.replication.queue_bytes += each.queue_bytes;
+    }
+    stats.transfer = background_->transfer_stats();
+    stats.repair = background_->repair_stats();
+    return stats;
+  }
+
+  void Drain(const NodeId& id, std::function<void(Status)> done) override {
+    control_->Drain(id, std::move(done));
+  }
+  void Remove(const NodeId& id, std::function<void(Status)> done) override {
+    control_->Remove(id, std::move(done));
+  }
+  void BeginStop(std::function<void()> done) override { control_->BeginStop(std::move(done)); }
+
+ private:
+  void StopThreads() {
+    if (control_) control_->Stop();
+    if (background_) background_->Halt();
+  }
+
+  const ReplicatorOptions replicator_options_;
+  Engine& engine_;
+  ReplicationTable table_;
+  ViewPublisher views_;
+  std::unique_ptr<BackgroundThread> background_;
+  std::unique_ptr<ControlThread> control_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ClusterRuntime>> ClusterRuntime::Create(ClusterRuntimeOptions options,
+                                                               Engine& engine) {
+  auto runtime = std::make_unique<Runtime>(options, engine);
+  if (Status made = runtime->Init(options); !made) return tl::unexpected<Error>(made.error());
+  return runtime;
+}
+
+}  // namespace gyre

@@ -1,0 +1,138 @@
+#include "cluster_net/control_thread.h"
+
+#include <pthread.h>
+
+#include "cluster/peer_codec.h"
+
+namespace gyre {
+namespace {
+
+constexpr Duration kStatsInterval = std::chrono::milliseconds(250);
+
+}  // namespace
+
+ControlThread::ControlThread(const ClusterRuntimeOptions& options) : seeds_(options.seeds) {}
+
+Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntimeOptions& options,
+                                                             Engine& engine,
+                                                             ReplicationTable& table,
+                                                             ViewPublisher& views,
+                                                             PullPort& pulls) {
+  std::unique_ptr<ControlThread> thread(new ControlThread(options));
+  ControlThread* self = thread.get();
+  Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
+  if (!loop) return tl::unexpected<Error>(loop.error());
+  self->loop_ = std::move(*loop);
+  self->transport_ =
+      std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{},
+                                     [self](const NodeId& id) { self->gossip_->LinkDown(id); });
+  self->membership_ =
+      std::make_unique<Membership>(options.membership, options.self,
+                                   engine.options().partition_count, options.replicator.replicas);
+  Gossip::Hooks hooks;
+  hooks.on_state_changed = [self] { self->coordinator_->OnStateChanged(); };
+  hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
+  self->gossip_ = std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks));
+  if (Status bound = self->gossip_->Bind(options.self.host, options.self.port); !bound) {
+    return Fail(bound.error().code, bound.error().message + ": choose another --port");
+  }
+  OwnershipOptions ownership;
+  ownership.founder = options.seeds.empty();
+  self->coordinator_ = std::make_unique<Coordinator>(
+      ownership, options.self.id,
+      Coordinator::Parts{
+          engine, table, views, *self->transport_, *self->membership_, pulls,
+          [self](MembershipActions actions) { self->gossip_->Perform(std::move(actions)); },
+          [self] { return self->loop_->now(); }});
+  self->stats_timer_ = std::make_unique<Timer>(*self->loop_);
+  return thread;
+}
+
+ControlThread::~ControlThread() { Stop(); }
+
+void ControlThread::Start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "gyre-control");
+    coordinator_->Start();
+    gossip_->Start(seeds_);
+    stats_timer_->Start(Duration{}, kStatsInterval, [this] { TakeStats(); });
+    loop_->Run();
+  });
+}
+
+void ControlThread::Stop() {
+  if (!thread_.joinable()) return;
+  loop_->Post([this] {
+    stats_timer_->Stop();
+    transport_->Close();
+  });
+  loop_->Stop();
+  thread_.join();
+}
+
+void ControlThread::Handle(std::string payload, ControlPort::Done done) {
+  loop_->Post([this, payload = std::move(payload), done = std::move(done)]() mutable {
+    HandleHere(payload, std::move(done));
+  });
+}
+
+void ControlThread::HandleHere(const std::string& payload, ControlPort::Done done) {
+  wire::PeerRequest request;
+  if (!request.ParseFromString(payload)) {
+    return done(EncodePeerError({ErrorCode::kProtocol, "malformed peer request"}));
+  }
+  if (request.has_push_pull()) {
+    const Result<std::string> answer =
+        gossip_->HandlePushPull(request.push_pull().SerializeAsString());
+    wire::PeerReply reply;
+    if (!answer) return done(EncodePeerError(answer.error()));
+    if (!reply.mutable_push_pull()->ParseFromString(*answer)) {
+      return done(EncodePeerError({ErrorCode::kInternal, "the answer cannot be encoded"}));
+    }
+    return done(reply.SerializeAsString());
+  }
+  if (request.has_confirm_down()) {
+    const std::optional<NodeId> id = NodeId::FromBytes(request.confirm_down().id());
+    if (!id) return done(EncodePeerError({ErrorCode::kProtocol, "question about no node"}));
+    gossip_->HandleConfirmDown(*id, request.confirm_down().incarnation(), [done](bool down) {
+      wire::PeerReply reply;
+      reply.mutable_confirm_down()->set_down(down);
+      done(reply.SerializeAsString());
+    });
+    return;
+  }
+  coordinator_->Handle(payload, std::move(done));
+}
+
+void ControlThread::OnLinkDown(const NodeId& id) {
+  loop_->Post([this, id] { gossip_->LinkDown(id); });
+}
+
+void ControlThread::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {
+  loop_->Post([this, partition, pull, filled] { coordinator_->OnPulled(partition, pull, filled); });
+}
+
+void ControlThread::Drain(const NodeId& id, std::function<void(Status)> done) {
+  loop_->Post([this, id, done = std::move(done)] { coordinator_->Drain(id, done); });
+}
+
+void ControlThread::Remove(const NodeId& id, std::function<void(Status)> done) {
+  loop_->Post([this, id, done = std::move(done)] { coordinator_->Remove(id, done); });
+}
+
+void ControlThread::BeginStop(std::function<void()> done) {
+  loop_->Post([this, done = std::move(done)] { coordinator_->BeginStop(done); });
+}
+
+void ControlThread::TakeStats() {
+  Stats stats{membership_->stats(), coordinator_->stats()};
+  MutexLock lock(mutex_);
+  stats_ = stats;
+}
+
+ControlThread::Stats ControlThread::stats() {
+  MutexLock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace gyre

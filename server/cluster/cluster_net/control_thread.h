@@ -1,0 +1,68 @@
+// The control thread: gossip, membership and the coordinator on one loop of their own, so that
+// client load cannot fake a death. The methods below may be called from any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cluster/coordinator.h"
+#include "cluster/peer_service.h"
+#include "cluster/stats.h"
+#include "cluster_net/cluster_runtime.h"
+#include "cluster_net/gossip.h"
+#include "cluster_net/net_transport.h"
+#include "net/event_loop.h"
+
+namespace gyre {
+
+class ControlThread {
+ public:
+  // Binds the gossip port. All arguments outlive it.
+  static Result<std::unique_ptr<ControlThread>> Create(const ClusterRuntimeOptions& options,
+                                                       Engine& engine, ReplicationTable& table,
+                                                       ViewPublisher& views, PullPort& pulls);
+  ~ControlThread();
+
+  void Start();
+  void Stop();
+
+  // A message for membership or the coordinator; `done` runs on this thread.
+  void Handle(std::string payload, ControlPort::Done done);
+  void OnLinkDown(const NodeId& id);
+  void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
+  void Drain(const NodeId& id, std::function<void(Status)> done);
+  void Remove(const NodeId& id, std::function<void(Status)> done);
+  void BeginStop(std::function<void()> done);
+
+  struct Stats {
+    MembershipStats membership;
+    OwnershipStats ownership;
+  };
+  // As of a moment ago.
+  Stats stats();
+
+ private:
+  explicit ControlThread(const ClusterRuntimeOptions& options);
+
+  void HandleHere(const std::string& payload, ControlPort::Done done);
+  void TakeStats();
+
+  const std::vector<Address> seeds_;
+  std::unique_ptr<EventLoop> loop_;
+  // The loop's thread only.
+  std::unique_ptr<NetTransport> transport_;
+  std::unique_ptr<Membership> membership_;
+  std::unique_ptr<Gossip> gossip_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Timer> stats_timer_;
+  // Any thread.
+  Mutex mutex_;
+  Stats stats_ GYRE_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace gyre
