@@ -70,11 +70,14 @@ Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
                  .value_bytes_max = services_.engine.options().value_bytes_max};
   command.keyed(call);
 
-  Execution outcome{.executed = true, .failed = call.failed};
+  Execution outcome{.executed = true, .failed = call.error.has_value()};
   if (call.mutated) {
     outcome.ticket = services_.replicator.Submit(key.partition, call.mutated);
   } else if (call.flushed != 0) {
     outcome.ticket = services_.replicator.SubmitFlush(key.partition, call.flushed);
+  }
+  if (call.error) [[unlikely]] {
+    if (!error_) error_ = std::move(call.error);
   }
   if (scratch_.capacity() > kScratchKeptBytes) {
     scratch_.Release();
@@ -90,6 +93,7 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
                                           Tickets& tickets) GYRE_NO_THREAD_SAFETY_ANALYSIS {
   Engine& engine = services_.engine;
   const ShardLocks locks(engine, keys, locked_);
+  error_.reset();
   for (const Key& key : keys) {
     const Role role = engine.ShardOf(key.partition).info(key.partition).role;
     if (!MayExecute(role, command, origin)) return {.role = role};
@@ -97,6 +101,7 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
   if (command.Is(kWrite)) {
     for (const Key& key : keys) {
       if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
+        error_ = enough.error();
         reply.Fail(enough.error());
         return {.executed = true, .failed = true};
       }

@@ -39,6 +39,9 @@ class Executor {
                         const Origin& origin, std::uint32_t acks, UnixMillis now,
                         ReplyWriter& reply, Tickets& tickets);
 
+  // Of the latest RunTogether that failed.
+  const Error& first_error() const { return *error_; }
+
  private:
   // Requires the shard's mutex.
   Execution RunLocked(const Command& command, Arguments args, std::size_t key_index, const Key& key,
@@ -47,6 +50,7 @@ class Executor {
 
   const Services& services_;
   Buffer scratch_;
+  std::optional<Error> error_;
   std::vector<std::uint32_t> locked_;  // indices of the shards that RunTogether holds
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,7 +32,7 @@ struct KeyedCall {
   // partition was emptied. Both empty where nothing did.
   Record mutated;
   Version flushed = 0;
-  bool failed = false;
+  std::optional<Error> error;  // the reply, if it is one
 
   std::string_view arg(std::size_t index) const { return args[index]; }
 
@@ -57,9 +58,9 @@ struct KeyedCall {
   }
 
   void Fail(ErrorCode code, std::string message) { Fail(Error{code, std::move(message)}); }
-  void Fail(const Error& error) {
-    failed = true;
-    reply.Fail(error);
+  void Fail(Error why) {
+    reply.Fail(why);
+    error = std::move(why);
   }
 
  private:

@@ -163,7 +163,9 @@ bool Router::RouteFolded(const Command& command, const Request& request, Session
   if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
     const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
     if (done.executed) {
-      if (done.ticket != 0) {
+      if (done.failed && command.fold == Fold::kArray) {
+        responder.Defer().FinishWithError(executor_.first_error());
+      } else if (done.ticket != 0) {
         session.last_write_ticket = done.ticket;
         const std::uint32_t acks = AcksOf(request);
         if (acks > 1) SettleAll(tickets_, acks, responder.Defer());
@@ -247,6 +249,10 @@ bool Router::TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
         TryHere(command, request, errand->origin, keys, errand->reply.writer());
     if (done.executed) {
       if (done.ticket != 0) newest_errand_ticket_ = done.ticket;
+      if (done.failed && command.fold == Fold::kArray) {
+        errand->reply.FinishWithError(executor_.first_error());
+        return true;
+      }
       SettleAll(tickets_, AcksOf(request), errand->reply);
       return true;
     }

@@ -82,6 +82,8 @@ class TestNode final : public Transport {
   void SetRole(PartitionId partition, Role role);
   Role RoleOf(PartitionId partition);
 
+  // First, because what stands below may hold their handles.
+  std::vector<std::shared_ptr<TestSlot>> slots;
   const MemberInfo info;
   std::unique_ptr<Engine> engine;
   ViewPublisher views;
@@ -104,7 +106,6 @@ class TestNode final : public Transport {
  private:
   static MemberInfo MakeInfo(std::uint8_t number);
   TestCluster& cluster_;
-  std::vector<std::shared_ptr<TestSlot>> slots_;  // their handles may outlive a test's interest
   std::unique_ptr<Dispatcher> dispatcher_;
 };
 
@@ -263,7 +264,7 @@ inline void TestNode::After(Duration delay, std::function<void()> done) {
 
 inline std::shared_ptr<TestSlot> TestNode::Start(const Request& request, Session& session) {
   auto slot = std::make_shared<TestSlot>();
-  slots_.push_back(slot);
+  slots.push_back(slot);
   slot->AddRef();  // for the call: the last handle that goes ends an unanswered request
   TestResponder responder(*slot);
   dispatcher_->Handle(request, session, responder);

@@ -1,0 +1,220 @@
+// Questions about the whole key space.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "command/scan_cursor.h"
+#include "command/test_cluster.h"
+
+namespace gyre::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ScanTest : public ::testing::Test {
+ protected:
+  Reply Run(std::size_t index, const std::vector<std::string>& words) {
+    return cluster_.RunAs(index, cluster_.node(index).client, words);
+  }
+  Reply RunOnClusterPort(std::size_t index, const std::vector<std::string>& words) {
+    return cluster_.RunAs(index, cluster_.node(index).cluster_client, words);
+  }
+  void Fill(int count) {
+    for (int i = 0; i < count; ++i) Run(0, {"SET", "key" + std::to_string(i), "v"});
+  }
+  static std::multiset<std::string> KeysOf(const Reply& list) {
+    std::multiset<std::string> keys;
+    for (const Reply& key : list.elements) keys.insert(key.bytes);
+    return keys;
+  }
+  using Runner = std::function<Reply(const std::vector<std::string>&)>;
+  // A whole scan; how often each key was met. `between` runs after each step.
+  std::map<std::string, int> ScanAll(
+      const Runner& run, const std::vector<std::string>& options,
+      const std::function<void()>& between = [] {}) {
+    std::map<std::string, int> met;
+    std::string cursor = "0";
+    int steps = 0;
+    do {
+      std::vector<std::string> words = {"SCAN", cursor};
+      words.insert(words.end(), options.begin(), options.end());
+      const Reply reply = run(words);
+      EXPECT_EQ(reply.elements.size(), 2U) << TextOf(reply);
+      if (reply.elements.size() != 2) return met;
+      cursor = reply.elements[0].bytes;
+      for (const Reply& key : reply.elements[1].elements) ++met[key.bytes];
+      between();
+      EXPECT_LT(++steps, 10'000) << "the scan does not end";
+    } while (cursor != "0" && steps < 10'000);
+    return met;
+  }
+  Runner On(std::size_t index) {
+    return [this, index](const auto& words) { return Run(index, words); };
+  }
+
+  TestCluster cluster_{3};
+};
+
+TEST_F(ScanTest, AnyNodeCountsTheCluster) {
+  EXPECT_EQ(TextOf(Run(0, {"DBSIZE"})), "0");
+  Fill(100);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(TextOf(Run(i, {"DBSIZE"})), "100");
+}
+
+TEST_F(ScanTest, KeysMatchesPatterns) {
+  Fill(30);
+  EXPECT_EQ(Run(1, {"KEYS", "*"}).elements.size(), 30U);
+  EXPECT_EQ(KeysOf(Run(2, {"KEYS", "key?"})).size(), 10U);
+  EXPECT_EQ(KeysOf(Run(2, {"KEYS", "key1[0-2]"})),
+            (std::multiset<std::string>{"key10", "key11", "key12"}));
+  EXPECT_EQ(TextOf(Run(2, {"KEYS", "nothing*"})), "[]");
+}
+
+TEST_F(ScanTest, TheClusterPortSpeaksForItsNodeOnly) {
+  Fill(60);
+  std::int64_t size = 0;
+  std::multiset<std::string> keys;
+  std::map<std::string, int> scanned;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::int64_t here = RunOnClusterPort(i, {"DBSIZE"}).integer;
+    EXPECT_GT(here, 0);
+    size += here;
+    keys.merge(KeysOf(RunOnClusterPort(i, {"KEYS", "*"})));
+    const auto met = ScanAll([&](const auto& words) { return RunOnClusterPort(i, words); }, {});
+    EXPECT_EQ(met.size(), static_cast<std::size_t>(here));
+    scanned.insert(met.begin(), met.end());
+  }
+  EXPECT_EQ(size, 60);
+  EXPECT_EQ(keys.size(), 60U);
+  EXPECT_EQ(scanned.size(), 60U);
+}
+
+TEST_F(ScanTest, ScanMeetsEachKey) {
+  Fill(500);
+  for (const char* count : {"1", "10", "100", "100000"}) {
+    const auto met = ScanAll(On(1), {"COUNT", count});
+    EXPECT_EQ(met.size(), 500U) << count;
+    for (const auto& [key, times] : met) EXPECT_EQ(times, 1) << key << " COUNT " << count;
+  }
+}
+
+TEST_F(ScanTest, ScanMeetsEachKeyWhileOthersComeAndGo) {
+  Fill(300);
+  int next = 0;
+  const auto met = ScanAll(On(0), {"COUNT", "20"}, [&] {
+    for (int i = 0; i < 40; ++i) {
+      Run(0, {"SET", "new" + std::to_string(next++), "v"});
+      if (next > 100) Run(0, {"DEL", "new" + std::to_string(next - 100)});
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(met.count("key" + std::to_string(i)), 1U) << "key" << i;
+  }
+}
+
+TEST_F(ScanTest, ScanGoesOnThroughAHandover) {
+  Fill(200);
+  PartitionId partition = 0;
+  const auto met = ScanAll(On(0), {"COUNT", "20"}, [&] {
+    if (partition >= TestCluster::kPartitions) return;
+    // The next node takes the partition over, with its records.
+    const auto from = static_cast<MemberIndex>(partition % 3);
+    const auto to = static_cast<MemberIndex>((from + 1) % 3);
+    const Reply keys = cluster_.RunAs(from, cluster_.node(from).peer,
+                                      {"gyre.keys", "*", std::to_string(partition)});
+    cluster_.Give(partition, to);
+    for (const Reply& key : keys.elements) Run(to, {"SET", key.bytes, "v"});
+    ++partition;
+    cluster_.Publish();
+  });
+  EXPECT_EQ(met.size(), 200U);
+}
+
+TEST_F(ScanTest, ScanTakesOptions) {
+  Fill(50);
+  EXPECT_EQ(ScanAll(On(2), {"MATCH", "key4?"}).size(), 10U);
+  EXPECT_EQ(ScanAll(On(2), {"TYPE", "string", "MATCH", "*"}).size(), 50U);
+  EXPECT_TRUE(ScanAll(On(2), {"TYPE", "hash"}).empty());
+  const std::pair<std::vector<std::string>, const char*> bad[] = {
+      {{"SCAN", "x"}, "invalid_argument: invalid cursor"},
+      {{"SCAN", "-1"}, "invalid_argument: invalid cursor"},
+      {{"SCAN", "18446744073709551615"}, "invalid_argument: invalid cursor"},
+      {{"SCAN", "16"}, "invalid_argument: invalid cursor"},  // there is no partition 16
+      {{"SCAN", "0", "COUNT"}, "invalid_argument: syntax error"},
+      {{"SCAN", "0", "COUNT", "0"}, "invalid_argument: syntax error"},
+      {{"SCAN", "0", "COUNT", "x"}, "invalid_argument: value is not an integer or out of range"},
+      {{"SCAN", "0", "FOO", "1"}, "invalid_argument: syntax error"},
+  };
+  for (const auto& [words, expected] : bad) EXPECT_EQ(TextOf(Run(0, words)), expected);
+}
+
+TEST_F(ScanTest, RemovedAndExpiredKeysAreNotMet) {
+  Fill(20);
+  Run(0, {"DEL", "key1", "key2"});
+  Run(0, {"PEXPIRE", "key3", "10"});
+  cluster_.time.Advance(milliseconds(20));
+  const auto met = ScanAll(On(1), {});
+  EXPECT_EQ(met.size(), 17U);
+  EXPECT_EQ(Run(1, {"KEYS", "*"}).elements.size(), 17U);
+}
+
+TEST_F(ScanTest, RandomKeyIsAKey) {
+  EXPECT_EQ(TextOf(Run(0, {"RANDOMKEY"})), "nil");
+  Fill(1);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(TextOf(Run(i % 3, {"RANDOMKEY"})), "\"key0\"");
+  Fill(20);
+  std::set<std::string> met;
+  for (int i = 0; i < 300; ++i) met.insert(Run(0, {"RANDOMKEY"}).bytes);
+  EXPECT_GT(met.size(), 5U);
+  for (const std::string& key : met) EXPECT_EQ(TextOf(Run(0, {"EXISTS", key})), "1") << key;
+}
+
+TEST_F(ScanTest, FlushEmptiesTheCluster) {
+  const std::vector<std::string> forms[] = {
+      {"FLUSHALL"}, {"FLUSHDB"}, {"FLUSHALL", "ASYNC"}, {"flushall", "sync"}};
+  for (const auto& form : forms) {
+    Fill(50);
+    EXPECT_EQ(TextOf(Run(1, form)), "OK");
+    EXPECT_EQ(TextOf(Run(0, {"DBSIZE"})), "0");
+    EXPECT_EQ(TextOf(Run(2, {"GET", "key7"})), "nil");
+  }
+  EXPECT_EQ(TextOf(Run(1, {"FLUSHALL", "NOW"})), "invalid_argument: syntax error");
+  // The replicas are told, partition by partition.
+  int flushes = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (const auto& sent : cluster_.node(i).replicator.sent) flushes += sent.flush ? 1 : 0;
+  }
+  EXPECT_EQ(flushes, 4 * static_cast<int>(TestCluster::kPartitions));
+  EXPECT_EQ(TextOf(Run(0, {"SET", "key7", "again"})), "OK");
+  EXPECT_EQ(TextOf(Run(2, {"GET", "key7"})), "\"again\"");
+}
+
+TEST_F(ScanTest, FlushWaitsForAHandover) {
+  Fill(50);
+  cluster_.node(1).SetRole(1, Role::kHandingOver);
+  Request request;
+  request.args = {"FLUSHALL"};
+  const auto slot = cluster_.node(0).Start(request, cluster_.node(0).client);
+  cluster_.time.Advance(milliseconds(50));
+  EXPECT_FALSE(slot->finished());
+  cluster_.Give(1, 1);
+  cluster_.time.Advance(milliseconds(300));
+  EXPECT_EQ(TextOf(slot->reply()), "OK");
+  EXPECT_EQ(TextOf(Run(0, {"DBSIZE"})), "0");
+}
+
+TEST(ScanCursorTest, HoldsWhatItIsGiven) {
+  const ScanCursor cursor{.partition = 16383, .position = (std::uint64_t{1} << 39) - 1};
+  const ScanCursor back = ScanCursor::Decode(cursor.Encode());
+  EXPECT_EQ(back.partition, cursor.partition);
+  EXPECT_EQ(back.position, cursor.position);
+  EXPECT_EQ(static_cast<std::uint64_t>(static_cast<double>(cursor.Encode())), cursor.Encode());
+  EXPECT_TRUE(ScanCursor::IsValid(cursor.Encode(), 16384));
+  EXPECT_FALSE(ScanCursor::IsValid(cursor.Encode(), 1024));
+  EXPECT_FALSE(ScanCursor::IsValid(std::uint64_t{1} << 53, 1024));
+}
+
+}  // namespace
+}  // namespace gyre::testing
