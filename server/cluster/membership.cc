@@ -34,6 +34,7 @@ Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint3
       prng(
           XXH3_64bits_withSeed(self_info.id.bytes.data(), self_info.id.bytes.size(), options.seed)),
       awareness(options.awareness_max) {
+  SilenceProtobuf();
   options.datagram_bytes_max =
       std::clamp(options.datagram_bytes_max, kDatagramBytesLeast, kDatagramBytesHardMax);
   self_info.state = MemberState::kAlive;

@@ -1,5 +1,6 @@
 #include "cluster/state_codec.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -169,6 +170,11 @@ std::optional<PartitionSet> DecodePartitions(std::string_view bytes,
     set[i] = (static_cast<unsigned char>(bytes[i / 8]) >> (i % 8) & 1) != 0;
   }
   return set;
+}
+
+void SilenceProtobuf() {
+  static auto* const before = google::protobuf::SetLogHandler(nullptr);
+  static_cast<void>(before);
 }
 
 std::uint32_t ClusterHash(std::string_view name) { return XXH32(name.data(), name.size(), 0); }

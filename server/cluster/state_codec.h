@@ -53,6 +53,11 @@ std::optional<SuspicionRecord> FromWire(const wire::Suspicion& message);
 std::string EncodePartitions(const PartitionSet& set);
 std::optional<PartitionSet> DecodePartitions(std::string_view bytes, std::uint32_t partition_count);
 
+// Keeps libprotobuf from writing a line on standard error for each malformed message that a
+// stranger sends: such messages are counted where they are dropped. Process-wide; the first call
+// before other threads parse messages.
+void SilenceProtobuf();
+
 // xxHash of --cluster-name, as messages carry it.
 std::uint32_t ClusterHash(std::string_view name);
 

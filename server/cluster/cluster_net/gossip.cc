@@ -16,7 +16,7 @@ constexpr Duration kPushPullDeadline = std::chrono::seconds(4);
 // A process that is gone refuses within a round trip; one that is silent is the probes' matter.
 constexpr Duration kConfirmDeadline = std::chrono::milliseconds(500);
 constexpr Duration kConnectDeadline = std::chrono::milliseconds(300);
-// Exchanges at once; beyond, new ones fail. Membership itself stays below.
+// Exchanges at once; beyond, new ones are dropped. Membership tries again.
 constexpr std::size_t kExchangesMax = 64;
 constexpr char kPushPullTag = 8 << 3 | 2;  // field 8 of PeerRequest, length-delimited
 

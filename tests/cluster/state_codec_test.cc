@@ -1,0 +1,138 @@
+#include "cluster/state_codec.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "cluster/membership_fixture.h"
+#include "proto/placement.h"
+
+namespace gyre {
+namespace {
+
+MemberRecord FullMember() {
+  MemberRecord record{TestMember(3, 77), 70};
+  record.info.resp_port = 6379;
+  record.info.resp_cluster_port = 7379;
+  record.info.memcached_port = 11211;
+  record.info.http_port = 65535;
+  record.info.zone = "eu-1";
+  record.info.weight = 4;
+  record.info.state = MemberState::kStopped;
+  return record;
+}
+
+TEST(StateCodec, CarriesEveryFieldOfAMember) {
+  const MemberRecord record = FullMember();
+  wire::Member message;
+  ToWire(record, message);
+  const auto read = FromWire(message);
+  ASSERT_TRUE(read);
+  wire::Member again;
+  ToWire(*read, again);
+  EXPECT_EQ(message.SerializeAsString(), again.SerializeAsString());
+  EXPECT_EQ(read->info.zone, "eu-1");
+  EXPECT_EQ(read->info.http_port, 65535);
+  EXPECT_EQ(read->info.state, MemberState::kStopped);
+  EXPECT_EQ(read->epoch, 70U);
+}
+
+struct BadMember {
+  const char* name;
+  std::function<void(wire::Member&)> spoil;
+};
+
+class StateCodecRefuses : public testing::TestWithParam<BadMember> {};
+
+TEST_P(StateCodecRefuses, AMemberOutOfBounds) {
+  wire::Member message;
+  ToWire(FullMember(), message);
+  ASSERT_TRUE(FromWire(message));
+  GetParam().spoil(message);
+  EXPECT_FALSE(FromWire(message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , StateCodecRefuses,
+    testing::Values(
+        BadMember{"ShortId", [](wire::Member& m) { m.set_id("x"); }},
+        BadMember{"LongId", [](wire::Member& m) { m.set_id(std::string(17, 'x')); }},
+        BadMember{"LongName",
+                  [](wire::Member& m) { m.set_name(std::string(kMemberNameBytesMax + 1, 'x')); }},
+        BadMember{"NameWithNewline", [](wire::Member& m) { m.set_name("n1\nfake log line"); }},
+        BadMember{"NoHost", [](wire::Member& m) { m.set_host(""); }},
+        BadMember{"LongHost",
+                  [](wire::Member& m) { m.set_host(std::string(kHostBytesMax + 1, 'x')); }},
+        BadMember{"NoPort", [](wire::Member& m) { m.set_port(0); }},
+        BadMember{"LargePort", [](wire::Member& m) { m.set_port(65536); }},
+        BadMember{"LargeRespPort", [](wire::Member& m) { m.set_resp_port(65536); }},
+        BadMember{"LargeClusterPort", [](wire::Member& m) { m.set_resp_cluster_port(1U << 31); }},
+        BadMember{"LargeMemcachedPort", [](wire::Member& m) { m.set_memcached_port(65536); }},
+        BadMember{"LargeHttpPort", [](wire::Member& m) { m.set_http_port(65536); }},
+        BadMember{"LongZone",
+                  [](wire::Member& m) { m.set_zone(std::string(kZoneBytesMax + 1, 'x')); }},
+        BadMember{"NoWeight", [](wire::Member& m) { m.set_weight(0); }},
+        BadMember{"LargeWeight", [](wire::Member& m) { m.set_weight(kWeightMax + 1); }},
+        BadMember{"LargeIncarnation", [](wire::Member& m) { m.set_incarnation(kCounterMax + 1); }},
+        BadMember{"EpochAhead", [](wire::Member& m) { m.set_epoch(m.incarnation() + 1); }},
+        BadMember{"UnknownState",
+                  [](wire::Member& m) { m.set_state(static_cast<wire::MemberState>(4)); }}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(StateCodec, RefusesHoldingsOfAnotherPartitionCount) {
+  wire::Holdings message;
+  ToWire(TestId(1), Holdings{5, 6, PartitionSet(64, true), PartitionSet(64)}, message);
+  const auto read = FromWire(message, 64);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->holdings, (Holdings{5, 6, PartitionSet(64, true), PartitionSet(64)}));
+  EXPECT_FALSE(FromWire(message, 128));
+  EXPECT_FALSE(FromWire(message, 32));
+  message.set_revision(kCounterMax + 1);
+  EXPECT_FALSE(FromWire(message, 64));
+}
+
+TEST(StateCodec, RefusesRingEntriesAndSuspicionsOutOfBounds) {
+  wire::RingEntry entry;
+  ToWire(RingEntry{TestId(1), "a", 2, 9, true, true}, entry);
+  EXPECT_EQ(FromWire(entry), (RingEntry{TestId(1), "a", 2, 9, true, true}));
+  entry.set_weight(0);
+  EXPECT_FALSE(FromWire(entry));
+  entry.set_weight(1);
+  entry.set_zone(std::string(1, '\x7f'));
+  EXPECT_FALSE(FromWire(entry));
+
+  wire::Suspicion suspicion;
+  ToWire(SuspicionRecord{TestId(1), 3, TestId(2)}, suspicion);
+  EXPECT_TRUE(FromWire(suspicion));
+  suspicion.set_from("");
+  EXPECT_FALSE(FromWire(suspicion));
+}
+
+RC_GTEST_PROP(PartitionSetProperty, SurvivesTheRoad, ()) {
+  const auto count = 1U << *rc::gen::inRange(0, 15);
+  PartitionSet set(count);
+  for (std::size_t i = 0; i < count; ++i) set[i] = *rc::gen::arbitrary<bool>();
+  RC_ASSERT(DecodePartitions(EncodePartitions(set), count) == set);
+}
+
+TEST(StateCodec, CountsStateInTheDigestAndSuspicionNot) {
+  const auto digest = [](const std::function<void(MemberRecord&)>& change, bool on_ring = true) {
+    MemberRecord record = FullMember();
+    record.info.state = MemberState::kAlive;
+    change(record);
+    StateDigest digest;
+    digest.Add(record, on_ring);
+    return digest.value();
+  };
+  const std::uint64_t alive = digest([](MemberRecord&) {});
+  EXPECT_EQ(alive, digest([](MemberRecord& r) { r.info.state = MemberState::kSuspect; }));
+  EXPECT_NE(alive, digest([](MemberRecord& r) { r.info.state = MemberState::kDead; }));
+  EXPECT_NE(alive, digest([](MemberRecord& r) { r.info.state = MemberState::kStopped; }));
+  EXPECT_NE(alive, digest([](MemberRecord& r) { ++r.info.incarnation; }));
+  EXPECT_EQ(0U, digest([](MemberRecord& r) { r.info.state = MemberState::kDead; }, false));
+}
+
+}  // namespace
+}  // namespace gyre
