@@ -9,6 +9,7 @@ namespace gyre {
 namespace {
 
 constexpr Duration kTickInterval = std::chrono::milliseconds(25);
+constexpr Duration kBatchDelay = std::chrono::milliseconds(2);
 constexpr Duration kCallTimeout = std::chrono::seconds(1);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
@@ -32,7 +33,8 @@ Coordinator::~Coordinator() { *alive_ = false; }
 
 void Coordinator::Start() {
   started_ = true;
-  OnStateChanged();
+  state_changed_ = true;
+  Work();
   ScheduleTick();
 }
 
@@ -58,9 +60,32 @@ void Coordinator::After(Duration delay, std::function<void()> task) {
 // ---- Membership -------------------------------------------------------------------------------
 
 void Coordinator::OnStateChanged() {
-  if (!started_) return;
-  NoteState();
-  Apply(ownership_.OnState(now(), parts_.membership.state()));
+  state_changed_ = true;
+  ScheduleWork();
+}
+
+void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {
+  pulls_ended_.push_back({partition, pull, filled});
+  ScheduleWork();
+}
+
+// A join brings thousands of small events. Each decision looks at every partition, so they are
+// taken together.
+void Coordinator::ScheduleWork() {
+  if (!started_ || work_scheduled_) return;
+  work_scheduled_ = true;
+  After(kBatchDelay, [this] { Work(); });
+}
+
+void Coordinator::Work() {
+  work_scheduled_ = false;
+  if (std::exchange(state_changed_, false)) {
+    NoteState();
+    Apply(ownership_.OnState(now(), parts_.membership.state()));
+  }
+  if (!pulls_ended_.empty()) {
+    Apply(ownership_.OnPullsEnded(now(), std::exchange(pulls_ended_, {})));
+  }
 }
 
 void Coordinator::NoteState() {
@@ -83,6 +108,7 @@ void Coordinator::OnDeclaredDead() {
   // since a drained node was not on the ring before.
   const ClusterView& view = ownership_.view();
   join_pending_ = view.self != kNoMember && view.on_ring[view.self];
+  Work();
   Apply(ownership_.OnDeclaredDead(now()));
 }
 
@@ -242,11 +268,6 @@ void Coordinator::Call(const NodeId& to, const wire::PeerRequest& request, Durat
                         });
 }
 
-void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {
-  Apply(filled ? ownership_.OnFilled(now(), partition, pull)
-               : ownership_.OnPullFailed(now(), partition, pull));
-}
-
 // ---- Requests of other nodes ------------------------------------------------------------------
 
 void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
@@ -257,6 +278,7 @@ void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
   if (!started_ || stopped_) {
     return done(EncodePeerError({ErrorCode::kClosed, "this node is not part of the ring now"}));
   }
+  Work();  // the sender may know more than was decided on so far
   if (request.has_handover()) return OnHandover(request.handover(), std::move(done));
   if (request.has_take_over()) return OnTakeOver(request.take_over(), done);
   if (request.has_resync()) return OnResync(request.resync(), done);
@@ -339,6 +361,7 @@ void Coordinator::OnResync(const wire::Resync& request, const ControlPort::Done&
 // ---- The operator -----------------------------------------------------------------------------
 
 void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
+  Work();
   const ClusterView& view = ownership_.view();
   const MemberIndex member = view.Find(id);
   if (member == kNoMember) {
@@ -384,6 +407,7 @@ void Coordinator::CheckDrains() {
 }
 
 void Coordinator::Remove(const NodeId& id, std::function<void(Status)> done) {
+  Work();
   const ClusterView& view = ownership_.view();
   const MemberIndex member = view.Find(id);
   if (member == kNoMember || !view.on_ring[member]) {
@@ -400,6 +424,7 @@ void Coordinator::BeginStop(std::function<void()> done) {
   if (stop_done_ != nullptr || stopped_) return done();
   stop_done_ = std::move(done);
   After(kStopTimeout, [this] { FinishStop(); });
+  Work();
   std::vector<PartitionId> settling;
   Apply(ownership_.BeginStop(now(), settling));
   settle_.Wait(std::move(settling), kStopSettleTimeout,

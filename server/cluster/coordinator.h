@@ -86,6 +86,8 @@ class Coordinator {
   };
 
   TimePoint now() const { return parts_.clock(); }
+  void ScheduleWork();
+  void Work();
   void ScheduleTick();
   void Tick();
   void JoinIfNeeded();
@@ -126,6 +128,9 @@ class Coordinator {
   std::vector<OwnershipActions> pending_;  // events that came while actions were being carried out
   bool applying_ = false;
   bool started_ = false;
+  bool state_changed_ = false;
+  std::vector<Ownership::PullEnd> pulls_ended_;
+  bool work_scheduled_ = false;
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
   std::vector<DrainWait> drains_;

@@ -43,20 +43,17 @@ OwnershipActions Ownership::Tick(TimePoint now) {
 
 // ---- Filling ----------------------------------------------------------------------------------
 
-OwnershipActions Ownership::OnFilled(TimePoint now, PartitionId partition, std::uint64_t pull) {
-  Local& local = locals_[partition];
-  if (local.phase == Phase::kPulling && local.pull == pull) {
-    local.retry_at = now;
-    Enter(partition, Phase::kFilled);
-  }
-  return Run(now);
-}
-
-OwnershipActions Ownership::OnPullFailed(TimePoint now, PartitionId partition, std::uint64_t pull) {
-  Local& local = locals_[partition];
-  if (local.phase == Phase::kPulling && local.pull == pull) {
-    local.retry_at = now + options_.retry;
-    local.phase = Phase::kWaiting;  // transfer gave up by itself: there is no pull to stop
+OwnershipActions Ownership::OnPullsEnded(TimePoint now, const std::vector<PullEnd>& ends) {
+  for (const PullEnd& end : ends) {
+    Local& local = locals_[end.partition];
+    if (local.phase != Phase::kPulling || local.pull != end.pull) continue;  // an older one
+    if (end.filled) {
+      local.retry_at = now;
+      Enter(end.partition, Phase::kFilled);
+    } else {
+      local.retry_at = now + options_.retry;
+      local.phase = Phase::kWaiting;  // transfer gave up by itself: there is no pull to stop
+    }
   }
   return Run(now);
 }

@@ -133,9 +133,13 @@ class Ownership {
   OwnershipActions OnState(TimePoint now, const ClusterState& state);
   OwnershipActions Tick(TimePoint now);
 
-  // Pull `pull` has brought the whole of `partition`, or failed.
-  OwnershipActions OnFilled(TimePoint now, PartitionId partition, std::uint64_t pull);
-  OwnershipActions OnPullFailed(TimePoint now, PartitionId partition, std::uint64_t pull);
+  // Pulls have brought the whole of their partitions, or failed.
+  struct PullEnd {
+    PartitionId partition = 0;
+    std::uint64_t pull = 0;
+    bool filled = false;
+  };
+  OwnershipActions OnPullsEnded(TimePoint now, const std::vector<PullEnd>& ends);
 
   // The owner's side of a Handover. Begin: of `partitions`, those that must settle now (they are
   // kHandingOver); `already` gets those that were granted to `from` before. Finish: how they came

@@ -325,14 +325,12 @@ ReplicatorImpl::Verdict ReplicatorImpl::Judge(Ticket ticket, Write& write, std::
   if (write.revision != table_.revision.load(std::memory_order_acquire)) Refresh(ticket, write);
   const int needed = static_cast<int>(acks) - 1;
   const unsigned acked = write.acked & write.current;
-  const unsigned complete = write.complete;
-  const int complete_targets = std::popcount(complete);
-  const bool all_complete_needed = acks >= options_.replicas || complete_targets <= needed;
-  if (all_complete_needed && (write.failed & complete) != 0) return Verdict::kFailed;
-  if (all_complete_needed && (acked & complete) != complete) return Verdict::kPending;
-  int copies = std::popcount(acked & complete);
-  if (complete_targets < needed) copies += std::popcount(acked & ~complete);
-  return copies >= needed ? Verdict::kEnough : Verdict::kPending;
+  const bool warming_count = std::popcount(write.complete) < needed;
+  const unsigned counted = warming_count ? write.current : write.complete;
+  const bool all_needed = acks >= options_.replicas || warming_count;
+  if (all_needed && (write.failed & counted) != 0) return Verdict::kFailed;
+  if (all_needed && (acked & counted) != counted) return Verdict::kPending;
+  return std::popcount(acked & counted) >= needed ? Verdict::kEnough : Verdict::kPending;
 }
 
 void ReplicatorImpl::Await(Ticket ticket, std::uint32_t acks, Done done) {

@@ -6,10 +6,11 @@
 //
 // When is a write acknowledged to its client? With `acks` copies wanted, this node's included, and
 // the partition's targets as they are *now*:
-//   - acks >= replicas: every complete target has it (whoever takes over has it, too), and where
-//   these are
-//     fewer than acks - 1, as many warming ones as are missing;
-//   - fewer: acks - 1 targets have it, complete ones where there are enough.
+//   - acks >= replicas: every complete target has it (whoever takes over has it, too);
+//   - fewer: acks - 1 complete targets have it;
+//   - where there are fewer complete targets than acks - 1: every target has it, complete or
+//   warming. (One of the
+//     warming may be complete already, and about to own, without this node having heard so.)
 // Targets that joined the set since the write get it, too, and count only then. A target that died
 // no longer counts. Until enough have it, the write waits; at the timeout its outcome is unknown.
 // There is no road to OK without the copies.

@@ -246,7 +246,7 @@ class OwnershipCluster {
       if (machine.pulls.empty()) continue;
       const auto [partition, pull] = machine.pulls.back();
       machine.pulls.pop_back();
-      Carry(id, machine.ownership->OnFilled(now_, partition, pull));
+      Carry(id, machine.ownership->OnPullsEnded(now_, {{partition, pull, true}}));
       return true;
     }
     return false;

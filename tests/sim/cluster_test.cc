@@ -13,7 +13,11 @@ namespace {
 
 class Quiet : public testing::Environment {
  public:
-  void SetUp() override { spdlog::set_level(spdlog::level::err); }
+  void SetUp() override {
+    const bool trace = std::getenv("GYRE_SIM_TRACE") != nullptr;
+    spdlog::set_level(trace ? spdlog::level::debug : spdlog::level::err);
+    spdlog::set_pattern("%v");
+  }
 };
 const auto* const kQuiet = testing::AddGlobalTestEnvironment(new Quiet);
 
@@ -143,6 +147,7 @@ TEST(Simulation, LossAndBrokenLinksDelayButDoNotLose) {
     EXPECT_CONVERGES(cluster);
     cluster.world().network().datagram_loss = 0.05;
     cluster.world().network().link_break = 0.01;
+    cluster.JudgeOwners(false);  // a lost word may leave two of them for a moment after the death
     cluster.BeginLoad(5, 20);
     cluster.world().Run(seconds(3));
     cluster.Start(3);
@@ -208,6 +213,8 @@ TEST(Simulation, AJoinIsCutShortByADeath) {
     SimCluster cluster(seed, 5);
     cluster.StartAll(3);
     EXPECT_CONVERGES(cluster);
+    // A death is not planned: until the newly complete node's word has spread, two may step in.
+    cluster.JudgeOwners(false);
     cluster.BeginLoad(5, 30);
     cluster.world().Run(milliseconds(500));
     cluster.Start(3);
@@ -258,6 +265,7 @@ bool IsCaught(const ClusterOptions& options, Scenario&& scenario) {
 }
 
 void CrashUnderLoad(SimCluster& cluster) {
+  cluster.world().network().link_break = 0.2;  // what is not yet replicated stays so for a while
   cluster.BeginLoad(6, 15);
   cluster.world().Run(seconds(1));
   cluster.Kill(1);

@@ -40,7 +40,8 @@ class History {
   }
   void Unknown() { ++unknown_; }
 
-  void Judge(const std::string& key, const Answer& answer, const std::string& when) {
+  void Judge(const std::string& key, const Answer& answer, std::string when) {
+    when += " by " + answer.by;
     const KeyHistory& history = keys_[key];
     if (answer.kind == Answer::Kind::kMiss) {
       ++reads_;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "cluster/coordinator.h"
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
@@ -54,6 +55,7 @@ struct Answer {
   };
   Kind kind = Kind::kRefused;
   std::string value;
+  std::string by = {};  // the node and partition that a read was answered from
 };
 
 class SimNode final : public ControlPort, public PullPort {
@@ -125,7 +127,7 @@ class SimNode final : public ControlPort, public PullPort {
                  std::function<void(std::string)> reply) {
     if (type == FrameType::kPeerRequest) return service_->Handle(payload, std::move(reply));
     Execute(Decode(payload), world_.now() + seconds(1), [reply](const Answer& answer) {
-      reply(static_cast<char>(answer.kind) + answer.value);
+      reply(static_cast<char>(answer.kind) + answer.value + "\n" + answer.by);
     });
   }
   void OnDatagram(NodeIndex from, const std::string& bytes) {
@@ -160,8 +162,10 @@ class SimNode final : public ControlPort, public PullPort {
                         if (unsent || is_read) return retry(milliseconds(5));
                         return reply({Answer::Kind::kUnknown, bytes.error().message});
                       }
+                      const std::size_t end = bytes->find('\n');
                       const Answer answer{static_cast<Answer::Kind>((*bytes)[0]),
-                                          std::string(bytes->substr(1))};
+                                          std::string(bytes->substr(1, end - 1)),
+                                          std::string(bytes->substr(end + 1))};
                       if (answer.kind == Answer::Kind::kNotOwner) return retry(milliseconds(2));
                       reply(answer);
                     });
@@ -204,10 +208,12 @@ class SimNode final : public ControlPort, public PullPort {
       if (shard.info(key.partition).role != Role::kOwner) return false;
       if (operation.kind == Operation::Kind::kGet) {
         const Record record = shard.Find(key, now);
+        const std::string by =
+            "n" + std::to_string(index_) + " for partition " + std::to_string(key.partition);
         if (!record) {
-          reply({Answer::Kind::kMiss, ""});
+          reply({Answer::Kind::kMiss, "", by});
         } else {
-          reply({Answer::Kind::kValue, std::string(record.value())});
+          reply({Answer::Kind::kValue, std::string(record.value()), by});
         }
         return true;
       }
@@ -311,8 +317,13 @@ class SimNode final : public ControlPort, public PullPort {
         });
   }
   void Perform(const StateChanged&) { coordinator_->OnStateChanged(); }
-  void Perform(const DeclaredDead&) { coordinator_->OnDeclaredDead(); }
-  void Perform(const LogLine&) {}
+  void Perform(const DeclaredDead&) {
+    GYRE_LOG_DEBUG("n{} {} declared dead", index_, world_.unix_now() % 1'000'000);
+    coordinator_->OnDeclaredDead();
+  }
+  void Perform(const LogLine& line) {
+    GYRE_LOG_DEBUG("n{} {} {}", index_, world_.unix_now() % 1'000'000, line.text);
+  }
 
   void TickMembership() {
     if (world_.now() >= membership_->next_tick()) Perform(membership_->Tick(world_.now()));
