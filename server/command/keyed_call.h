@@ -45,7 +45,8 @@ struct KeyedCall {
     return Keep(shard.Store(key, value, expiry_ms, flags, shard.NextVersion(now)));
   }
 
-  // Gives the record, which is there, a new expiry, and leaves it in `mutated`. Likewise.
+  // Gives the record, which is there, a new expiry, and leaves it in `mutated`: as a tombstone, or
+  // empty, if the expiry has passed. Likewise.
   bool SetExpiry(UnixMillis expiry_ms) GYRE_NO_THREAD_SAFETY_ANALYSIS {
     return Keep(shard.SetExpiry(key, expiry_ms, shard.NextVersion(now), now));
   }

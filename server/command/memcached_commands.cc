@@ -32,8 +32,7 @@ void GetAndTouch(KeyedCall& call) {
   if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
   const Record record = call.Find();
   if (!record) return call.reply.Null();
-  if (!call.SetExpiry(*expiry)) return;
-  SayRecord(call.mutated, call.reply);
+  SayAndExpire(call, record, *expiry);
 }
 
 // ---- Storage: name key flags exptime [token] data -----------------------------------------------

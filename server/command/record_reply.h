@@ -1,6 +1,7 @@
 // Saying a stored record to a writer.
 #pragma once
 
+#include "command/keyed_call.h"
 #include "protocol/reply.h"
 #include "storage/record.h"
 
@@ -22,6 +23,17 @@ inline void SayRecord(const Record& record, ReplyWriter& reply) {
 
 inline void SayRecordOrNull(const Record& record, ReplyWriter& reply) {
   record ? SayRecord(record, reply) : reply.Null();
+}
+
+// Says the call's record, which is there, and gives it a new expiry; one that has passed removes
+// it.
+inline void SayAndExpire(KeyedCall& call, const Record& record, UnixMillis expiry_ms) {
+  if (expiry_ms != kNeverExpires && expiry_ms <= call.now) {
+    SayRecord(record, call.reply);
+    call.Remove();
+    return;
+  }
+  if (call.SetExpiry(expiry_ms)) SayRecord(call.mutated, call.reply);
 }
 
 }  // namespace gyre

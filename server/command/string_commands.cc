@@ -138,9 +138,7 @@ void GetEx(KeyedCall& call) {
   if (!record || !*wanted || **wanted == record.expiry_ms()) {
     return SayRecordOrNull(record, call.reply);
   }
-  // Kept, because an expiry that is past removes the record.
-  const OldValue old(call, record);
-  if (call.SetExpiry(**wanted)) old.Say();
+  SayAndExpire(call, record, **wanted);
 }
 
 void StrLen(KeyedCall& call) {

@@ -52,7 +52,10 @@ TEST_F(MemcachedCommandTest, BadNumbersAreRefused) {
                    {"mc.cas k 0 0 x v", kBadFormat},
                    {"mc.touch k x", "invalid_argument: invalid exptime argument"},
                    {"mc.gat x k", "invalid_argument: invalid exptime argument"},
+                   {"mc.gat x k l", "invalid_argument: invalid exptime argument"},
                    {"mc.get k", "[nil]"}});
+  replicator().check = Fail(ErrorCode::kTooFewReplicas, "only 1");
+  ExpectMemcached({{"mc.gat 10 k l", "too_few_replicas: only 1"}});
 }
 
 TEST_F(MemcachedCommandTest, ExpiryTimes) {
@@ -71,6 +74,15 @@ TEST_F(MemcachedCommandTest, ExpiryTimes) {
   EXPECT_EQ(replicator().sent.back().expiry_ms, now() + 200'000);
   ExpectMemcached({{"mc.touch b 0", "TOUCHED"}});
   EXPECT_EQ(Text("TTL b"), "-1");
+}
+
+TEST_F(MemcachedCommandTest, AnExpiryThatHasPassedRemoves) {
+  ExpectMemcached({{"mc.set a 3 0 v", "STORED"},
+                   {"mc.set b 0 0 v", "STORED"},
+                   {"mc.gat -1 a", "[\"v\"]"},
+                   {"mc.touch b -1", "TOUCHED"},
+                   {"mc.get a b", "[nil, nil]"}});
+  EXPECT_TRUE(replicator().sent.back().tombstone);
 }
 
 TEST_F(MemcachedCommandTest, CompareAndStore) {

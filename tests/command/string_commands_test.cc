@@ -104,7 +104,9 @@ TEST_F(CommandTest, GetExChangesTheExpiry) {
           {"GETEX k EX 0", "invalid_argument: invalid expire time in 'getex' command"},
           {"GETEX k EX 1 PERSIST", kSyntax},
           {"GETEX k NX", kSyntax},
-          {"GETEX absent EX 10", "nil"}});
+          {"GETEX absent EX 10", "nil"},
+          {"GETEX k PXAT 5", "\"v\""},
+          {"EXISTS k", "0"}});
 }
 
 TEST_F(CommandTest, SeveralKeysAtOnce) {
