@@ -90,7 +90,7 @@ class TestMistakes:
         assert result.out == "" and len(result.err.splitlines()) <= 2 and "refused" in result.err, result
 
     @pytest.mark.parametrize("arguments", [
-        ("nosuchcommand",), ("--nosuchflag",), ("get",), ("set", "k"), ("--connect", "not an address", "get", "k"),
+        ("nosuchcommand",), ("--nosuchflag",), ("get",), ("set", "k"),
         ("get", "k", "-o", "xml"),
         ("--connect", "127.0.0.1:notaport", "get", "k"), ("--connect", "127.0.0.1:99999", "get", "k")])
     def test_usage(self, node, arguments):
@@ -137,7 +137,7 @@ class TestShell:
 
     def test_help(self, node):
         out = gyre(node=node, stdin="help\n").out
-        for command in ("get", "set", "del", "incr", "ttl", "status", "ring", "locate"):
+        for command in ("get", "set", "status", "ring", "locate"):
             assert command in out
 
 
