@@ -44,7 +44,7 @@ MEMCACHED = {
     "flags beyond 32 bits": b"set k 99999999999 0 1\r\nv\r\n",
     "bytes longer than said": b"set k 0 0 1\r\nmuch more\r\n",
     "a key too long": b"get " + b"k" * 300 + b"\r\n",
-    "a line without end": b"get " + b"k" * 200_000,
+    "a line without end": b"get " + b"k" * 2_000_000,
     "a binary request": b"\x80\x00\x00\x03" + b"\0" * 20 + b"key",
     "control characters": b"\x01\x02\x03\r\n",
 }
@@ -190,6 +190,8 @@ def test_an_error_or_the_end(victim, port, case):
 def test_the_error_comes_while_the_client_waits(victim, port):
     """The same without the client's end of the stream: the bad bytes alone must be enough."""
     for case, data in PORTS[port][1].items():
+        if case == "a negative count":
+            continue  # Redis skips it and waits for the next command; its own tests insist on that
         with connect(victim[0], port) as client:
             try:
                 client.sendall(data)
