@@ -180,7 +180,10 @@ int Bench(const BenchArguments& arguments, const std::string& connect, bool json
     const BenchReport loaded = LoadKeys(arguments.options, *targets);
     if (!json) streams.out << "loaded " << loaded.counts.stored << " keys\n";
   }
-  const BenchReport report = RunBench(arguments.options, *targets);
+  BenchReport report = RunBench(arguments.options, *targets);
+  if (report.counts.replies == 0 && report.counts.first_error.empty()) {
+    report.counts.first_error = "no answer at all: does this port speak that --protocol?";
+  }
   json ? PrintJsonReport(report, streams.out) : PrintReport(report, streams.out);
   return report.counts.errors == 0 && report.counts.replies > 0 ? kExitDone : kExitRefused;
 }

@@ -72,7 +72,8 @@ int Leave(const Session& session, const LeaveArguments& arguments, const std::st
   }
   // The node that answers may be the one that leaves: it may be gone before its answer is.
   const Result<RingInfo> after = session.client.RefreshRing();
-  if (after && FindNode(*after, node.id) == nullptr) return SayLeft(session, node);
+  const NodeInfo* left = after ? FindNode(*after, node.id) : nullptr;
+  if (after && (left == nullptr || left->partitions_held == 0)) return SayLeft(session, node);
   return session.Report(
       {done.error().code,
        command + " goes on without us; watch it with: gyre ring (" + done.error().message + ")"});

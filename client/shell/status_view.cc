@@ -42,7 +42,10 @@ std::string Scalar(const std::string& name, const Json& value) {
     if (EndsWith(name, "_percent")) return Percent(number / 100);
     return value.dump();
   }
-  if (value.is_string()) return value.get_ref<const std::string&>();
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    return text.empty() ? "-" : text;
+  }
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -51,12 +54,33 @@ bool IsTable(const Json& value) {
          std::all_of(value.begin(), value.end(), [](const Json& row) { return row.is_object(); });
 }
 
+// What a person looking at a table of nodes does not need: it is in the JSON.
+bool IsDetail(const std::string& name) {
+  return name == "id" || name == "incarnation" || EndsWith(name, "_port");
+}
+
+// "host" and "port" become one "address".
+Json WithAddress(const Json& row) {
+  if (!row.contains("host") || !row.contains("port") || !row["host"].is_string()) return row;
+  Json joined = Json::object();
+  for (const auto& [name, value] : row.items()) {
+    if (name == "host") {
+      joined["address"] = row["host"].get<std::string>() + ":" + Scalar("port", row["port"]);
+    } else if (name != "port") {
+      joined[name] = value;
+    }
+  }
+  return joined;
+}
+
 // The columns are all scalar members that any row has, in the order of their first appearance.
-void PrintRows(const Json& rows, std::ostream& out) {
+void PrintRows(const Json& given, std::ostream& out) {
+  Json rows = Json::array();
+  for (const Json& row : given) rows.push_back(WithAddress(row));
   std::vector<std::string> names;
   for (const Json& row : rows) {
     for (const auto& [name, value] : row.items()) {
-      if (value.is_structured() || name == "id") continue;
+      if (value.is_structured() || IsDetail(name)) continue;
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     }
   }

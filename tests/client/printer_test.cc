@@ -72,11 +72,18 @@ TEST(StatusViewTest, ScalarsAndTables) {
             "n2        -        -  dead\n");
 }
 
+TEST(StatusViewTest, TablesOfNodesAreNarrow) {
+  EXPECT_EQ(Status(R"({"members":[{"id":"x","name":"n1","zone":"","host":"::1","port":7700,
+                                   "resp_port":6379,"incarnation":123456}]})"),
+            "\nname  zone  address\nn1    -     ::1:7700\n");
+}
+
 TEST(StatusViewTest, NothingThatANodeSendsMakesItFail) {
   for (const char* json :
        {"{}", "[]", "null", "7", R"("text")", R"({"nodes":[]})", R"({"nodes":[1,2]})",
         R"({"nodes":{"a":{"b":{"c":{"d":{"e":{"f":1}}}}}}})", R"({"nodes":[{"a":[1]}]})",
-        R"({"x_bytes":"many","y_ratio":null})"}) {
+        R"({"x_bytes":"many","y_ratio":null})", R"({"nodes":[{"host":1,"port":"x"}]})",
+        R"({"nodes":[{"host":"h","port":[]}]})"}) {
     EXPECT_NO_THROW(Status(json)) << json;
   }
 }
