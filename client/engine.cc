@@ -144,7 +144,7 @@ Result<bool> Engine::LearnFirstRing(const std::vector<Address>& seeds) {
       }
       if (!why.empty()) {
         // Messages of a lost link begin with the address already.
-        answers->failures += "\n  " + (why.starts_with(name) ? why : name + ": " + why);
+        answers->failures.append("\n  ").append(why.starts_with(name) ? why : name + ": " + why);
       }
       if (answers->told || (!why.empty() && answers->awaited > 0)) return;
       answers->told = true;
@@ -553,20 +553,20 @@ void Engine::Resolve(Link& link) {
     }
     uv_freeaddrinfo(found);
     if (!lookup->engine->closing_) {
-      lookup->engine->OnResolved(lookup->node, status, std::move(addresses));
+      lookup->engine->OnResolved(lookup->node, status, addresses);
     }
   };
   const int error = uv_getaddrinfo(&loop_, &lookup->request, on_done, node.address().host.c_str(),
                                    std::to_string(node.address().port).c_str(), &hints);
   if (error == 0) {
-    lookup.release();  // libuv's until on_done
+    (void)lookup.release();  // libuv's until on_done
   } else {
     failed_lookups_.emplace_back(node.name(), error);  // a link must not fail from within its Send
   }
 }
 
 void Engine::OnResolved(const std::string& name, int status,
-                        std::vector<sockaddr_storage> addresses) {
+                        const std::vector<sockaddr_storage>& addresses) {
   Node* node = router_.Find(name);
   if (node == nullptr) return;
   node->resolving = false;

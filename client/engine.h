@@ -107,7 +107,8 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   uv_loop_t* loop() override { return &loop_; }
   void OnDirty(Link& link) override { dirty_.push_back(&link); }
   void Resolve(Link& link) override;
-  void OnResolved(const std::string& node, int status, std::vector<sockaddr_storage> addresses);
+  void OnResolved(const std::string& node, int status,
+                  const std::vector<sockaddr_storage>& addresses);
   void OnConnected(Link& link) override;
   void OnAlive(Link& link) override { link.node().set_stalled(false); }
   bool OnReply(Link& link, Operation& operation, std::string_view payload) override;

@@ -19,7 +19,8 @@ void TextTable::Print(std::ostream& out) const {
     std::string line;
     for (std::size_t column = 0; column < header_.size(); ++column) {
       std::size_t width = header_[column].size();
-      bool numeric = !rows_.empty();
+      bool numeric = std::any_of(rows_.begin(), rows_.end(),
+                                 [&](const auto& other) { return IsNumber(other[column]); });
       for (const auto& other : rows_) {
         width = std::max(width, other[column].size());
         numeric = numeric && (IsNumber(other[column]) || other[column] == "-");
