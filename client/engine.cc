@@ -144,7 +144,9 @@ Result<bool> Engine::LearnFirstRing(const std::vector<Address>& seeds) {
       }
       if (!why.empty()) {
         // Messages of a lost link begin with the address already.
-        answers->failures.append("\n  ").append(why.starts_with(name) ? why : name + ": " + why);
+        answers->failures += "\n  ";
+        if (!why.starts_with(name)) answers->failures.append(name).append(": ");
+        answers->failures += why;
       }
       if (answers->told || (!why.empty() && answers->awaited > 0)) return;
       answers->told = true;

@@ -31,6 +31,7 @@ Result<std::optional<Record>> ReadRecord(Value value) {
   return Unexpected("a record");
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Result<bool> ReadDone(Value value) {
   using Kind = Value::Kind;
   switch (value.kind) {
@@ -49,6 +50,8 @@ Result<bool> ReadDone(Value value) {
   }
 }
 
+// By value, like the others: Impl::Send takes any of them.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Result<std::int64_t> ReadInteger(Value value) {
   if (value.kind == Value::Kind::kInteger) return value.integer;
   if (value.kind == Value::Kind::kUnsigned &&
@@ -59,6 +62,7 @@ Result<std::int64_t> ReadInteger(Value value) {
   return Unexpected("an integer");
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Result<TimeToLive> ReadTimeToLive(Value value) {
   const Result<std::int64_t> left = ReadInteger(std::move(value));
   if (!left) return left.error();

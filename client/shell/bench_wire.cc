@@ -1,5 +1,6 @@
 #include "client/shell/bench_wire.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -222,7 +223,7 @@ BenchWire::Template BenchWire::MakeTemplate(std::string bytes) {
 
 void BenchWire::Append(const Template& request, std::uint64_t key, ByteQueue& out) {
   char* at = out.Prepare(request.bytes.size());
-  std::memcpy(at, request.bytes.data(), request.bytes.size());
+  std::copy(request.bytes.begin(), request.bytes.end(), at);
   WriteDigits(key, at + request.key_digits_at);
   StampId(at);
   out.Commit(request.bytes.size());

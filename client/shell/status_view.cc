@@ -85,10 +85,12 @@ void PrintRows(const Json& given, std::ostream& out) {
     }
   }
   std::vector<std::string> header;
+  header.reserve(names.size());
   for (const std::string& name : names) header.push_back(Title(name));
   TextTable table(header);
   for (const Json& row : rows) {
     std::vector<std::string> cells;
+    cells.reserve(names.size());
     for (const std::string& name : names) {
       cells.push_back(row.contains(name) ? Scalar(name, row[name]) : "-");
     }
