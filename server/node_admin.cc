@@ -282,6 +282,7 @@ Admin::Fields NodeAdmin::MemcachedStats(std::string_view argument) {
           {"get_hits", number(counters.storage.hits)},
           {"get_misses", number(counters.storage.misses)},
           {"cmd_get", number(counters.storage.hits + counters.storage.misses)},
+          {"cmd_set", number(StoreCalls())},
           {"bytes_read", number(counters.server.bytes_in)},
           {"bytes_written", number(counters.server.bytes_out)},
           {"limit_maxbytes", std::to_string(config_.memory_bytes)},
@@ -325,6 +326,21 @@ Admin::Fields NodeAdmin::Parameters() const {
           {"save", ""},
           {"appendonly", "no"},
           {"timeout", "0"}};
+}
+
+// Calls of the commands that store a value, as memcached counts them.
+std::uint64_t NodeAdmin::StoreCalls() const {
+  static constexpr std::string_view kStores[] = {"mc.set",     "mc.add", "mc.replace", "mc.append",
+                                                 "mc.prepend", "mc.cas", "set"};
+  std::uint64_t calls = 0;
+  for (const std::string_view name : kStores) {
+    const Command* command = CommandTable::Get().Find(name);
+    if (command == nullptr) continue;
+    for (const auto& worker : workers_) {
+      calls += worker->dispatcher().command_stats()[command->index].calls;
+    }
+  }
+  return calls;
 }
 
 Admin::Fields NodeAdmin::ConfigGet(std::string_view pattern) {

@@ -46,6 +46,7 @@ class NodeAdmin final : public Admin {
   Fields MemoryFields();
   Fields StatsFields();
   Fields Parameters() const;
+  std::uint64_t StoreCalls() const;
   std::int64_t UptimeSeconds() const;
 
   // Immutable.

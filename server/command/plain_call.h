@@ -26,6 +26,13 @@ struct PlainCall {
   std::string_view arg(std::size_t index) const { return request.args[index]; }
   ReplyWriter& reply() { return responder.writer(); }
   const Services& services() { return router.services(); }
+  // For a command over the whole key space, which takes its time: what stands behind it in the
+  // pipeline waits, so that it is not seen.
+  PendingReply DeferAlone() {
+    PendingReply pending = responder.Defer();
+    responder.HoldLaterRequests();
+    return pending;
+  }
 
   void Fail(ErrorCode code, std::string message) {
     failed = true;

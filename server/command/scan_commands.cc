@@ -67,7 +67,7 @@ void DbSize(PlainCall& call) {
   const std::vector<PartitionId> partitions = PartitionsFor(call);
   if (partitions.empty()) return call.reply().Integer(0);
   const PartitionRequest request({"gyre.count"}, partitions);
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.responder.Defer());
+  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
 void Keys(PlainCall& call) {
@@ -77,7 +77,7 @@ void Keys(PlainCall& call) {
     return call.reply().EndList();
   }
   const PartitionRequest request({"gyre.keys", std::string(call.arg(1))}, partitions);
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.responder.Defer());
+  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
 // FLUSHALL [ASYNC|SYNC]: both are the same, for the memory is always reclaimed in the background.
@@ -127,7 +127,7 @@ void RandomKey(PlainCall& call) {
   const PartitionRequest one({"gyre.sample"}, {chosen});
   call.router.Ask(one.args(), deadline,
                   [&router = call.router, partitions = std::move(partitions), deadline,
-                   pending = call.responder.Defer()](const Reply& sample) mutable {
+                   pending = call.DeferAlone()](const Reply& sample) mutable {
                     const bool empty = sample.kind == Reply::Kind::kList &&
                                        sample.elements.front().kind == Reply::Kind::kNull;
                     if (!empty) return AnswerSample(sample, pending);
@@ -177,7 +177,7 @@ class Scan : public std::enable_shared_from_this<Scan> {
         deadline_(call.router.DeadlineOf(call.request)),
         cursor_(cursor),
         left_(options_.count),
-        pending_(call.responder.Defer()) {}
+        pending_(call.DeferAlone()) {}
 
   void Step() {
     Engine& engine = router_.services().engine;
@@ -265,7 +265,7 @@ constexpr Command kCommands[] = {
 
 void FlushCluster(PlainCall& call) {
   const PartitionRequest request({"gyre.flush"}, AllPartitions(call.router));
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.responder.Defer());
+  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
 void FlushClusterSilently(Router& router) {

@@ -264,8 +264,14 @@ PendingReply Connection::Defer() {
   return PendingReply(slot);
 }
 
+void Connection::HoldLaterRequests() {
+  assert(current_.slot != nullptr);
+  if (ordered_ && !current_.slot->finished()) awaited_ = current_.slot;
+}
+
 void Connection::OnSlotFinished(PendingSlot& slot) {
   --pending_;
+  if (awaited_ == &slot) awaited_ = nullptr;
   if (slot.writer_ == nullptr) {  // quiet
     slot.Unlink();
     slot.Detach();
@@ -296,12 +302,12 @@ Buffer& Connection::Target() {
 }
 
 bool Connection::MustPause() const {
-  return output_bytes_ >= context_.limits.output_bytes_pause ||
+  return awaited_ != nullptr || output_bytes_ >= context_.limits.output_bytes_pause ||
          pending_ >= context_.limits.pending_replies_max;
 }
 
 bool Connection::MayResume() const {
-  return output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
+  return awaited_ == nullptr && output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
          pending_ <= context_.limits.pending_replies_max / 2;
 }
 

@@ -125,6 +125,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   // Responder: the request in `current_`.
   ReplyWriter& writer() override;
   PendingReply Defer() override;
+  void HoldLaterRequests() override;
 
   // Input.
   void StartReading();
@@ -195,10 +196,11 @@ class Connection final : public IntrusiveListNode<Connection>,
 
   bool reading_ = false;
   bool executing_ = false;
-  bool paused_ = false;       // requests wait for output to leave
-  bool yielded_ = false;      // reading goes on in the next iteration
-  bool input_over_ = false;   // end of the client's bytes, or draining
-  bool peer_closed_ = false;  // the client sent FIN
+  bool paused_ = false;                   // requests wait for output to leave, or for `awaited_`
+  const PendingSlot* awaited_ = nullptr;  // no later request is executed before it is finished
+  bool yielded_ = false;                  // reading goes on in the next iteration
+  bool input_over_ = false;               // end of the client's bytes, or draining
+  bool peer_closed_ = false;              // the client sent FIN
   bool ending_ = false;
   bool lingering_ = false;  // our side is closed, the client's not yet
   bool write_in_flight_ = false;

@@ -56,6 +56,7 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
     auto* flag = app.add_option("--" + std::string(option.name), given[option.name], option.help);
     flag->type_name(option.value);
     flag->expected(1);
+    flag->allow_extra_args(false);  // one value each: what follows is not swallowed
     flag->multi_option_policy(option.kind == OptionKind::kList ? CLI::MultiOptionPolicy::TakeAll
                                                                : CLI::MultiOptionPolicy::TakeLast);
   }

@@ -61,6 +61,10 @@ class Responder {
   virtual ReplyWriter& writer() = 0;
   // The reply comes later, or (where it is already written) may leave later: when acks arrived.
   virtual PendingReply Defer() = 0;
+  // After Defer: the connection's later requests wait until this reply is finished. For a command
+  // that goes on over several turns of the loop and must not see what stands behind it in the
+  // pipeline (KEYS, FLUSHALL).
+  virtual void HoldLaterRequests() {}
 };
 
 class Handler {

@@ -224,6 +224,7 @@ TEST(CommandLineTest, ExplainsWhatIsWrong) {
       {{"--memory", "lots"}, "--memory: 'lots' is not a size"},
       {{"--memory", "1k"}, "--memory: '1k' is too little: at least 8MiB"},
       {{"--max-value", "1g"}, "--max-value: '1g' is too much: at most 512MiB"},
+      {{"--data-dir", "d", "stray"}, "stray"},
       {{"--max-value", "200m"}, "--max-value is more than half of --memory"},
       {{"--replicas", "8"}, "--replicas: '8' is not a number from 1 to 7"},
       {{"--replicas", "2", "--write-acks", "3"}, "--write-acks 3 is more than --replicas 2"},
