@@ -33,6 +33,8 @@ RESP = {
     "a null command": b"*1\r\n$-1\r\n",
     "zeros": b"\0" * 1000 + b"\r\n",
 }
+# Not answered until more comes: Redis skips the first two, and its own tests insist on that; the third has no line end.
+SILENT = {"a negative count", "zeros", "a binary request"}
 RESP_HALF = [b"*", b"*3\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nabc", b"SET half", b"*1\r\n$4\r\nPIN"]
 
 MEMCACHED = {
@@ -190,8 +192,8 @@ def test_an_error_or_the_end(victim, port, case):
 def test_the_error_comes_while_the_client_waits(victim, port):
     """The same without the client's end of the stream: the bad bytes alone must be enough."""
     for case, data in PORTS[port][1].items():
-        if case == "a negative count":
-            continue  # Redis skips it and waits for the next command; its own tests insist on that
+        if case in SILENT:
+            continue
         with connect(victim[0], port) as client:
             try:
                 client.sendall(data)
