@@ -39,11 +39,12 @@ void Membership::Impl::StartProbe() {
       probe_list.Next(prng, [this](const NodeId& id) { return state.members.at(id).serving(); });
   if (!target) return;
   ++stats.probes;
-  probe.emplace();
-  probe->target = *target;
-  probe->sequence = next_sequence++;
-  probe->ask_others_at = now + awareness.Scale(options.probe_timeout);
-  probe->deadline = probe_at;
+  Probe fresh;
+  fresh.target = *target;
+  fresh.sequence = next_sequence++;
+  fresh.ask_others_at = now + awareness.Scale(options.probe_timeout);
+  fresh.deadline = probe_at;
+  probe = fresh;
   wire::GossipMessage message;
   message.mutable_ping()->set_sequence(probe->sequence);
   message.mutable_ping()->set_target(std::string(target->raw()));

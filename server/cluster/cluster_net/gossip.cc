@@ -100,7 +100,7 @@ void Gossip::Do(LogLine& action) {
 void Gossip::Do(StartPushPull& action) {
   std::string request;
   AppendField(kPushPullTag, action.payload, request);
-  Exchange(action.to, std::move(request), kPushPullDeadline,
+  Exchange(action.to, request, kPushPullDeadline,
            [this, to = action.to](const PeerExchange::Outcome& outcome) {
              OnPushPullDone(to, outcome);
            });
@@ -145,11 +145,11 @@ void Gossip::Do(AskConfirmDown& action) {
            });
 }
 
-void Gossip::Exchange(const Address& to, std::string request, Duration deadline,
+void Gossip::Exchange(const Address& to, const std::string& request, Duration deadline,
                       PeerExchange::Done done) {
   if (exchanges_.size() >= kExchangesMax) return;
   exchanges_.push_back(std::make_unique<PeerExchange>(
-      loop_, to, std::move(request), deadline,
+      loop_, to, request, deadline,
       [this, done = std::move(done)](const PeerExchange::Outcome& outcome) {
         reaper_.Schedule();
         done(outcome);

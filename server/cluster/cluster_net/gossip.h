@@ -72,7 +72,8 @@ class Gossip {
 
   void OnPushPullDone(const Address& to, const PeerExchange::Outcome& outcome);
   // Begins an exchange and keeps it until it is over.
-  void Exchange(const Address& to, std::string request, Duration deadline, PeerExchange::Done done);
+  void Exchange(const Address& to, const std::string& request, Duration deadline,
+                PeerExchange::Done done);
   void Schedule();
   void Tick();
 

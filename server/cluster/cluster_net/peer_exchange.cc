@@ -17,7 +17,7 @@ FrameLinkOptions LinkOptions(Duration deadline) {
 
 }  // namespace
 
-PeerExchange::PeerExchange(EventLoop& loop, const Address& to, std::string request,
+PeerExchange::PeerExchange(EventLoop& loop, const Address& to, const std::string& request,
                            Duration deadline, Done done)
     : to_(to), done_(std::move(done)), deadline_(loop) {
   FrameLink::Callbacks callbacks;

@@ -30,7 +30,7 @@ class PeerExchange {
 
   // Sends `request`, an encoded PeerRequest; an empty one only connects. Calls `done` once, at
   // `deadline` at the latest, from the loop. `done` must not destroy the exchange.
-  PeerExchange(EventLoop& loop, const Address& to, std::string request, Duration deadline,
+  PeerExchange(EventLoop& loop, const Address& to, const std::string& request, Duration deadline,
                Done done);
   PeerExchange(const PeerExchange&) = delete;
   PeerExchange& operator=(const PeerExchange&) = delete;
