@@ -22,11 +22,16 @@ constexpr std::size_t kSlotWalkBatch = 1024;
 
 // ---- CLUSTER SLOTS, SHARDS, NODES ---------------------------------------------------------------
 
+void SayEmptyList(ReplyWriter& reply) {
+  reply.BeginList(ListShape::kArray, 0);
+  reply.EndList();
+}
+
 void Slots(PlainCall& call) {
   ReplyWriter& reply = call.reply();
   const ClusterView* view = call.router.view();
-  const std::vector<SlotRange> ranges =
-      view == nullptr ? std::vector<SlotRange>() : SlotRangesOf(*view);
+  if (view == nullptr) return SayEmptyList(reply);
+  const std::vector<SlotRange> ranges = SlotRangesOf(*view);
   reply.BeginList(ListShape::kArray, ranges.size());
   for (const SlotRange& range : ranges) {
     const MemberInfo& owner = view->members[range.owner];
@@ -69,11 +74,9 @@ void SayShardNode(ReplyWriter& reply, const MemberInfo& member) {
 void Shards(PlainCall& call) {
   ReplyWriter& reply = call.reply();
   const ClusterView* view = call.router.view();
-  std::vector<std::vector<SlotRange>> shards;
-  if (view != nullptr) {
-    shards.resize(view->members.size());
-    for (const SlotRange& range : SlotRangesOf(*view)) shards[range.owner].push_back(range);
-  }
+  if (view == nullptr) return SayEmptyList(reply);
+  std::vector<std::vector<SlotRange>> shards(view->members.size());
+  for (const SlotRange& range : SlotRangesOf(*view)) shards[range.owner].push_back(range);
   const auto count = std::count_if(shards.begin(), shards.end(),
                                    [](const auto& ranges) { return !ranges.empty(); });
   reply.BeginList(ListShape::kArray, static_cast<std::size_t>(count));
@@ -114,7 +117,7 @@ void Nodes(PlainCall& call) {
   std::string text;
   if (view != nullptr) {
     const std::vector<SlotRange> ranges = SlotRangesOf(*view);
-    for (MemberIndex i = 0; i < view->members.size(); ++i) {
+    for (std::size_t i = 0; i < view->members.size(); ++i) {
       const MemberInfo& member = view->members[i];
       text += member.id.ToRedisId() + " " + member.host + ":" +
               std::to_string(member.resp_cluster_port) + "@" + std::to_string(member.port) + " ";

@@ -60,9 +60,9 @@ enum class Fold : std::uint8_t {
 // Positions of keys in the arguments, as COMMAND has them: `first` is 0 where there is none, `last`
 // counts from the end where it is negative.
 struct KeyPositions {
-  std::int8_t first = 0;
+  std::uint8_t first = 0;
   std::int8_t last = 0;
-  std::int8_t step = 0;
+  std::uint8_t step = 0;
 };
 inline constexpr KeyPositions kNoKey{0, 0, 0};
 inline constexpr KeyPositions kFirstArgument{1, 1, 1};
@@ -74,8 +74,7 @@ struct Command {
   std::int16_t arity = 0;
   std::uint32_t flags = 0;
   KeyPositions keys;
-  std::string_view
-      group;  // as in COMMAND DOCS: "string", "generic", "connection", "server", "cluster"
+  std::string_view group;    // as in COMMAND DOCS: "string", "generic", "server", ...
   std::string_view since;    // the Redis version that introduced it; "gyre" for our own
   std::string_view summary;  // one line
   KeyedHandler keyed = nullptr;

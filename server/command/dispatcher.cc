@@ -79,7 +79,7 @@ bool Dispatcher::Admit(const Command* command, const Request& request, const Ses
 }
 
 void Dispatcher::HandlePeer(const Request& request, Responder& responder) {
-  peers_.Handle(request.payload, [pending = responder.Defer()](std::string reply) mutable {
+  peers_.Handle(request.payload, [pending = responder.Defer()](const std::string& reply) mutable {
     pending.writer().Peer(reply);
     pending.Finish();
   });

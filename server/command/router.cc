@@ -346,9 +346,9 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
   services_.transport.Call(view()->members[owner].id, FrameType::kRequest, std::move(payload),
                            left + kReplyGrace,
                            [this, alive = std::weak_ptr<Token>(alive_), errand,
-                            partition](Result<std::string_view> wire) {
-                             if (alive.expired())
-                               return;  // the errand's slot answers when the last handle goes
+                            partition](const Result<std::string_view>& wire) {
+                             // Without us the errand's slot answers when its last handle goes.
+                             if (alive.expired()) return;
                              now_ = 0;
                              OnForwarded(errand, partition, wire);
                              EndTurn();
@@ -356,7 +356,7 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
 }
 
 void Router::OnForwarded(const ErrandPtr& errand, PartitionId partition,
-                         Result<std::string_view> wire) {
+                         const Result<std::string_view>& wire) {
   if (!wire) return OnLost(errand, partition, wire.error());
   Result<Reply> reply = DecodeReply(*wire, nullptr);
   if (!reply) return OnLost(errand, partition, reply.error());

@@ -130,7 +130,8 @@ class Router {
   void LookAgain(PartitionId partition);
   void ScheduleLook(PartitionId partition);
   void Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId partition);
-  void OnForwarded(const ErrandPtr& errand, PartitionId partition, Result<std::string_view> wire);
+  void OnForwarded(const ErrandPtr& errand, PartitionId partition,
+                   const Result<std::string_view>& wire);
   void OnLost(const ErrandPtr& errand, PartitionId partition, const Error& error);
   void FinishFailed(const Errand& errand, const Error& error);
   Error DeadlineError(PartitionId partition);

@@ -77,7 +77,7 @@ void WaitForCopies(PlainCall& call) {
   std::vector<NodeId> others;
   std::int64_t copies_at_best = 0;
   if (const ClusterView* view = call.router.view()) {
-    for (MemberIndex i = 0; i < view->members.size(); ++i) {
+    for (std::size_t i = 0; i < view->members.size(); ++i) {
       if (i != view->self && view->members[i].serving()) others.push_back(view->members[i].id);
     }
     copies_at_best = std::min<std::int64_t>(static_cast<std::int64_t>(others.size()),
