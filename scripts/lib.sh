@@ -4,6 +4,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
 readonly root build=$root/build
 
+# The compiler cache serves every clone on this machine: paths below the root count relative to it.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 script=$(basename "$0")
 say() { printf '%s: %s\n' "$script" "$*"; }
 die() {
