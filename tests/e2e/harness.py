@@ -211,8 +211,10 @@ class Process:
 
     def spawn(self):
         with open(self.log_path, "ab") as log:
+            # Should the tests themselves be killed, the kernel takes the process with them.
             self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+                ["setpriv", "--pdeathsig", "KILL", *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.env)
         return self
 
     @property
@@ -362,9 +364,11 @@ class Ring:
         return self
 
     def __exit__(self, kind, *_):
-        if kind is not None:
-            self.print_logs()
-        self.close()
+        try:
+            if kind is not None:
+                self.print_logs()
+        finally:
+            self.close()
 
     def add(self, wait=True):
         """Starts one more node, which joins through the others; returns it."""
