@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kTickInterval = std::chrono::milliseconds(25);
 constexpr Duration kBatchDelay = std::chrono::milliseconds(2);
+constexpr Duration kResyncInterval = std::chrono::milliseconds(100);
 constexpr Duration kCallTimeout = std::chrono::seconds(1);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
@@ -49,6 +50,32 @@ void Coordinator::Tick() {
   JoinIfNeeded();
   Apply(ownership_.Tick(now()));
   CheckDrains();
+  if (now() >= next_resync_) SendResyncs();
+}
+
+// Targets that missed writes of this owner but call themselves complete: they must pull again.
+// Until gossip shows that they know, they are told again.
+void Coordinator::SendResyncs() {
+  next_resync_ = now() + kResyncInterval;
+  const ClusterView& view = ownership_.view();
+  std::map<NodeId, wire::PeerRequest> requests;
+  for (PartitionId partition = 0; partition < view.partition_count; ++partition) {
+    if (!ownership_.owns(partition)) continue;
+    MutexLock lock(parts_.engine.ShardOf(partition).mutex());
+    const ReplicaSet& set = parts_.table.sets[partition];
+    for (std::uint8_t i = 0; i < set.count; ++i) {
+      if (set.targets[i].standing != ReplicaSet::Standing::kLagging) continue;
+      const MemberIndex member = view.Find(set.targets[i].node);
+      const std::vector<MemberIndex>& complete = view.complete[partition];
+      if (std::find(complete.begin(), complete.end(), member) == complete.end()) continue;
+      wire::Resync& body = *requests[set.targets[i].node].mutable_resync();
+      body.set_from(std::string(self_.raw()));
+      body.add_partitions(partition);
+    }
+  }
+  for (const auto& [node, request] : requests) {
+    Call(node, request, kCallTimeout, [](const wire::PeerReply*) {});
+  }
 }
 
 void Coordinator::After(Duration delay, std::function<void()> task) {
@@ -152,18 +179,26 @@ void Coordinator::Perform(const SetRole& action) {
 }
 
 // What this owner knows of a target at first hand outlives what gossip says, unless ownership
-// begins afresh.
+// begins afresh. Gossip is believed for the targets with which ownership began: they get every
+// write from the first. Who turns up as complete later without having settled with this owner has
+// missed writes of it.
 void Coordinator::Perform(SetTargets& action) {
   using Standing = ReplicaSet::Standing;
   MutexLock lock(parts_.engine.ShardOf(action.partition).mutex());
   ReplicaSet& set = parts_.table.sets[action.partition];
   ReplicaSet next;
-  for (ReplicaSet::Target& target : action.targets) {
+  for (ReplicaSet::Target target : action.targets) {
+    const ReplicaSet::Target* known = nullptr;
     for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
-      const ReplicaSet::Target& known = set.targets[i];
-      const bool same = known.node == target.node &&
-                        (known.incarnation == 0 || known.incarnation == target.incarnation);
-      if (same) target.standing = known.standing;
+      const ReplicaSet::Target& each = set.targets[i];
+      const bool same = each.node == target.node &&
+                        (each.incarnation == 0 || each.incarnation == target.incarnation);
+      if (same) known = &each;
+    }
+    if (known != nullptr) target.standing = known->standing;
+    const bool new_to_us = !action.fresh && (known == nullptr || !known->complete);
+    if (target.standing == Standing::kGossip && target.complete && new_to_us) {
+      target.standing = Standing::kLagging;
     }
     if (target.standing == Standing::kSettled) target.complete = true;
     if (target.standing == Standing::kPulling || target.standing == Standing::kLagging) {
@@ -183,6 +218,12 @@ void Coordinator::Perform(SetTargets& action) {
     if (!listed && serves) next.targets[next.count++] = known;
   }
   set = next;
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    GYRE_LOG_DEBUG("target node={} partition={} fresh={} target={} complete={} standing={}",
+                   self_.ToString().substr(0, 8), action.partition, action.fresh,
+                   set.targets[i].node.ToString().substr(0, 8), set.targets[i].complete,
+                   static_cast<int>(set.targets[i].standing));
+  }
   parts_.table.revision.fetch_add(1, std::memory_order_release);
 }
 

@@ -92,6 +92,7 @@ class Coordinator {
   void Tick();
   void JoinIfNeeded();
   void CheckDrains();
+  void SendResyncs();
   void NoteState();
 
   void Apply(OwnershipActions actions);
@@ -131,6 +132,7 @@ class Coordinator {
   bool state_changed_ = false;
   std::vector<Ownership::PullEnd> pulls_ended_;
   bool work_scheduled_ = false;
+  TimePoint next_resync_{};
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
   std::vector<DrainWait> drains_;

@@ -168,6 +168,7 @@ OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
     } else if (Contains(settled, partition) && local.phase == Phase::kFilled) {
       if (local.stale) local.linger_until = now + options_.stale_linger;
       local.stale = false;
+      local.complete_since = now;
       Enter(partition, Phase::kReplica);
     } else if (Contains(missed, partition)) {
       Enter(partition, Phase::kWaiting);

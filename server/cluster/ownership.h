@@ -27,7 +27,11 @@
 //  4. Ownership is taken without being given only if the last owner does not serve, or has not
 //  claimed the
 //     partition for kVacancyGrace (gossip lags, and a new incarnation starts without holdings).
-//  5. A copy is dropped only when the first RF serving holders are complete and one of them owns.
+//  5. An owner believes gossip that a node is complete only as of the moment at which its ownership
+//  begins: those get
+//     every write of it. Who becomes complete later must settle with it, or is told to pull again
+//     (Resync).
+//  6. A copy is dropped only when the first RF serving holders are complete and one of them owns.
 //
 // A node that was declared dead while it lived may have missed writes: all it holds counts as stale
 // (kWaiting, the data kept) unless nobody else is complete; it pulls, which merges by version, and
@@ -61,6 +65,9 @@ struct OwnershipOptions {
   // A node that was granted ownership and neither claims it nor asks again: the old owner takes it
   // back.
   Duration grant_timeout = std::chrono::seconds(5);
+  // A copy that became complete only now is not known to others yet: for so long it leaves it to
+  // them to take over from an owner that died.
+  Duration spread = std::chrono::milliseconds(500);
   // Between attempts to pull, or to be settled.
   Duration retry = std::chrono::milliseconds(100);
   // A stale copy of a node that is no longer a holder is kept so long after it was settled, for
@@ -212,6 +219,7 @@ class Ownership {
     bool asked = false;        // a Handover is on its way
     bool stale = false;        // the copy may lack writes, or have some that others lack
     TimePoint linger_until{};  // a stale copy that was settled
+    TimePoint complete_since{};
     std::uint64_t granted_incarnation = 0;
     TimePoint granted_at{};
     bool vacant = false;

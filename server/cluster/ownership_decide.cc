@@ -288,6 +288,8 @@ bool Ownership::MayTake(TimePoint now, PartitionId partition) const {
   if (view.complete[partition].empty() || view.complete[partition].front() != view.self) {
     return false;
   }
+  const bool unheard_of = now - locals_[partition].complete_since < options_.spread;
+  if (unheard_of && view.complete[partition].size() > 1) return false;
   const LocalKnowledge& knowledge = knowledge_[partition];
   const bool last_serves = knowledge.has_last_owner && knowledge.last_owner != self_ &&
                            Serving(knowledge.last_owner) != nullptr &&

@@ -46,12 +46,10 @@ struct ReplicaQueue {
   std::deque<ReplicaBatchPtr> batches;  // sealed, unacknowledged
   std::size_t waiting = 0;              // of `batches`, not in flight
   std::size_t bytes = 0;                // of all of them
-  std::vector<PartitionId> resync;  // partitions of which the node missed writes; it must be told
-  bool resync_in_flight = false;
-  TimePoint retry_at{};  // after a failed call nothing is sent before
+  TimePoint retry_at{};                 // after a failed call nothing is sent before
   Duration backoff{};
 
-  bool idle() const { return open == nullptr && batches.empty() && resync.empty(); }
+  bool idle() const { return open == nullptr && batches.empty(); }
 
   // The open batch, made if there is none.
   ReplicaBatch& Open();

@@ -54,9 +54,9 @@ struct ReplicatorStats {
   std::uint64_t mutations_sent = 0;
   std::uint64_t mutations_acked = 0;
   std::uint64_t mutations_dropped = 0;  // queue full or peer dead
-  std::uint64_t resyncs = 0;
-  std::uint64_t acks_late = 0;    // writes that ended as unknown outcome
-  std::uint64_t queue_bytes = 0;  // gauge
+  std::uint64_t resyncs = 0;            // partitions of a target that must be pulled again
+  std::uint64_t acks_late = 0;          // writes that ended as unknown outcome
+  std::uint64_t queue_bytes = 0;        // gauge
 };
 
 // State shared by all loops' replicators.

@@ -4,8 +4,6 @@
 #include <bit>
 #include <cassert>
 
-#include "proto_gen/cluster.pb.h"
-
 namespace gyre {
 namespace {
 
@@ -88,7 +86,7 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
     if (target.standing == ReplicaSet::Standing::kLagging) continue;
     ReplicaQueue& queue = QueueOf(target.node);
     if (queue.bytes >= options_.queue_bytes_max) {
-      MarkLagging(target, partition, queue);
+      MarkLagging(target);
       continue;
     }
     const std::uint8_t bit = Bit(write.count);
@@ -125,15 +123,13 @@ ReplicaQueue& ReplicatorImpl::QueueOf(const NodeId& node) {
   return *queue;
 }
 
-void ReplicatorImpl::MarkLagging(ReplicaSet::Target& target, PartitionId partition,
-                                 ReplicaQueue& queue) {
+// A write for the target is dropped. The coordinator tells it to pull again.
+void ReplicatorImpl::MarkLagging(ReplicaSet::Target& target) {
   target.standing = ReplicaSet::Standing::kLagging;
   target.complete = false;
   table_.revision.fetch_add(1, std::memory_order_release);
   counters_.dropped.fetch_add(1, std::memory_order_relaxed);
-  if (std::find(queue.resync.begin(), queue.resync.end(), partition) == queue.resync.end()) {
-    queue.resync.push_back(partition);
-  }
+  counters_.resyncs.fetch_add(1, std::memory_order_relaxed);
 }
 
 // ---- Sending ----------------------------------------------------------------------------------
@@ -145,7 +141,7 @@ void ReplicatorImpl::Flush() {
 }
 
 void ReplicatorImpl::Send(ReplicaQueue& queue) {
-  if (queue.waiting == 0 && queue.open == nullptr && queue.resync.empty()) return;
+  if (queue.waiting == 0 && queue.open == nullptr) return;
   if (clock_() < queue.retry_at) return;  // what comes meanwhile gathers in the open batch
   queue.Seal();
   if (queue.waiting != 0) {
@@ -153,7 +149,6 @@ void ReplicatorImpl::Send(ReplicaQueue& queue) {
       if (!batch->in_flight) SendBatch(queue, batch);
     }
   }
-  if (!queue.resync.empty() && !queue.resync_in_flight) SendResync(queue);
 }
 
 void ReplicatorImpl::SendBatch(ReplicaQueue& queue, const ReplicaBatchPtr& batch) {
@@ -163,32 +158,6 @@ void ReplicatorImpl::SendBatch(ReplicaQueue& queue, const ReplicaBatchPtr& batch
                   [this, alive = alive_, &queue, batch](Result<std::string_view> reply) {
                     if (*alive) OnReply(queue, batch, reply);
                   });
-}
-
-void ReplicatorImpl::SendResync(ReplicaQueue& queue) {
-  wire::PeerRequest request;
-  wire::Resync& body = *request.mutable_resync();
-  if (view_ != nullptr && view_->self != kNoMember) {
-    body.set_from(std::string(view_->me().id.raw()));
-  }
-  const std::vector<PartitionId> told = queue.resync;
-  for (PartitionId partition : told) body.add_partitions(partition);
-  queue.resync_in_flight = true;
-  transport_.Call(
-      queue.node, FrameType::kPeerRequest, request.SerializeAsString(), options_.ack_timeout,
-      [this, alive = alive_, &queue, told](Result<std::string_view> reply) {
-        if (!*alive) return;
-        queue.resync_in_flight = false;
-        wire::PeerReply answer;
-        const bool heard = reply &&
-                           answer.ParseFromArray(reply->data(), static_cast<int>(reply->size())) &&
-                           answer.has_resync();
-        if (!heard) return BackOff(queue);
-        counters_.resyncs.fetch_add(1, std::memory_order_relaxed);
-        std::erase_if(queue.resync, [&told](PartitionId partition) {
-          return std::find(told.begin(), told.end(), partition) != told.end();
-        });
-      });
 }
 
 void ReplicatorImpl::BackOff(ReplicaQueue& queue) {
@@ -266,7 +235,6 @@ void ReplicatorImpl::GiveUp(ReplicaQueue& queue) {
   const std::deque<ReplicaBatchPtr> batches = std::exchange(queue.batches, {});
   queue.bytes = 0;
   queue.waiting = 0;
-  queue.resync.clear();
   queue.retry_at = TimePoint{};
   for (const ReplicaBatchPtr& batch : batches) {
     batch->given_up = true;

@@ -94,13 +94,12 @@ class ReplicatorImpl final : public Replicator {
   ReplicaQueue& QueueOf(const NodeId& node);
   Write* Find(Ticket ticket);
   std::uint32_t AcksOr(std::uint32_t acks) const { return acks == 0 ? options_.write_acks : acks; }
-  void MarkLagging(ReplicaSet::Target& target, PartitionId partition, ReplicaQueue& queue);
+  void MarkLagging(ReplicaSet::Target& target);
   void NoteRefused(PartitionId partition, const NodeId& node);
   void BackOff(ReplicaQueue& queue);
 
   void Send(ReplicaQueue& queue);
   void SendBatch(ReplicaQueue& queue, const ReplicaBatchPtr& batch);
-  void SendResync(ReplicaQueue& queue);
   void OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch, Result<std::string_view> reply);
   void Settle(ReplicaQueue& queue, const ReplicaBatch::Entry& entry, bool acked, bool failed);
   void GiveUp(ReplicaQueue& queue);

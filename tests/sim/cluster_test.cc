@@ -52,7 +52,6 @@ TEST(Simulation, ThreeNodesFormARingAndKeepWhatIsWritten) {
     EXPECT_NO_VIOLATION(cluster);
     EXPECT_GT(cluster.history().acknowledged(), 500U);
     EXPECT_EQ(cluster.history().unknown(), 0U);
-    EXPECT_EQ(cluster.history().refused(), 0U);
   });
 }
 
@@ -265,8 +264,8 @@ bool IsCaught(const ClusterOptions& options, Scenario&& scenario) {
 }
 
 void CrashUnderLoad(SimCluster& cluster) {
-  cluster.world().network().link_break = 0.2;  // what is not yet replicated stays so for a while
-  cluster.BeginLoad(6, 15);
+  cluster.world().network().link_break = 0.4;  // what is not yet replicated stays so for a while
+  cluster.BeginLoad(8, 200);
   cluster.world().Run(seconds(1));
   cluster.Kill(1);
   cluster.world().Run(seconds(4));

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -40,8 +41,10 @@ class History {
   }
   void Unknown() { ++unknown_; }
 
-  void Judge(const std::string& key, const Answer& answer, std::string when) {
-    when += " by " + answer.by;
+  // `when` words the circumstances, for a violation's report.
+  void Judge(const std::string& key, const Answer& answer,
+             const std::function<std::string()>& circumstances) {
+    const auto when = [&] { return circumstances() + " by " + answer.by; };
     const KeyHistory& history = keys_[key];
     if (answer.kind == Answer::Kind::kMiss) {
       ++reads_;
@@ -51,17 +54,17 @@ class History {
            each != history.deletions.end(); ++each) {
         if (!history.refused.contains(*each)) return;
       }
-      Violate(when + ": " + key + " is missing, write " + std::to_string(history.acknowledged) +
+      Violate(when() + ": " + key + " is missing, write " + std::to_string(history.acknowledged) +
               " was acknowledged");
     } else if (answer.kind == Answer::Kind::kValue) {
       ++reads_;
       const std::uint64_t number = std::stoull(answer.value);
       if (number < history.acknowledged) {
-        Violate(when + ": " + key + " reads " + std::to_string(number) + ", write " +
+        Violate(when() + ": " + key + " reads " + std::to_string(number) + ", write " +
                 std::to_string(history.acknowledged) + " was acknowledged");
       } else if (number > history.issued || history.deletions.contains(number) ||
                  history.refused.contains(number)) {
-        Violate(when + ": " + key + " reads " + std::to_string(number) +
+        Violate(when() + ": " + key + " reads " + std::to_string(number) +
                 ", which was never stored");
       }
     }

@@ -108,6 +108,14 @@ class SimCluster {
     return text;
   }
 
+  std::string Copies(const std::string& key) {
+    std::string text;
+    for (auto& node : nodes_) {
+      if (node) text += "n" + std::to_string(node->index()) + ": " + node->Copy(key) + ", ";
+    }
+    return text;
+  }
+
   // All live nodes see the same, every partition has one owner and is whole on all its holders.
   std::string NotConverged() {
     ClusterViewPtr first;
@@ -179,7 +187,7 @@ class SimCluster {
               if (answer.kind != Answer::Kind::kValue && answer.kind != Answer::Kind::kMiss) {
                 history_.Violate(when + ": " + key + " cannot be read");
               }
-              history_.Judge(key, answer, when);
+              history_.Judge(key, answer, [&] { return when + " (" + Copies(key) + ")"; });
             });
       }
       world_.Run(milliseconds(2));
@@ -234,10 +242,14 @@ class SimCluster {
                 [this, client, keys, think] { NextOperation(client, keys, think); });
     };
     const auto judge = [this, key, number, operation](const Answer& answer) {
-      if (operation.kind == Operation::Kind::kGet) {
+      const bool missed = answer.kind == Answer::Kind::kMiss;
+      if (missed && number != 0) history_.Refuse(key, number);  // nothing to delete
+      if (operation.kind == Operation::Kind::kGet || missed) {
         if (judge_reads_) {
-          history_.Judge(key, answer,
-                         "at " + std::to_string(world_.unix_now() % 1'000'000) + " ms");
+          history_.Judge(key, answer, [&] {
+            return "at " + std::to_string(world_.unix_now() % 1'000'000) + " ms (" + Copies(key) +
+                   ")";
+          });
         }
       } else if (answer.kind == Answer::Kind::kOk) {
         history_.Acknowledge(key, number);

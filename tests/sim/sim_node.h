@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -184,6 +185,17 @@ class SimNode final : public ControlPort, public PullPort {
     MutexLock lock(shard.mutex());
     return shard.info(partition).role;
   }
+  // This node's copy of a record, for a failure's message.
+  std::string Copy(const std::string& key_bytes) {
+    const Key key = engine_->KeyOf(key_bytes);
+    Shard& shard = engine_->ShardOf(key.partition);
+    MutexLock lock(shard.mutex());
+    const Record record = shard.Peek(key);
+    if (!record) return "nothing";
+    return (record.is_tombstone() ? std::string("tombstone") : std::string(record.value())) +
+           " of " + std::to_string(MillisOf(record.version()) % 1'000'000) + " ms by n" +
+           std::to_string(record.version() & 0xff);
+  }
   // Called with the partition of each write that this node orders.
   std::function<void(PartitionId)> on_write;
 
@@ -201,38 +213,37 @@ class SimNode final : public ControlPort, public PullPort {
   // False: this node does not order the partition's writes now.
   bool Run(const Operation& operation, const Key& key, const std::function<void(Answer)>& reply) {
     const UnixMillis now = world_.unix_now();
+    const std::string by =
+        "n" + std::to_string(index_) + " for partition " + std::to_string(key.partition);
     Replicator::Ticket ticket = 0;
+    std::optional<Answer> answer;  // already known
     {
       Shard& shard = engine_->ShardOf(key.partition);
       MutexLock lock(shard.mutex());
       if (shard.info(key.partition).role != Role::kOwner) return false;
       if (operation.kind == Operation::Kind::kGet) {
         const Record record = shard.Find(key, now);
-        const std::string by =
-            "n" + std::to_string(index_) + " for partition " + std::to_string(key.partition);
-        if (!record) {
-          reply({Answer::Kind::kMiss, "", by});
-        } else {
-          reply({Answer::Kind::kValue, std::string(record.value()), by});
-        }
-        return true;
-      }
-      if (!replicator_->Check(key.partition, 0)) {
-        reply({Answer::Kind::kRefused, "too few replicas"});
-        return true;
-      }
-      if (operation.kind == Operation::Kind::kSet) {
+        answer = record ? Answer{Answer::Kind::kValue, std::string(record.value()), by}
+                        : Answer{Answer::Kind::kMiss, "", by};
+      } else if (!replicator_->Check(key.partition, 0)) {
+        answer = Answer{Answer::Kind::kRefused, "too few replicas", by};
+      } else if (operation.kind == Operation::Kind::kSet) {
         const Result<Record> stored =
             shard.Store(key, operation.value, kNeverExpires, 0, shard.NextVersion(now));
-        if (!stored) {
-          reply({Answer::Kind::kRefused, stored.error().message});
-          return true;
+        if (stored) {
+          ticket = replicator_->Submit(key.partition, *stored);
+        } else {
+          answer = Answer{Answer::Kind::kRefused, stored.error().message, by};
         }
-        ticket = replicator_->Submit(key.partition, *stored);
       } else {
         const Shard::Removed removed = shard.Remove(key, shard.NextVersion(now), now);
+        if (!removed.existed) answer = Answer{Answer::Kind::kMiss, "", by};
         if (removed.tombstone) ticket = replicator_->Submit(key.partition, removed.tombstone);
       }
+    }
+    if (answer) {
+      reply(*answer);
+      return true;
     }
     if (on_write) on_write(key.partition);
     replicator_->Await(ticket, 0, [reply](Status status) {
