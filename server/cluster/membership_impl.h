@@ -125,7 +125,9 @@ struct Membership::Impl {
   void OnSelfRecord(const MemberRecord& record, const NodeId& from);
   void OnSelfSuspect(std::uint64_t incarnation, const NodeId& from);
   void OnSelfDead(std::uint64_t incarnation, const NodeId& from);
-  void RaiseIncarnation(std::uint64_t above);
+  // `new_epoch`: what this node said to hold before no longer counts. Said in the same record, or
+  // the others would not take it from a later one of the same incarnation.
+  void RaiseIncarnation(std::uint64_t above, bool new_epoch = false);
   void TellSelf(const NodeId& to);  // sends this node's own record to one member, now
   void CheckAddress(const NodeId& newcomer);
   void MergeHoldings(const HoldingsRecord& record);

@@ -252,10 +252,8 @@ void Membership::Impl::OnSelfRecord(const MemberRecord& record, const NodeId& fr
                   ": if a node runs there, its --data-dir is a copy of this one's; give it one of "
                   "its own");
   }
-  RaiseIncarnation(told.incarnation);
-  epoch = self().incarnation;
+  RaiseIncarnation(told.incarnation, true);
   life_start = epoch;
-  ExportHoldings(state.self);
 }
 
 void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& from) {
@@ -274,9 +272,7 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
   if (incarnation >= life_start && incarnation > acknowledged_death) {
     acknowledged_death = incarnation;
     ++stats.refutations;
-    RaiseIncarnation(incarnation);
-    epoch = self().incarnation;
-    ExportHoldings(state.self);
+    RaiseIncarnation(incarnation, true);
     Log(true, "this node was declared dead by=" + from.ToString() +
                   " while it was cut off or paused; it is back incarnation=" +
                   std::to_string(self().incarnation));
@@ -287,8 +283,9 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
   TellSelf(from);
 }
 
-void Membership::Impl::RaiseIncarnation(std::uint64_t above) {
+void Membership::Impl::RaiseIncarnation(std::uint64_t above, bool new_epoch) {
   self().incarnation = std::max(self().incarnation, above) + 1;
+  if (new_epoch) epoch = self().incarnation;
   Changed();
   ExportHoldings(state.self);
   QueueSelf();

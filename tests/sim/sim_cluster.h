@@ -102,7 +102,17 @@ class SimCluster {
         const MemberInfo& info = view->members[member];
         text += " " + info.name + (info.serving() ? "" : "(gone)") +
                 (view->on_ring[member] ? "" : "(off)");
+        const ClusterState& state = node->membership().state();
+        const auto holdings = state.holdings.find(info.id);
+        if (holdings == state.holdings.end()) {
+          text += "(says nothing)";
+        } else {
+          text += "@" + std::to_string(state.members.at(info.id).incarnation % 1'000'000) + "/" +
+                  std::to_string(holdings->second.incarnation % 1'000'000) + "." +
+                  std::to_string(holdings->second.revision);
+        }
       }
+      text += ", state " + std::to_string(node->membership().state().digest);
       text += "\n";
     }
     return text;
