@@ -21,7 +21,8 @@ void EncodeFrameHeader(const FrameHeader& header, char* out) {
 
 Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_max) {
   if (in[0] != 'G' || in[1] != 'Y') {
-    return Fail(ErrorCode::kProtocol, "not a Gyre frame: is another protocol's client on this port?");
+    return Fail(ErrorCode::kProtocol,
+                "not a Gyre frame: is another protocol's client on this port?");
   }
   FrameHeader header;
   header.version = static_cast<std::uint8_t>(in[2]);
@@ -42,8 +43,7 @@ Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_
   if (header.payload_bytes > payload_bytes_max) {
     return Fail(ErrorCode::kTooLarge, "frame of " + std::to_string(header.payload_bytes) +
                                           " bytes is over the limit of " +
-                                          std::to_string(payload_bytes_max) +
-                                          ": see --max-value");
+                                          std::to_string(payload_bytes_max) + ": see --max-value");
   }
   return header;
 }

@@ -12,7 +12,8 @@ inline constexpr std::size_t kMemcachedKeyBytesMax = 250;  // of that protocol (
 inline constexpr std::size_t kValueBytesDefaultMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kValueBytesHardMax = 512 * 1024 * 1024;
 inline constexpr std::size_t kArgumentCountMax = 1024 * 1024;
-// One frame of the native protocol: the largest value, its key, and room for the rest of the message.
+// One frame of the native protocol: the largest value, its key, and room for the rest of the
+// message.
 inline constexpr std::size_t kFrameSlackBytes = 128 * 1024;
 // A request is forwarded at most this often between nodes whose views differ.
 inline constexpr std::uint32_t kForwardHopsMax = 2;

@@ -1,4 +1,5 @@
-// The identity of a node: a random UUID (RFC 4122 version 4), kept in its data directory, never its address.
+// The identity of a node: a random UUID (RFC 4122 version 4), kept in its data directory, never its
+// address.
 #pragma once
 
 #include <array>

@@ -1,17 +1,17 @@
-// Errors are values. A `Result<T>` is either a T or an `Error` whose message tells the reader what to do next.
-// No exception crosses a room.
+// Errors are values. A `Result<T>` is either a T or an `Error` whose message tells the reader what
+// to do next. No exception crosses a room.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace gyre {
 
-// What went wrong, as clients and peers see it. The numbers are part of the native protocol: append only.
+// What went wrong, as clients and peers see it. The numbers are part of the native protocol: append
+// only.
 enum class ErrorCode : std::uint8_t {
   kInternal = 0,         // a bug of ours; the log has more
   kInvalidArgument = 1,  // the request is well formed but makes no sense
@@ -22,9 +22,11 @@ enum class ErrorCode : std::uint8_t {
   kNotOwner = 6,         // peer only: this node does not order writes of the partition; ask again
   kMoved = 7,            // RESP cluster port: another node owns the slot
   kCrossSlot = 8,        // the command needs all its keys in one slot
-  kUnavailable = 9,      // no live node holds the partition, or the link to it is down; nothing was written
-  kTimeout = 10,         // the deadline passed; nothing was written
-  kUnknownOutcome = 11,  // the write was applied here, but its replicas did not acknowledge it in time
+  kUnavailable =
+      9,  // no live node holds the partition, or the link to it is down; nothing was written
+  kTimeout = 10,  // the deadline passed; nothing was written
+  kUnknownOutcome =
+      11,  // the write was applied here, but its replicas did not acknowledge it in time
   kTooFewReplicas = 12,  // fewer live holders than the acks asked for; nothing was written
   kIo = 13,              // a socket or file failed
   kClosed = 14,          // shutting down

@@ -5,8 +5,8 @@
 namespace gyre {
 namespace {
 
-// CRC-16/XMODEM: polynomial 0x1021, no reflection, initial value 0. Eight tables (slicing by 8), so that the
-// critical path of a short key is two loads instead of one a byte.
+// CRC-16/XMODEM: polynomial 0x1021, no reflection, initial value 0. Eight tables (slicing by 8), so
+// that the critical path of a short key is two loads instead of one a byte.
 constexpr std::uint16_t kPolynomial = 0x1021;
 constexpr int kSlices = 8;
 
@@ -38,10 +38,10 @@ std::uint16_t Crc16(std::string_view data) {
   const auto* at = reinterpret_cast<const std::uint8_t*>(data.data());
   std::size_t left = data.size();
   for (; left >= kSlices; left -= kSlices, at += kSlices) {
-    crc = static_cast<std::uint16_t>(
-        kTables[7][at[0] ^ (crc >> 8)] ^ kTables[6][at[1] ^ (crc & 0xff)] ^ kTables[5][at[2]] ^
-        kTables[4][at[3]] ^ kTables[3][at[4]] ^ kTables[2][at[5]] ^ kTables[1][at[6]] ^
-        kTables[0][at[7]]);
+    crc = static_cast<std::uint16_t>(kTables[7][at[0] ^ (crc >> 8)] ^
+                                     kTables[6][at[1] ^ (crc & 0xff)] ^ kTables[5][at[2]] ^
+                                     kTables[4][at[3]] ^ kTables[3][at[4]] ^ kTables[2][at[5]] ^
+                                     kTables[1][at[6]] ^ kTables[0][at[7]]);
   }
   for (; left > 0; --left, ++at) {
     crc = static_cast<std::uint16_t>((crc << 8) ^ kTables[0][((crc >> 8) ^ *at) & 0xff]);

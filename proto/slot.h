@@ -1,5 +1,5 @@
-// key -> slot, exactly as in Redis Cluster (https://redis.io/docs/reference/cluster-spec/), because its clients
-// compute it themselves: CRC16 (XMODEM) of the hash tag, modulo 16,384.
+// key -> slot, exactly as in Redis Cluster (https://redis.io/docs/reference/cluster-spec/), because
+// its clients compute it themselves: CRC16 (XMODEM) of the hash tag, modulo 16,384.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ using PartitionId = std::uint32_t;
 // Default number of partitions; a cluster-wide constant, a power of two up to kSlotCount.
 inline constexpr std::uint32_t kPartitionCountDefault = 1024;
 
-// The part of the key that is hashed: what stands between the first '{' and the next '}', if that is not
-// empty, else the whole key.
+// The part of the key that is hashed: what stands between the first '{' and the next '}', if that
+// is not empty, else the whole key.
 std::string_view HashTag(std::string_view key);
 
 Slot SlotOf(std::string_view key);

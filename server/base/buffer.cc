@@ -26,8 +26,8 @@ void Buffer::Release() {
 }
 
 void Buffer::MakeRoom(std::size_t bytes) {
-  // Sliding the readable bytes to the front costs at most one move per byte consumed, as long as at least half
-  // of the block was consumed.
+  // Sliding the readable bytes to the front costs at most one move per byte consumed, as long as at
+  // least half of the block was consumed.
   if (data_ != nullptr && begin_ >= capacity_ / 2 && capacity_ - size() >= bytes) {
     std::memmove(data_.get(), data(), size());
     end_ -= begin_;

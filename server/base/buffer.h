@@ -3,8 +3,9 @@
 //   data_        begin_            end_           capacity_
 //    | consumed   | readable        | writable       |
 //
-// Invariant: begin_ <= end_ <= capacity_. Memory is kept when the buffer empties, so that the steady state does
-// not allocate; `Release` gives it back (an idle connection holds none). Not thread-safe.
+// Invariant: begin_ <= end_ <= capacity_. Memory is kept when the buffer empties, so that the
+// steady state does not allocate; `Release` gives it back (an idle connection holds none). Not
+// thread-safe.
 #pragma once
 
 #include <cassert>

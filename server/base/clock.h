@@ -6,12 +6,13 @@
 
 namespace gyre {
 
-// Monotonic time, for intervals: probes, suspicion, deadlines. Nanoseconds since an arbitrary start.
+// Monotonic time, for intervals: probes, suspicion, deadlines. Nanoseconds since an arbitrary
+// start.
 using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-// Wall-clock time, for what leaves the process: expiry and versions. Unix milliseconds; never compared with a
-// TimePoint.
+// Wall-clock time, for what leaves the process: expiry and versions. Unix milliseconds; never
+// compared with a TimePoint.
 using UnixMillis = std::int64_t;
 
 inline constexpr UnixMillis kNeverExpires = 0;

@@ -1,10 +1,10 @@
 #include "base/log.h"
 
-#include <memory>
-#include <utility>
-
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
+
+#include <memory>
+#include <utility>
 
 namespace gyre {
 namespace {
@@ -45,13 +45,12 @@ std::string EscapeJson(std::string_view text) {
 Status InitLog(const LogOptions& options) {
   const spdlog::level::level_enum level = spdlog::level::from_str(options.level);
   if (level == spdlog::level::off && options.level != "off") {
-    return Fail(ErrorCode::kInvalidArgument, "--log-level " + options.level +
-                                                 ": choose trace, debug, info, warn, error or off");
+    return Fail(ErrorCode::kInvalidArgument,
+                "--log-level " + options.level + ": choose trace, debug, info, warn, error or off");
   }
   auto logger =
       std::make_shared<spdlog::logger>("gyre", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  auto formatter = std::make_unique<spdlog::pattern_formatter>(
-      spdlog::pattern_time_type::utc);
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
   formatter->add_flag<JsonMessageFlag>('j');
   const std::string node = EscapeJson(options.node);
   if (options.format == LogFormat::kJson) {

@@ -5,9 +5,9 @@
 // Never called on the path of a request that succeeds.
 #pragma once
 
-#include <string_view>
-
 #include <spdlog/spdlog.h>
+
+#include <string_view>
 
 #include "proto/result.h"
 

@@ -1,5 +1,6 @@
-// A small, fast, seedable generator (xoshiro256**, Blackman and Vigna, https://prng.di.unimi.it). The simulator
-// owes its repeatability to it: std::mt19937's distributions differ between standard libraries, these do not.
+// A small, fast, seedable generator (xoshiro256**, Blackman and Vigna, https://prng.di.unimi.it).
+// The simulator owes its repeatability to it: std::mt19937's distributions differ between standard
+// libraries, these do not.
 #pragma once
 
 #include <array>
@@ -8,7 +9,8 @@
 
 namespace gyre {
 
-__extension__ typedef unsigned __int128 Wide;  // NOLINT(modernize-use-using): __extension__ takes no alias
+__extension__ typedef unsigned __int128
+    Wide;  // NOLINT(modernize-use-using): __extension__ takes no alias
 
 class Prng {
  public:
@@ -35,7 +37,8 @@ class Prng {
     return result;
   }
 
-  // Uniform in [0, bound); bound > 0 (Lemire's multiply-shift; the bias is below 2^-32 for bounds below 2^32).
+  // Uniform in [0, bound); bound > 0 (Lemire's multiply-shift; the bias is below 2^-32 for bounds
+  // below 2^32).
   std::uint64_t Below(std::uint64_t bound) {
     return static_cast<std::uint64_t>((static_cast<Wide>(Next()) * bound) >> 64);
   }

@@ -137,7 +137,13 @@ void Ownership::NoteGrant(TimePoint now, PartitionId partition) {
   const MemberInfo* heir = Serving(knowledge.granted_to);
   const bool gone = heir == nullptr || heir->incarnation != local.granted_incarnation;
   const bool silent = now - local.granted_at >= options_.grant_timeout;
-  const bool claimed = built_.claimant[partition] != kNoMember;
+  // A claim of another than the heir counts only if the heir may have handed on to it: an older
+  // owner's is an echo.
+  const MemberIndex claimant = built_.claimant[partition];
+  const bool claimed =
+      claimant != kNoMember &&
+      (built_.view.members[claimant].id == knowledge.granted_to ||
+       BetterPlaced(placement_, partition, built_.view.members[claimant].id, knowledge.granted_to));
   if (!claimed && !gone) restless_ = true;
   if (!claimed && !gone && (!silent || stopping_)) return;
   knowledge.granted = false;
