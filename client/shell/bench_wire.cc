@@ -73,6 +73,9 @@ class NativeWire final : public BenchWire {
     constexpr char kRecordTag = 0x5a;
     constexpr char kOutcomeTag = 0x10;
     constexpr char kNullTag = 0x08;
+    // A forwarded reply says so (stale_ring) before its value.
+    constexpr std::string_view kStaleRing("\x10\x01", 2);
+    if (payload.starts_with(kStaleRing)) payload.remove_prefix(kStaleRing.size());
     std::size_t kind_at = 1;
     while (kind_at < payload.size() && (payload[kind_at] & 0x80) != 0) ++kind_at;
     ++kind_at;

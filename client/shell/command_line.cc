@@ -19,6 +19,7 @@ constexpr const char* kFooter =
 }  // namespace
 
 CommandLine::CommandLine() : app_(kDescription, "gyre") {
+  app_.set_version_flag("--version", "gyre " GYRE_VERSION);
   app_.add_option("--connect", connect_, "A node, HOST:PORT; several with commas")
       ->envname("GYRE_CONNECT")
       ->take_last()
@@ -75,6 +76,9 @@ int CommandLine::Parse(const std::vector<std::string>& args) {
   }
   try {
     app_.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+    return kExitDone;
+  } catch (const CLI::CallForVersion& version) {
+    message_ = std::string(version.what()) + "\n";
     return kExitDone;
   } catch (const CLI::CallForHelp&) {
     message_ = app_.help();
