@@ -72,6 +72,10 @@ Node::~Node() {
 }
 
 Status Node::Init() {
+  if (config_.consistency == Consistency::kMajority) {
+    return Fail(ErrorCode::kNotAllowed,
+                "--consistency majority is not offered by this release: leave it at available");
+  }
   if (Status free = CheckPorts(); !free) return free;
   Result<Identity> identity = LoadIdentity(config_.data_dir, UnixNow());
   if (!identity) return tl::unexpected(identity.error());

@@ -22,6 +22,18 @@ std::vector<PartitionId> ToList(const google::protobuf::RepeatedField<std::uint3
   return {field.begin(), field.end()};
 }
 
+std::vector<OwnershipGrant> ToGrants(const google::protobuf::RepeatedPtrField<wire::Grant>& field) {
+  std::vector<OwnershipGrant> grants;
+  for (const wire::Grant& grant : field) {
+    OwnershipGrant& each = grants.emplace_back();
+    each.partition = grant.partition();
+    for (const std::string& id : grant.complete()) {
+      if (const std::optional<NodeId> node = NodeId::FromBytes(id)) each.complete.push_back(*node);
+    }
+  }
+  return grants;
+}
+
 }  // namespace
 
 Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
@@ -208,14 +220,19 @@ void Coordinator::Perform(SetTargets& action) {
   }
   for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
     const ReplicaSet::Target& known = set.targets[i];
-    if (known.standing != Standing::kPulling || next.count == next.targets.size()) continue;
+    const bool at_first_hand =
+        known.standing == Standing::kPulling || known.standing == Standing::kSettled;
+    if (!at_first_hand || next.count == next.targets.size()) continue;
     const bool listed = std::any_of(
         action.targets.begin(), action.targets.end(),
         [&known](const ReplicaSet::Target& target) { return target.node == known.node; });
     const auto member = parts_.membership.state().members.find(known.node);
+    const bool same_life = member == parts_.membership.state().members.end() ||
+                           known.incarnation == 0 ||
+                           member->second.incarnation == known.incarnation;
     const bool serves =
         member == parts_.membership.state().members.end() || member->second.serving();
-    if (!listed && serves) next.targets[next.count++] = known;
+    if (!listed && serves && same_life) next.targets[next.count++] = known;
   }
   set = next;
   for (std::uint8_t i = 0; i < set.count; ++i) {
@@ -269,7 +286,7 @@ void Coordinator::Perform(SendTakeOver& action) {
   wire::PeerRequest request;
   wire::TakeOver& body = *request.mutable_take_over();
   body.set_from(std::string(self_.raw()));
-  body.mutable_partitions()->Add(action.partitions.begin(), action.partitions.end());
+  for (PartitionId partition : action.partitions) WriteGrant(partition, *body.add_grants());
   ++take_overs_;
   Call(action.to, request, kCallTimeout,
        [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
@@ -333,7 +350,7 @@ void Coordinator::OnHandover(const wire::Handover& request, ControlPort::Done do
       ownership_.BeginHandover(now(), *from, ToList(request.partitions()));
   wire::PeerReply reply;
   wire::HandoverReply& body = *reply.mutable_handover();
-  body.mutable_granted()->Add(start.already_granted.begin(), start.already_granted.end());
+  for (PartitionId partition : start.already_granted) WriteGrant(partition, *body.add_granted());
   Apply(std::move(start.actions));
   if (faults_.skip_fence) {
     return FinishHandover(*from, std::move(start.settling), {}, std::move(reply), done);
@@ -356,7 +373,7 @@ void Coordinator::FinishHandover(const NodeId& from, std::vector<PartitionId> dr
   undrained.insert(undrained.end(), missed, drained.end());
   drained.erase(missed, drained.end());
   Ownership::HandoverEnd end = ownership_.FinishHandover(now(), from, drained, undrained);
-  body.mutable_granted()->Add(end.granted.begin(), end.granted.end());
+  for (PartitionId partition : end.granted) WriteGrant(partition, *body.add_granted());
   body.mutable_settled()->Add(end.settled.begin(), end.settled.end());
   if (faults_.skip_fence) {
     std::erase_if(end.actions, [](const OwnershipAction& action) {
@@ -365,6 +382,17 @@ void Coordinator::FinishHandover(const NodeId& from, std::vector<PartitionId> dr
   }
   Apply(std::move(end.actions));
   done(reply.SerializeAsString());
+}
+
+// The targets stay as they were while this node ordered the writes, until it does so again.
+void Coordinator::WriteGrant(PartitionId partition, wire::Grant& grant) {
+  grant.set_partition(partition);
+  grant.add_complete(std::string(self_.raw()));
+  MutexLock lock(parts_.engine.ShardOf(partition).mutex());
+  const ReplicaSet& set = parts_.table.sets[partition];
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    if (set.targets[i].complete) grant.add_complete(std::string(set.targets[i].node.raw()));
+  }
 }
 
 // Whether `node` is not, to this owner's own knowledge, up to date.
@@ -384,7 +412,7 @@ void Coordinator::OnTakeOver(const wire::TakeOver& request, const ControlPort::D
   const std::optional<NodeId> from = NodeId::FromBytes(request.from());
   if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "take-over without a sender"}));
   std::vector<PartitionId> taken;
-  Apply(ownership_.OnTakeOver(now(), *from, ToList(request.partitions()), taken));
+  Apply(ownership_.OnTakeOver(now(), *from, ToGrants(request.grants()), taken));
   wire::PeerReply reply;
   reply.mutable_take_over()->mutable_taken()->Add(taken.begin(), taken.end());
   done(reply.SerializeAsString());
@@ -470,7 +498,9 @@ void Coordinator::BeginStop(std::function<void()> done) {
   Apply(ownership_.BeginStop(now(), settling));
   settle_.Wait(std::move(settling), kStopSettleTimeout,
                [this](const std::vector<PartitionId>&, const std::vector<PartitionId>&) {
-                 Apply(ownership_.HandOff(now()));
+                 Apply(ownership_.HandOff(now(), [this](PartitionId partition, const NodeId& node) {
+                   return !MissedWrites(partition, node);
+                 }));
                  handed_off_ = true;
                  if (take_overs_ == 0) FinishStop();
                });

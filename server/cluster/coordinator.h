@@ -112,6 +112,7 @@ class Coordinator {
   void FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
                       std::vector<PartitionId> undrained, wire::PeerReply reply,
                       const ControlPort::Done& done);
+  void WriteGrant(PartitionId partition, wire::Grant& grant);
   bool MissedWrites(PartitionId partition, const NodeId& node);
   void OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done);
   void OnResync(const wire::Resync& request, const ControlPort::Done& done);

@@ -148,7 +148,7 @@ void Ownership::Expect(PartitionId partition, bool expects) {
 }
 
 OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
-                                            const std::vector<PartitionId>& granted,
+                                            const std::vector<OwnershipGrant>& granted,
                                             const std::vector<PartitionId>& settled,
                                             const std::vector<PartitionId>& missed,
                                             const std::vector<PartitionId>& asked) {
@@ -162,9 +162,12 @@ OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
       Expect(partition, false);
     }
     if (Orders(local.phase)) continue;
-    if (Contains(granted, partition)) {
+    const auto grant =
+        std::find_if(granted.begin(), granted.end(),
+                     [&](const OwnershipGrant& each) { return each.partition == partition; });
+    if (grant != granted.end()) {
       ++stats_.handovers_in;
-      BecomeOwner(partition);
+      BecomeOwner(partition, &*grant);
     } else if (Contains(settled, partition) && local.phase == Phase::kFilled) {
       if (local.stale) local.linger_until = now + options_.stale_linger;
       local.stale = false;
@@ -180,7 +183,7 @@ OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
 // ---- Stopping ---------------------------------------------------------------------------------
 
 OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
-                                       const std::vector<PartitionId>& partitions,
+                                       const std::vector<OwnershipGrant>& grants,
                                        std::vector<PartitionId>& taken) {
   const MemberInfo* member = Serving(from);
   if (member != nullptr && !stopping_) {
@@ -188,11 +191,12 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
     stopping_ids_.insert(from);
     view_dirty_ = true;
     Rebuild();
-    for (PartitionId partition : partitions) {
+    for (const OwnershipGrant& grant : grants) {
+      const PartitionId partition = grant.partition;
       if (partition >= locals_.size()) continue;
       if (locals_[partition].phase == Phase::kReplica) {
         ++stats_.handovers_in;
-        BecomeOwner(partition);
+        BecomeOwner(partition, &grant);
       }
       if (locals_[partition].phase == Phase::kOwner) taken.push_back(partition);
     }
@@ -212,7 +216,8 @@ OwnershipActions Ownership::BeginStop(TimePoint now, std::vector<PartitionId>& s
   return Run(now);
 }
 
-OwnershipActions Ownership::HandOff(TimePoint now) {
+OwnershipActions Ownership::HandOff(
+    TimePoint now, const std::function<bool(PartitionId, const NodeId&)>& up_to_date) {
   std::map<NodeId, std::vector<PartitionId>> offers;
   std::size_t kept = 0;
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
@@ -221,6 +226,7 @@ OwnershipActions Ownership::HandOff(TimePoint now) {
     for (MemberIndex member : built_.view.complete[partition]) {
       const MemberInfo& info = built_.view.members[member];
       if (info.id == self_ || stopping_ids_.contains(info.id)) continue;
+      if (!up_to_date(partition, info.id)) continue;
       heir = &info;
       break;
     }

@@ -40,6 +40,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -116,6 +117,11 @@ struct SendTakeOver {
   NodeId to;
   std::vector<PartitionId> partitions;
 };
+// The right to order a partition's writes, and who has all of the old owner's, itself included.
+struct OwnershipGrant {
+  PartitionId partition = 0;
+  std::vector<NodeId> complete;
+};
 struct PublishHoldings {
   PartitionSet complete;
   PartitionSet owned;
@@ -170,14 +176,14 @@ class Ownership {
 
   // The other side: the answer to a SendHandover of `asked`; the others are empty if none came.
   OwnershipActions OnHandoverReply(TimePoint now, const NodeId& owner,
-                                   const std::vector<PartitionId>& granted,
+                                   const std::vector<OwnershipGrant>& granted,
                                    const std::vector<PartitionId>& settled,
                                    const std::vector<PartitionId>& missed,
                                    const std::vector<PartitionId>& asked);
 
   // A stopping owner asks this node to go on; `taken` gets those that it does.
   OwnershipActions OnTakeOver(TimePoint now, const NodeId& from,
-                              const std::vector<PartitionId>& partitions,
+                              const std::vector<OwnershipGrant>& grants,
                               std::vector<PartitionId>& taken);
   // The owner says that this node missed writes.
   OwnershipActions OnResync(TimePoint now, const NodeId& from,
@@ -189,7 +195,9 @@ class Ownership {
   // (`settling`); HandOff, once they are settled, offers them to complete replicas; OnTakenOver is
   // the answer: those of `asked` that were not taken stay here.
   OwnershipActions BeginStop(TimePoint now, std::vector<PartitionId>& settling);
-  OwnershipActions HandOff(TimePoint now);
+  // `up_to_date` says whether a node has all writes of a partition, to this owner's own knowledge.
+  OwnershipActions HandOff(TimePoint now,
+                           const std::function<bool(PartitionId, const NodeId&)>& up_to_date);
   OwnershipActions OnTakenOver(TimePoint now, const NodeId& to,
                                const std::vector<PartitionId>& asked,
                                const std::vector<PartitionId>& taken);
@@ -234,7 +242,8 @@ class Ownership {
 
   void Enter(PartitionId partition, Phase phase);
   void TellRole(PartitionId partition, Role role);
-  void BecomeOwner(PartitionId partition);
+  // `grant`: from whom ownership comes; null if it was taken.
+  void BecomeOwner(PartitionId partition, const OwnershipGrant* grant);
   void BecomeStale(TimePoint now, PartitionId partition);
   OwnershipActions Run(TimePoint now);
   void Rebuild();
@@ -246,7 +255,9 @@ class Ownership {
   bool MayTake(TimePoint now, PartitionId partition) const;
   bool MayDeclareEmpty(TimePoint now, PartitionId partition) const;
   bool MayDrop(TimePoint now, PartitionId partition) const;
-  void UpdateTargets(PartitionId partition, bool fresh);
+  std::vector<ReplicaSet::Target> TargetsOf(PartitionId partition) const;
+  void UpdateTargets(PartitionId partition);
+  void BeginTargets(PartitionId partition, const OwnershipGrant* grant);
   void AskToSettle(TimePoint now);
   void Publish();
   const MemberInfo* Serving(const NodeId& id) const;

@@ -69,10 +69,10 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   view_dirty_ = true;
 }
 
-void Ownership::BecomeOwner(PartitionId partition) {
+void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) {
   knowledge_[partition].granted = false;
   locals_[partition].stale = false;
-  UpdateTargets(partition, true);  // before the first write
+  BeginTargets(partition, grant);  // before the first write
   Enter(partition, Phase::kOwner);
 }
 
@@ -241,7 +241,7 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
       ++lost_now_;
       ++stats_.losses;
     }
-    BecomeOwner(partition);
+    BecomeOwner(partition, nullptr);
     return;
   }
   if (now < local.retry_at) {
@@ -272,7 +272,7 @@ void Ownership::DecideReplica(TimePoint now, PartitionId partition, bool is_hold
   if (MayTake(now, partition)) {
     ++taken_now_;
     ++stats_.takeovers;
-    BecomeOwner(partition);
+    BecomeOwner(partition, nullptr);
     return;
   }
   if (built_.claimant[partition] == kNoMember) {
@@ -326,10 +326,11 @@ void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
     BecomeStale(now, partition);
     return;
   }
-  UpdateTargets(partition, false);
+  UpdateTargets(partition);
 }
 
-void Ownership::UpdateTargets(PartitionId partition, bool fresh) {
+// As far as gossip knows.
+std::vector<ReplicaSet::Target> Ownership::TargetsOf(PartitionId partition) const {
   const ClusterView& view = built_.view;
   const std::vector<MemberIndex>& complete = view.complete[partition];
   std::vector<ReplicaSet::Target> targets;
@@ -344,9 +345,42 @@ void Ownership::UpdateTargets(PartitionId partition, bool fresh) {
   };
   for (MemberIndex member : view.holders[partition]) add(member);
   for (MemberIndex member : complete) add(member);
-  if (!fresh && SameTargets(targets, locals_[partition].targets)) return;
+  return targets;
+}
+
+void Ownership::UpdateTargets(PartitionId partition) {
+  std::vector<ReplicaSet::Target> targets = TargetsOf(partition);
+  if (SameTargets(targets, locals_[partition].targets)) return;
   locals_[partition].targets = targets;
-  actions_.push_back(SetTargets{partition, std::move(targets), fresh});
+  actions_.push_back(SetTargets{partition, std::move(targets), false});
+}
+
+void Ownership::BeginTargets(PartitionId partition, const OwnershipGrant* grant) {
+  std::vector<ReplicaSet::Target> targets = TargetsOf(partition);
+  locals_[partition].targets = targets;
+  if (grant != nullptr) {
+    const auto attested = [grant](const NodeId& node) {
+      return std::find(grant->complete.begin(), grant->complete.end(), node) !=
+             grant->complete.end();
+    };
+    for (ReplicaSet::Target& target : targets) {
+      if (attested(target.node)) {
+        target.standing = ReplicaSet::Standing::kSettled;
+        target.complete = true;
+      } else if (target.complete) {
+        target.standing = ReplicaSet::Standing::kLagging;
+        target.complete = false;
+      }
+    }
+    for (const NodeId& node : grant->complete) {
+      const MemberInfo* member = node == self_ ? nullptr : Serving(node);
+      const bool listed = std::any_of(targets.begin(), targets.end(),
+                                      [&](const auto& target) { return target.node == node; });
+      if (member == nullptr || listed || targets.size() == kReplicasMax) continue;
+      targets.push_back({node, member->incarnation, ReplicaSet::Standing::kSettled, true});
+    }
+  }
+  actions_.push_back(SetTargets{partition, std::move(targets), true});
 }
 
 // ---- Asking to be settled ---------------------------------------------------------------------

@@ -130,7 +130,8 @@ class OwnershipCluster {
   void Stop(const NodeId& id) {  // SIGTERM
     std::vector<PartitionId> settling;
     Carry(id, machines_[id].ownership->BeginStop(now_, settling));
-    Carry(id, machines_[id].ownership->HandOff(now_));
+    Carry(id,
+          machines_[id].ownership->HandOff(now_, [](PartitionId, const NodeId&) { return true; }));
     Settle();
     state_.members[id].state = MemberState::kStopped;
     machines_.erase(id);
@@ -165,8 +166,9 @@ class OwnershipCluster {
   void Perform(const NodeId& id, const SendTakeOver& action) {
     std::vector<PartitionId> taken;
     if (machines_.contains(action.to)) {
-      Carry(action.to,
-            machines_[action.to].ownership->OnTakeOver(now_, id, action.partitions, taken));
+      std::vector<OwnershipGrant> grants;
+      for (PartitionId partition : action.partitions) grants.push_back(GrantOf(id, partition));
+      Carry(action.to, machines_[action.to].ownership->OnTakeOver(now_, id, grants, taken));
     }
     Carry(id, machines_[id].ownership->OnTakenOver(now_, action.to, action.partitions, taken));
   }
@@ -219,21 +221,28 @@ class OwnershipCluster {
     ADD_FAILURE() << "the machines do not come to rest";
   }
 
+  OwnershipGrant GrantOf(const NodeId& owner, PartitionId partition) {
+    OwnershipGrant grant{partition, {owner}};
+    for (const ReplicaSet::Target& target : machines_[owner].targets[partition]) {
+      if (target.complete) grant.complete.push_back(target.node);
+    }
+    return grant;
+  }
   struct Request {
     NodeId from;
     NodeId to;
     std::vector<PartitionId> partitions;
   };
   void Handover(const Request& request) {
-    std::vector<PartitionId> granted;
+    std::vector<OwnershipGrant> granted;
     std::vector<PartitionId> settled;
     if (machines_.contains(request.to)) {
       Ownership& owner = *machines_[request.to].ownership;
       auto start = owner.BeginHandover(now_, request.from, request.partitions);
       Carry(request.to, std::move(start.actions));
       auto end = owner.FinishHandover(now_, request.from, start.settling, {});
-      granted = end.granted;
-      granted.insert(granted.end(), start.already_granted.begin(), start.already_granted.end());
+      for (PartitionId each : end.granted) granted.push_back(GrantOf(request.to, each));
+      for (PartitionId each : start.already_granted) granted.push_back(GrantOf(request.to, each));
       settled = end.settled;
       Carry(request.to, std::move(end.actions));
     }

@@ -95,7 +95,75 @@ TEST(Simulation, ANodeJoinsUnderLoadWithoutAMissAndWithoutTwoOwners) {
     for (NodeIndex node = 0; node < 5; ++node) {
       EXPECT_EQ(cluster.node(node).coordinator().stats().takeovers, 0U) << node;
       EXPECT_EQ(cluster.node(node).coordinator().stats().losses, 0U) << node;
+      EXPECT_EQ(cluster.node(node).coordinator().stats().yields, 0U) << node;
     }
+  });
+}
+
+TEST(Simulation, TwoNodesJoinAtOnce) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 5);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 40);
+    cluster.world().Run(milliseconds(500));
+    cluster.Start(3);
+    cluster.world().Run(milliseconds(cluster.world().random().Below(100)));
+    cluster.Start(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_EQ(cluster.history().unknown(), 0U);
+  });
+}
+
+TEST(Simulation, ThreeCopiesSurviveTwoCrashesInARow) {
+  ForSeeds(6, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.replicas = options.write_acks = 3;
+    SimCluster cluster(seed, 5, options);
+    cluster.StartAll(5);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 20);
+    cluster.world().Run(milliseconds(700));
+    cluster.Kill(static_cast<NodeIndex>(seed % 5));
+    cluster.world().Run(milliseconds(cluster.world().random().Below(300)));
+    cluster.Kill(static_cast<NodeIndex>((seed + 2) % 5));
+    cluster.world().Run(seconds(5));
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
+TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
+  ForSeeds(8, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.write_acks = 1;  // so that writes go on while the link is down
+    options.queue_bytes_max = 200;
+    SimCluster cluster(seed, 3, options);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    const auto victim = static_cast<NodeIndex>(seed % 3);
+    const auto other = static_cast<NodeIndex>((victim + 1) % 3);
+    cluster.BeginLoad(6, 30);
+    cluster.world().Run(milliseconds(200));
+    cluster.world().CutBoth(victim, other);
+    cluster.world().Run(milliseconds(700));
+    cluster.world().Heal();
+    cluster.world().Run(seconds(1));
+    cluster.EndLoad();
+    EXPECT_GT(cluster.node(victim).replicator().stats().resyncs +
+                  cluster.node(other).replicator().stats().resyncs,
+              0U);
+    EXPECT_CONVERGES(cluster);
+    cluster.world().Run(milliseconds(200));  // all is settled: any copy may now become the only one
+    cluster.Kill(victim);
+    EXPECT_CONVERGES(cluster);
+    cluster.ReadAll("after the crash");
+    EXPECT_NO_VIOLATION(cluster);
   });
 }
 

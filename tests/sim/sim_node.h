@@ -26,6 +26,7 @@ struct ClusterOptions {
   std::uint32_t replicas = 2;
   std::uint32_t write_acks = 2;
   std::size_t memory_bytes = std::size_t{8} << 20;
+  std::size_t queue_bytes_max = std::size_t{1} << 20;
   MembershipOptions membership;
   ReplicatorFaults replicator_faults;
   CoordinatorFaults coordinator_faults;
@@ -93,6 +94,7 @@ class SimNode final : public ControlPort, public PullPort {
     ReplicatorOptions replicator;
     replicator.replicas = options.replicas;
     replicator.write_acks = options.write_acks;
+    replicator.queue_bytes_max = options.queue_bytes_max;
     replicator_ =
         std::make_unique<ReplicatorImpl>(replicator, *engine_, *table_, views_, transport_, clock);
     replicator_->set_faults(options.replicator_faults);
@@ -178,6 +180,7 @@ class SimNode final : public ControlPort, public PullPort {
   ClusterViewPtr view() { return views_.Load(); }
   Coordinator& coordinator() { return *coordinator_; }
   Membership& membership() { return *membership_; }
+  Replicator& replicator() { return *replicator_; }
   Repair& repair() { return *repair_; }
   Transfer& transfer() { return *transfer_; }
   Role role(PartitionId partition) {
