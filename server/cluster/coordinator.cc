@@ -277,7 +277,7 @@ void Coordinator::Perform(SendHandover& action) {
       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
         wire::HandoverReply answer;
         if (reply != nullptr && reply->has_handover()) answer = reply->handover();
-        Apply(ownership_.OnHandoverReply(now(), to, ToList(answer.granted()),
+        Apply(ownership_.OnHandoverReply(now(), to, ToGrants(answer.granted()),
                                          ToList(answer.settled()), ToList(answer.missed()), asked));
       });
 }

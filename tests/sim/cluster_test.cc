@@ -148,7 +148,7 @@ TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
     EXPECT_CONVERGES(cluster);
     const auto victim = static_cast<NodeIndex>(seed % 3);
     const auto other = static_cast<NodeIndex>((victim + 1) % 3);
-    cluster.BeginLoad(6, 30);
+    cluster.BeginLoad(60, 5);  // many: most soon wait for the link
     cluster.world().Run(milliseconds(200));
     cluster.world().CutBoth(victim, other);
     cluster.world().Run(milliseconds(700));
