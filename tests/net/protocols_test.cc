@@ -1,31 +1,14 @@
 // The real codecs on a real server: what net promises of any protocol holds for each of them.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cstdint>
 #include <optional>
 #include <ostream>
 #include <string>
 
 #include "net/server_fixture.h"
 #include "protocol/codec.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define GYRE_COUNTS_ALLOCATIONS 1
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-}
-// Counted for the whole test program; sanitizers have their own.
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-#endif
+#include "support/allocation_counter.h"
 
 namespace gyre::test {
 namespace {
@@ -124,7 +107,6 @@ TEST_P(ProtocolTest, OneConnectionTooManyIsToldSo) {
   EXPECT_NE(client.ReadAll().find(GetParam().refusal), std::string::npos);
 }
 
-#ifdef GYRE_COUNTS_ALLOCATIONS
 TEST_P(ProtocolTest, TheSteadyStateDoesNotAllocate) {
   StartServer();
   Client client(port_);
@@ -132,13 +114,12 @@ TEST_P(ProtocolTest, TheSteadyStateDoesNotAllocate) {
   std::string replies(Repeat(GetParam().reply, 16).size(), '\0');
   std::uint64_t before = 0;
   for (int round = 0; round < 200; ++round) {
-    if (round == 100) before = allocations.load();  // pools are full by then
+    if (round == 100) before = AllocationCount();  // pools are full by then
     client.Send(batch);
     client.ReadInto(replies);
   }
-  EXPECT_EQ(allocations.load() - before, 0U) << "in 1600 requests";
+  EXPECT_EQ(AllocationCount() - before, 0U) << "in 1600 requests";
 }
-#endif
 
 INSTANTIATE_TEST_SUITE_P(
     All, ProtocolTest,

@@ -1,36 +1,16 @@
-// In the steady state a codec does not allocate: counted, with the process's own operator new.
+// In the steady state a codec does not allocate: counted.
 
 #include <gtest/gtest.h>
 
-#include <cstddef>
-#include <cstdlib>
+#include <cstdint>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "base/buffer.h"
 #include "proto/frame.h"
 #include "protocol/codec_fixture.h"
 #include "protocol/native_codec.h"
-
-namespace {
-
-std::size_t allocation_count = 0;
-
-void* Allocate(std::size_t bytes) {
-  ++allocation_count;
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  std::abort();
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return Allocate(bytes); }
-void* operator new[](std::size_t bytes) { return Allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+#include "support/allocation_counter.h"
 
 namespace gyre::testing {
 namespace {
@@ -71,19 +51,20 @@ void ExpectNoAllocation(const CodecFactory& factory, const std::string& single) 
   Buffer out;
   std::string pipeline;
   for (int i = 0; i < 16; ++i) pipeline += single;
+  std::uint64_t before = 0;
   for (int round = 0; round < kWarmUpRounds + kRounds; ++round) {
-    if (round == kWarmUpRounds) allocation_count = 0;
+    if (round == kWarmUpRounds) before = test::AllocationCount();
     Serve(*codec, pipeline, request, out);
     ServeSplit(*codec, single, request, out);
     out.Clear();
   }
-  EXPECT_EQ(allocation_count, 0U);
+  EXPECT_EQ(test::AllocationCount() - before, 0U);
 }
 
 TEST(AllocationTest, TheCounterCounts) {
-  allocation_count = 0;
+  const std::uint64_t before = test::AllocationCount();
   const std::unique_ptr<int> one = std::make_unique<int>(1);
-  EXPECT_EQ(allocation_count, 1U);
+  EXPECT_EQ(test::AllocationCount() - before, 1U);
 }
 
 TEST(AllocationTest, RespAllocatesNothing) {

@@ -1,30 +1,8 @@
 // The steady state does not allocate: a counting operator new sees to it.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "storage/storage_fixture.h"
-
-namespace {
-
-std::atomic<std::size_t> allocations = 0;
-
-void* Counted(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* at = std::malloc(bytes == 0 ? 1 : bytes)) return at;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return Counted(bytes); }
-void* operator new[](std::size_t bytes) { return Counted(bytes); }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete[](void* at) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t) noexcept { std::free(at); }
-void operator delete[](void* at, std::size_t) noexcept { std::free(at); }
+#include "support/allocation_counter.h"
 
 namespace gyre {
 namespace {
@@ -33,11 +11,11 @@ class AllocationTest : public StorageTest {
  protected:
   // What the callable allocates, with the lock held.
   template <typename Callable>
-  std::size_t AllocationsOf(Callable&& callable) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  std::uint64_t AllocationsOf(Callable&& callable) GYRE_NO_THREAD_SAFETY_ANALYSIS {
     MutexLock lock(shard().mutex());
-    const std::size_t before = allocations;
+    const std::uint64_t before = test::AllocationCount();
     callable();
-    return allocations - before;
+    return test::AllocationCount() - before;
   }
 };
 
@@ -52,7 +30,7 @@ TEST_F(AllocationTest, FindStoreAndExpiryAllocateNothing) {
   ASSERT_TRUE(Set("l", large));
   const Key key = KeyOf("k");
   const Key key_of_large = KeyOf("l");
-  const std::size_t count = AllocationsOf([&]() GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  const std::uint64_t count = AllocationsOf([&]() GYRE_NO_THREAD_SAFETY_ANALYSIS {
     for (int i = 0; i < 100; ++i) {
       EXPECT_TRUE(shard().Find(key, now_));
       EXPECT_TRUE(shard().Store(key, value, kNeverExpires, 0, shard().NextVersion(now_)));
@@ -72,7 +50,7 @@ TEST_F(AllocationTest, EvictionAllocatesNothing) {
   while (Stats().evicted == 0) ASSERT_TRUE(Set("k" + std::to_string(stored++), value));
   std::vector<std::string> keys;
   for (int i = 0; i < 20000; ++i) keys.push_back("l" + std::to_string(i));
-  const std::size_t count = AllocationsOf([&]() GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  const std::uint64_t count = AllocationsOf([&]() GYRE_NO_THREAD_SAFETY_ANALYSIS {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const std::string_view some = std::string_view(value).substr(i % 100);
       EXPECT_TRUE(shard().Store(KeyOf(keys[i]), some, 0, 0, shard().NextVersion(now_)));
