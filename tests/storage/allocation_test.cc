@@ -1,6 +1,8 @@
 // The steady state does not allocate: a counting operator new sees to it.
 #include <gtest/gtest.h>
 
+#include <new>
+
 #include "storage/storage_fixture.h"
 #include "support/allocation_counter.h"
 
@@ -20,7 +22,7 @@ class AllocationTest : public StorageTest {
 };
 
 TEST_F(AllocationTest, TheCounterCounts) {
-  EXPECT_EQ(AllocationsOf([] { delete new int(1); }), 1u);
+  EXPECT_EQ(AllocationsOf([] { ::operator delete(::operator new(1)); }), 1u);
 }
 
 TEST_F(AllocationTest, FindStoreAndExpiryAllocateNothing) {

@@ -1,5 +1,6 @@
-// Counts what a test program allocates, to show that a steady state allocates nothing. Linking this library
-// replaces the program's operator new; a file of its own, so that no compiler inlines half of a pair.
+// Counts what a test program allocates, to show that a steady state allocates nothing. Linking this
+// library replaces the program's operator new; a file of its own, so that no compiler inlines half
+// of a pair.
 #pragma once
 
 #include <cstdint>
