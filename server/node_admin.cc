@@ -179,9 +179,9 @@ NodeAdmin::Counters NodeAdmin::SinceReset() {
 }
 
 void NodeAdmin::ResetStats() {
-  Counters now = Now();
+  const Counters now = Now();
   MutexLock lock(mutex_);
-  baseline_ = std::move(now);
+  baseline_ = now;
 }
 
 Admin::Fields NodeAdmin::Info(std::string_view section) {

@@ -73,7 +73,7 @@ Decoded RespCodec::Decode(std::string_view input, Request& request) {
   if (position_ == 0) {
     if (input.empty()) return NeedMore();
     if (input.front() != '*') return DecodeInline(input, request);
-    const Decoded header = BeginArray(input);
+    Decoded header = BeginArray(input);
     if (position_ == 0) return header;
   }
   return DecodeArguments(input, request);
