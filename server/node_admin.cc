@@ -405,10 +405,7 @@ namespace {
 // `done` as the control thread calls it, taking the answer back to the loop that asked.
 std::function<void(Status)> OnCallersLoop(Admin::Done done) {
   EventLoop* loop = Worker::CurrentLoop();
-  return [loop, done = std::move(done)](Status status) {
-    if (loop == nullptr) return done(std::move(status));
-    loop->Post([done, status = std::move(status)] { done(status); });
-  };
+  return loop == nullptr ? done : ReturnTo(*loop, std::move(done));
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -92,6 +93,21 @@ class EventLoop {
   std::vector<std::function<void()>> posted_ GYRE_GUARDED_BY(mutex_);
   bool stopping_ GYRE_GUARDED_BY(mutex_) = false;
 };
+
+// `done`, for another thread to call: it runs on `loop`, of which the caller is the thread, and is
+// destroyed there too, whichever copy of the result goes last. (What a callback holds, a reply slot
+// say, belongs to its thread.) After the loop's Stop it is destroyed uncalled.
+template <typename... Args>
+std::function<void(Args...)> ReturnTo(EventLoop& loop, std::function<void(Args...)> done) {
+  using Done = std::function<void(Args...)>;
+  const auto destroy_on_loop = [&loop](Done* last) {
+    loop.Post([owned = std::shared_ptr<Done>(last)] {});
+  };
+  std::shared_ptr<Done> kept(new Done(std::move(done)), destroy_on_loop);
+  return [&loop, kept = std::move(kept)](Args... args) {
+    loop.Post([kept, args...] { (*kept)(args...); });
+  };
+}
 
 // Work that is due once before the loop sleeps. Loop thread; the loop outlives it. Its task must
 // not destroy it.

@@ -49,6 +49,30 @@ TEST(EventLoopTest, DropsWhatIsPostedAfterStop) {
   loop->Run();
 }
 
+TEST(EventLoopTest, ACallbackReturnsToItsLoopAndEndsThere) {
+  const auto loop = MakeLoop();
+  std::thread::id called, destroyed;
+  struct Held {
+    explicit Held(std::thread::id& at) : destroyed(at) {}
+    ~Held() { destroyed = std::this_thread::get_id(); }
+    std::thread::id& destroyed;
+  };
+  std::function<void(int)> done = [&, held = std::make_shared<Held>(destroyed)](int answer) {
+    EXPECT_EQ(answer, 42);
+    called = std::this_thread::get_id();
+  };
+  std::function<void(int)> elsewhere = ReturnTo(*loop, std::move(done));
+  std::thread other([&loop, elsewhere = std::move(elsewhere)]() mutable {
+    elsewhere(42);
+    elsewhere = nullptr;
+    loop->Post([&loop] { loop->Post([&loop] { loop->Stop(); }); });
+  });
+  loop->Run();
+  other.join();
+  EXPECT_EQ(called, std::this_thread::get_id());
+  EXPECT_EQ(destroyed, std::this_thread::get_id());
+}
+
 TEST(EventLoopTest, ThreadsPostWhileAnotherStops) {
   for (int round = 0; round < 20; ++round) {
     const auto loop = MakeLoop();

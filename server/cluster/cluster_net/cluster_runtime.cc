@@ -1,8 +1,6 @@
 #include "cluster_net/cluster_runtime.h"
 
-#include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "cluster/replicator_impl.h"
@@ -14,32 +12,18 @@
 namespace gyre {
 namespace {
 
-// A worker's way to the control thread; the answer comes back to the worker's loop. Who waits for
-// it stays here: what a callback holds belongs to the worker's thread, so no copy of it may end
-// elsewhere.
+// A worker's way to the control thread; the answer comes back to the worker's loop.
 class WorkerControl final : public ControlPort {
  public:
   WorkerControl(EventLoop& loop, ControlThread& control) : loop_(loop), control_(control) {}
 
   void Handle(std::string payload, Done done) override {
-    const std::uint64_t call = ++calls_;
-    waiting_.emplace(call, std::move(done));
-    control_.Handle(std::move(payload), [this, call](std::string reply) {
-      loop_.Post(
-          [this, call, reply = std::move(reply)]() mutable { Answer(call, std::move(reply)); });
-    });
+    control_.Handle(std::move(payload), ReturnTo(loop_, std::move(done)));
   }
 
  private:
-  void Answer(std::uint64_t call, std::string reply) {
-    auto waiting = waiting_.extract(call);
-    if (waiting) waiting.mapped()(std::move(reply));
-  }
-
   EventLoop& loop_;
   ControlThread& control_;
-  std::uint64_t calls_ = 0;
-  std::unordered_map<std::uint64_t, Done> waiting_;
 };
 
 struct Worker {
