@@ -14,7 +14,7 @@ if(NOT headers STREQUAL "gyre/client.h")
   message(FATAL_ERROR "one header is public, but these are installed: ${headers}")
 endif()
 
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${STAGE}/build -D CMAKE_PREFIX_PATH=${STAGE}/usr
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${STAGE}/build -G Ninja -D CMAKE_PREFIX_PATH=${STAGE}/usr
     -D CMAKE_CXX_COMPILER=${CXX} -D "CMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
 run(${CMAKE_COMMAND} --build ${STAGE}/build)
 
