@@ -20,6 +20,8 @@ void Evictor::LeavePage(ClassId id, PageId page) {
   arena_.StampPage(page, now_);
   arena_.SetHand(id, arena_.NextPage(page), 0);
   auction_due_.set(id);
+  Round& round = rounds_[id];
+  if (++round.pages_crossed >= arena_.use(id).pages) round = {0, !round.takes_uses};
 }
 
 bool Evictor::TakeAuctionDue(ClassId id) {
@@ -58,7 +60,7 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
       least_used = record;
     }
     // A large record is met once in each of its chunks; only the first counts.
-    if (at == record || at == item.first_chunk()) {
+    if (rounds_[id].takes_uses && (at == record || at == item.first_chunk())) {
       item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
     }
   }
