@@ -78,12 +78,21 @@ void Replay(const char* path, std::size_t memory_bytes) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   const auto total = static_cast<double>(requests.size());
+  std::uint64_t value_bytes = 0;
+  for (PartitionId partition = 0; partition < engine.options().partition_count; ++partition) {
+    Shard& shard = engine.ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    value_bytes += shard.info(partition).value_bytes;
+  }
   const ShardStats stats = engine.stats();
   std::printf(
-      "%-32s hit ratio %.4f  bound %.4f  refused %zu  evicted %llu  pages moved %llu  %.0f "
-      "ns/request\n",
+      "%-32s hit ratio %.4f  bound %.4f  refused %zu  evicted %llu  records %llu  values fill %.3f "
+      " "
+      "pages moved %llu  %.0f ns/request\n",
       path, static_cast<double>(hits) / total, 1 - static_cast<double>(seen.size()) / total,
       refused, static_cast<unsigned long long>(stats.evicted),
+      static_cast<unsigned long long>(stats.records),
+      static_cast<double>(value_bytes) / static_cast<double>(memory_bytes),
       static_cast<unsigned long long>(stats.pages_moved), took.count() * 1e9 / total);
 }
 
