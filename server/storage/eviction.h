@@ -2,9 +2,9 @@
 //
 // Within a class, a hand (CLOCK with a two-bit counter) walks over the slots of the class's pages.
 // A hit adds a use to the record's header, up to three; the hand evicts the first record that has
-// none, and in every second round takes one away from those that have. So a record that is never
-// hit leaves after one round, and each hit buys it two more: what is asked for once (a scan) goes
-// twice as fast as what was asked for again. A hit writes at most two bits and no links.
+// none, and in every third round takes one away from those that have. So a record that is never hit
+// leaves after one round, and each hit buys it three more: what is asked for once (a scan) goes
+// fast. A hit writes at most two bits and no links.
 //
 // Between classes, memory is traded by the page. The hand leaves the time, counted in records
 // written, on each page; when it comes back, `age` is how long a record there had without being
@@ -13,8 +13,8 @@
 // largest age * slot bytes, gives one away, if it is worth clearly less than the page that the
 // needy class would clear itself. So pages flow to where their bytes bring hits, whichever size was
 // popular before: together, an approximation of GreedyDual-Size-Frequency (Cherkasova, HP Labs
-// 1998), which evicts by uses for each byte. A page whose records are mostly in use is passed over
-// once and its uses are aged, and a class that has a page's worth of free slots gives one away
+// 1998), which evicts by uses for each byte. A page whose records are mostly in use is passed over,
+// as by the hand, and a class that has a page's worth of free slots gives one away
 // before anybody is evicted.
 //
 // Tombstones are not evicted, unless the caller allows it.
@@ -71,12 +71,13 @@ class Evictor {
   // The hand's way around a class, more or less: pages come and go meanwhile.
   struct Round {
     std::uint32_t pages_crossed = 0;
-    bool takes_uses = true;
+    std::uint8_t number = 0;
   };
 
   double Worthlessness(ClassId id) const;
   void LeavePage(ClassId id, PageId page);
   bool AgePage(PageId page);
+  bool TakesUses(ClassId id) const { return rounds_[id].number == 0; }
 
   SlabArena& arena_;
   std::uint64_t now_ = 0;

@@ -10,9 +10,9 @@
 namespace gyre {
 namespace {
 
-// Pages are as large as they can be while a shard still has some thousands: some sixty classes share
-// them, and each must be able to have about the share that its records are worth. (512 instead of
-// 2,048 cost 0.4 to 1.2 points of hit ratio at 32 MiB.)
+// Pages are as large as they can be while a shard still has some thousands: some sixty classes
+// share them, and each must be able to have about the share that its records are worth. (512
+// instead of 2,048 cost 0.4 to 1.2 points of hit ratio at 32 MiB.)
 constexpr std::size_t kPagesAShard = 2048;
 // Less does not hold a page of each of the usual classes.
 constexpr std::size_t kArenaBytesMin = 64 * kPageBytesMin;

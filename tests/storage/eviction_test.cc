@@ -111,6 +111,16 @@ TEST_F(EvictorTest, AClassWithASparePageGivesItFirst) {
   EXPECT_TRUE(gift.by_moving);
 }
 
+TEST_F(EvictorTest, AUseLastsThreeRounds) {
+  const std::vector<Ref> refs = FillPages(100, 1);
+  for (std::size_t i = 2; i < refs.size(); ++i) arena_->Free(refs[i]);
+  for (int i = 0; i < 3; ++i) Use(refs[0]);
+  // The hand comes by once for each victim that it names, and begins with a round that takes.
+  int rounds = 0;
+  while (evictor_.Victim(ClassFor(100), false) == refs[1]) ASSERT_LT(++rounds, 100);
+  EXPECT_EQ(rounds, 7);
+}
+
 TEST_F(EvictorTest, PagesInUseGetASecondChance) {
   const std::vector<Ref> refs = FillPages(100, 1);
   for (const Ref ref : refs) Use(ref);
