@@ -68,6 +68,7 @@ class FakeReplicator final : public Replicator {
 
   Status Check(PartitionId, std::uint32_t) override { return check; }
   Ticket Submit(PartitionId partition, const Record& record) override {
+    if (forgets) return ++newest;
     Sent one{.partition = partition,
              .key = std::string(record.key()),
              .version = record.version(),
@@ -85,6 +86,7 @@ class FakeReplicator final : public Replicator {
     return ++newest;
   }
   void Await(Ticket ticket, std::uint32_t acks, Done done) override {
+    if (forgets) return done(outcome);
     awaited.emplace_back(ticket, acks);
     if (hold) {
       held.push_back(std::move(done));
@@ -108,6 +110,7 @@ class FakeReplicator final : public Replicator {
   Status check;
   Status outcome;
   bool hold = false;
+  bool forgets = false;  // keeps no list of what it was told
   std::uint32_t copies = 1;
   Ticket newest = 0;
   int flushes = 0;
