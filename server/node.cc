@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "ops/cluster_metrics.h"
+#include "ops/open_files.h"
 
 namespace gyre {
 namespace {
@@ -15,6 +16,23 @@ constexpr Duration kDrainGrace = std::chrono::seconds(3);
 constexpr Duration kBeatInterval = std::chrono::seconds(1);
 // A worker that gives no sign of life for this long makes the node unhealthy.
 constexpr Duration kBeatOverdue = std::chrono::seconds(10);
+// The admin port answers still when clients have taken all of --max-connections.
+constexpr std::size_t kAdminConnections = 64;
+
+// As many connections as there are files for: one too many is then refused with a reason, where
+// otherwise it would wait, accepted by nobody.
+Config FitToOpenFiles(Config config) {
+  const std::size_t files = RaiseOpenFilesLimit();
+  const std::size_t room = ConnectionsWithin(files, config.threads, config.connections_max);
+  if (room < config.connections_max) {
+    GYRE_LOG_WARN(
+        "the limit of {} open files leaves room for {} connections, fewer than --max-connections "
+        "{}: raise it (ulimit -Hn, LimitNOFILE=)",
+        files, room, config.connections_max);
+    config.connections_max = room;
+  }
+  return config;
+}
 
 MemberInfo SelfOf(const Config& config, const Identity& identity) {
   MemberInfo self;
@@ -59,7 +77,7 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::Create(const Config& config) {
-  std::unique_ptr<Node> node(new Node(config));
+  std::unique_ptr<Node> node(new Node(FitToOpenFiles(config)));
   if (Status ready = node->Init(); !ready) return tl::unexpected(ready.error());
   return node;
 }
@@ -132,7 +150,9 @@ Status Node::CheckPorts() const {
 }
 
 Status Node::ListenHttp() {
-  http_server_ = std::make_unique<Server>(*admin_loop_, sessions_);
+  ConnectionLimits limits;
+  limits.connections_max = config_.connections_max + kAdminConnections;
+  http_server_ = std::make_unique<Server>(*admin_loop_, sessions_, limits);
   if (config_.http_port == 0) return {};
   http_.Route("/health", [this](const HttpRequest&) {
     return WorkersAlive() ? HttpResponse::Text(200, "ok\n")

@@ -219,7 +219,7 @@ Admin::Fields NodeAdmin::ServerFields() const {
 
 Admin::Fields NodeAdmin::ClientFields() {
   return {{"connected_clients", std::to_string(sessions_.count())},
-          {"maxclients", std::to_string(ConnectionLimits{}.connections_max)},
+          {"maxclients", std::to_string(config_.connections_max)},
           {"blocked_clients", "0"}};
 }
 
@@ -252,7 +252,7 @@ Admin::Fields NodeAdmin::StatsFields() {
 Admin::Fields NodeAdmin::MemcachedStats(std::string_view argument) {
   if (argument == "settings") {
     return {{"maxbytes", std::to_string(config_.memory_bytes)},
-            {"maxconns", std::to_string(ConnectionLimits{}.connections_max)},
+            {"maxconns", std::to_string(config_.connections_max)},
             {"tcpport", std::to_string(config_.memcached_port)},
             {"udpport", "0"},
             {"num_threads", std::to_string(config_.threads)},
@@ -306,6 +306,7 @@ Admin::Fields NodeAdmin::Parameters() const {
           {"memory", number(config_.memory_bytes)},
           {"max-value", number(config_.value_bytes_max)},
           {"threads", number(config_.threads)},
+          {"max-connections", number(config_.connections_max)},
           {"replicas", number(config_.replicas)},
           {"write-acks", number(config_.write_acks)},
           {"partitions", number(config_.partitions)},
@@ -321,7 +322,7 @@ Admin::Fields NodeAdmin::Parameters() const {
           {"databases", "1"},
           {"maxmemory", number(config_.memory_bytes)},
           {"maxmemory-policy", "allkeys-lfu"},
-          {"maxclients", number(ConnectionLimits{}.connections_max)},
+          {"maxclients", number(config_.connections_max)},
           {"proto-max-bulk-len", number(config_.value_bytes_max)},
           {"save", ""},
           {"appendonly", "no"},

@@ -11,6 +11,7 @@ thread_local EventLoop* current_loop = nullptr;
 
 ConnectionLimits LimitsFor(const Config& config) {
   ConnectionLimits limits;
+  limits.connections_max = config.connections_max;
   // One reply with the largest value must fit.
   limits.output_bytes_max =
       std::max(limits.output_bytes_max, 2 * config.value_bytes_max + kFrameSlackBytes);

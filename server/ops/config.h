@@ -30,6 +30,7 @@ inline constexpr std::size_t kMemoryBytesMin = std::size_t{8} << 20;
 inline constexpr std::size_t kNameBytesMax = 64;
 inline constexpr std::uint32_t kWeightMax = 1000;
 inline constexpr std::uint32_t kThreadsMax = 256;
+inline constexpr std::size_t kConnectionsHardMax = 10'000'000;
 
 struct Config {
   std::string name;  // --name; default: <host name>-<port>
@@ -45,7 +46,8 @@ struct Config {
   // --max-value. ParseConfig leaves no 0: unless asked otherwise it is the default, or half of a
   // smaller memory.
   std::size_t value_bytes_max = 0;
-  std::uint32_t threads = 1;  // --threads; default: one a core
+  std::uint32_t threads = 1;             // --threads; default: one a core
+  std::size_t connections_max = 65'536;  // --max-connections
 
   std::string cluster_name = "gyre";
   std::uint32_t replicas = 2;

@@ -112,7 +112,7 @@ class TestMistakes:
         for flag in ("--name", "--host", "--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port",
                      "--join",
                      "--memory", "--threads", "--replicas", "--write-acks", "--zone", "--weight", "--data-dir",
-                     "--config", "--log-level", "--log-format", "--max-value"):
+                     "--config", "--log-level", "--log-format", "--max-value", "--max-connections"):
             assert flag in help_text, flag
 
 

@@ -124,6 +124,7 @@ TEST(CommandLineTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(config.memory_bytes, std::size_t{256} << 20);
   EXPECT_EQ(config.value_bytes_max, std::size_t{16} << 20);
   EXPECT_GE(config.threads, 1U);
+  EXPECT_EQ(config.connections_max, 65'536U);
   EXPECT_EQ(config.replicas, 2U);
   EXPECT_EQ(config.write_acks, 1U);
   EXPECT_EQ(config.partitions, 1024U);
@@ -153,6 +154,8 @@ TEST(CommandLineTest, TakesEveryFlag) {
                                "64m",
                                "--threads",
                                "3",
+                               "--max-connections",
+                               "500",
                                "--replicas",
                                "3",
                                "--write-acks",
@@ -194,6 +197,7 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.memory_bytes, std::size_t{64} << 20);
   EXPECT_EQ(config.value_bytes_max, std::size_t{1} << 20);
   EXPECT_EQ(config.threads, 3U);
+  EXPECT_EQ(config.connections_max, 500U);
   EXPECT_EQ(config.replicas, 3U);
   EXPECT_EQ(config.write_acks, 2U);
   EXPECT_EQ(config.zone, "a");
