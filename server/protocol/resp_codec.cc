@@ -162,6 +162,12 @@ Decoded RespCodec::DecodeInline(std::string_view input, Request& request) {
   return Done(line_end + 1);
 }
 
+void RespCodec::Rewind() {
+  position_ = scanned_ = 0;
+  in_body_ = false;
+  spans_.clear();
+}
+
 ReplyWriter* RespCodec::WriterFor(const Request&, Buffer& out) {
   RespWriter* writer = writers_.Take(session_);
   writer->Start(out);
