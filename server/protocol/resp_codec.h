@@ -39,6 +39,7 @@ class RespCodec final : public Codec {
   bool ordered() const override { return true; }
 
  private:
+  std::size_t DecodeWhole(std::string_view input, Request& request) const;
   Decoded BeginArray(std::string_view input);
   Decoded DecodeArguments(std::string_view input, Request& request);
   Decoded DecodeInline(std::string_view input, Request& request);
