@@ -18,7 +18,7 @@ class Foreseen {
     const Request* request = nullptr;
     const Command* command = nullptr;  // null: there is no such command
     bool has_key = false;
-    Key key;  // where the command has exactly one
+    Key key;  // where the request has exactly one
   };
 
   void Clear() {

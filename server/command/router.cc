@@ -107,17 +107,21 @@ Status Router::ReadKeys(const Command& command, Arguments args, const Origin& or
 // ---- At once ----------------------------------------------------------------------------------
 
 std::optional<Key> Router::OnlyKey(const Command* command, const Request& request) const {
-  if (command == nullptr || command->keyed == nullptr || command->fold != Fold::kNone ||
-      command->Is(kPartitionKeys) || command->keys.first >= request.args.size()) {
+  if (command == nullptr || command->keyed == nullptr || command->Is(kPartitionKeys)) {
     return std::nullopt;
   }
-  return services_.engine.KeyOf(request.args[command->keys.first]);
+  const std::size_t first = command->keys.first;
+  const bool has_one = command->fold == Fold::kNone
+                           ? request.args.size() > first
+                           : request.args.size() == first + command->keys.step;
+  if (!has_one) return std::nullopt;
+  return services_.engine.KeyOf(request.args[first]);
 }
 
 bool Router::Route(const Command& command, const Request& request, const Key* key, Session& session,
                    Responder& responder) {
   return command.fold == Fold::kNone ? RouteOne(command, request, key, session, responder)
-                                     : RouteFolded(command, request, session, responder);
+                                     : RouteFolded(command, request, key, session, responder);
 }
 
 bool Router::RouteOne(const Command& command, const Request& request, const Key* known,
@@ -163,10 +167,12 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
   return false;
 }
 
-bool Router::RouteFolded(const Command& command, const Request& request, Session& session,
-                         Responder& responder) {
+bool Router::RouteFolded(const Command& command, const Request& request, const Key* known,
+                         Session& session, Responder& responder) {
   const Origin origin = OriginOf(session);
-  if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
+  if (known != nullptr) {
+    keys_.assign(1, *known);
+  } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
     responder.writer().Fail(read.error());
     return true;
   }

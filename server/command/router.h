@@ -72,7 +72,7 @@ class Router {
   // Sends what was gathered for peers; the next request reads the clock again.
   void EndTurn();
 
-  // The key of a request for a command that acts on one; nothing for others.
+  // The key of a request that has exactly one; nothing for others.
   std::optional<Key> OnlyKey(const Command* command, const Request& request) const;
   // Brings the records of several keys on their way into the CPU's cache.
   void Prefetch(const Foreseen& foreseen) { prefetcher_.Run(foreseen); }
@@ -113,8 +113,8 @@ class Router {
   // The road at once.
   bool RouteOne(const Command& command, const Request& request, const Key* known, Session& session,
                 Responder& responder);
-  bool RouteFolded(const Command& command, const Request& request, Session& session,
-                   Responder& responder);
+  bool RouteFolded(const Command& command, const Request& request, const Key* known,
+                   Session& session, Responder& responder);
   // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
   Executor::Execution TryHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);

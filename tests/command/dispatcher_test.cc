@@ -50,6 +50,8 @@ TEST_F(DispatcherTest, ForeseenRequestsAreAnsweredAlike) {
       {"PING", "PONG"},
       {"MSET a 2 b 3", "OK"},
       {"INCR a", "3"},
+      {"MGET a", "[\"3\"]"},
+      {"MSET a", "invalid_argument: wrong number of arguments for 'mset' command"},
       {"DEL a b", "2"},
       {"GET a", "nil"},
       {"GET b", "nil"}};
