@@ -1,5 +1,6 @@
 #include "command/dispatcher.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,17 +46,20 @@ Dispatcher::Dispatcher(const Services& services, const DispatcherOptions& option
       counters_(table_.commands().size()) {}
 
 void Dispatcher::Handle(const Request& request, Session& session, Responder& responder) {
+  const Foreseen::Entry* const foreseen = foreseen_.Take(request);
   if (request.kind == Request::Kind::kPeer) [[unlikely]]
     return HandlePeer(request, responder);
 
-  const Command* command = table_.Find(request.args.front());
+  const Command* const command =
+      foreseen != nullptr ? foreseen->command : table_.Find(request.args.front());
   if (!Admit(command, request, session, responder)) return;
   Counters& counters = counters_[command->index];
   Increment(counters.calls);
 
   bool failed = false;
   if (command->keyed != nullptr) [[likely]] {
-    failed = router_.Route(*command, request, session, responder);
+    const Key* const key = foreseen != nullptr && foreseen->has_key ? &foreseen->key : nullptr;
+    failed = router_.Route(*command, request, key, session, responder);
   } else {
     PlainCall call{*command, request, session, responder, router_};
     command->plain(call);
@@ -63,6 +67,22 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
   }
   if (failed) [[unlikely]]
     Increment(counters.errors);
+}
+
+void Dispatcher::Foresee(std::span<const Request> requests) {
+  foreseen_.Clear();
+  for (const Request& request : requests) {
+    Foreseen::Entry entry{.request = &request};
+    if (request.kind == Request::Kind::kCommand) {
+      entry.command = table_.Find(request.args.front());
+      if (const std::optional<Key> key = router_.OnlyKey(entry.command, request)) {
+        entry.has_key = true;
+        entry.key = *key;
+      }
+    }
+    foreseen_.Add(entry);
+  }
+  router_.Prefetch(foreseen_);
 }
 
 bool Dispatcher::Admit(const Command* command, const Request& request, const Session& session,

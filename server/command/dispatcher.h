@@ -5,11 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "command/admin.h"
 #include "command/command_table.h"
+#include "command/foreseen.h"
 #include "command/router.h"
 #include "command/services.h"
 #include "protocol/handler.h"
@@ -29,7 +31,11 @@ class Dispatcher final : public Handler {
   explicit Dispatcher(const Services& services, const DispatcherOptions& options = {});
 
   void Handle(const Request& request, Session& session, Responder& responder) override;
-  void EndOfBatch() override { router_.EndTurn(); }
+  void Foresee(std::span<const Request> requests) override;
+  void EndOfBatch() override {
+    foreseen_.Clear();
+    router_.EndTurn();
+  }
 
   // Any thread. By Command::index.
   std::vector<CommandCounts> command_stats() const;
@@ -52,6 +58,7 @@ class Dispatcher final : public Handler {
   PeerHandler& peers_;
   Router router_;
   std::vector<Counters> counters_;  // [Command::index]
+  Foreseen foreseen_;
 };
 
 // INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called, summed over the

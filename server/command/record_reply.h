@@ -9,15 +9,15 @@ namespace gyre {
 
 // Value, flags and version; each protocol sends what it has words for. The shard's lock is held.
 inline void SayRecord(const Record& record, ReplyWriter& reply) {
-  reply.BeginRecord({.key = record.key(),
-                     .flags = record.flags(),
-                     .version = record.version(),
-                     .value_bytes = record.value_bytes()});
+  const RecordHead head{.key = record.key(),
+                        .flags = record.flags(),
+                        .version = record.version(),
+                        .value_bytes = record.value_bytes()};
   if (record.is_contiguous()) [[likely]] {
-    reply.Chunk(record.value());
-  } else {
-    record.ForEachChunk([&](std::string_view chunk) { reply.Chunk(chunk); });
+    return reply.Record(head, record.value());
   }
+  reply.BeginRecord(head);
+  record.ForEachChunk([&](std::string_view chunk) { reply.Chunk(chunk); });
   reply.EndRecord();
 }
 

@@ -39,7 +39,7 @@ Origin OriginOf(const Session& session) {
 }  // namespace
 
 Router::Router(const Services& services, const DispatcherOptions& options)
-    : services_(services), options_(options), executor_(services_) {}
+    : services_(services), options_(options), executor_(services_), prefetcher_(services_.engine) {}
 
 void Router::LoadView() {
   // The revision first: a view published in between is loaded again next time.
@@ -106,17 +106,31 @@ Status Router::ReadKeys(const Command& command, Arguments args, const Origin& or
 
 // ---- At once ----------------------------------------------------------------------------------
 
-bool Router::Route(const Command& command, const Request& request, Session& session,
-                   Responder& responder) {
-  return command.fold == Fold::kNone ? RouteOne(command, request, session, responder)
-                                     : RouteFolded(command, request, session, responder);
+std::optional<Key> Router::OnlyKey(const Command* command, const Request& request) const {
+  if (command == nullptr || command->keyed == nullptr || command->Is(kPartitionKeys)) {
+    return std::nullopt;
+  }
+  const std::size_t first = command->keys.first;
+  const bool has_one = command->fold == Fold::kNone
+                           ? request.args.size() > first
+                           : request.args.size() == first + command->keys.step;
+  if (!has_one) return std::nullopt;
+  return services_.engine.KeyOf(request.args[first]);
 }
 
-bool Router::RouteOne(const Command& command, const Request& request, Session& session,
-                      Responder& responder) {
+bool Router::Route(const Command& command, const Request& request, const Key* key, Session& session,
+                   Responder& responder) {
+  return command.fold == Fold::kNone ? RouteOne(command, request, key, session, responder)
+                                     : RouteFolded(command, request, key, session, responder);
+}
+
+bool Router::RouteOne(const Command& command, const Request& request, const Key* known,
+                      Session& session, Responder& responder) {
   const std::size_t key_index = command.keys.first;
   Key key;
-  if (!command.Is(kPartitionKeys)) [[likely]] {
+  if (known != nullptr) {
+    key = *known;
+  } else if (!command.Is(kPartitionKeys)) [[likely]] {
     key = services_.engine.KeyOf(request.args[key_index]);
   } else if (Result<Key> partition = KeyOf(command, request.args[key_index])) {
     key = *partition;
@@ -153,10 +167,12 @@ bool Router::RouteOne(const Command& command, const Request& request, Session& s
   return false;
 }
 
-bool Router::RouteFolded(const Command& command, const Request& request, Session& session,
-                         Responder& responder) {
+bool Router::RouteFolded(const Command& command, const Request& request, const Key* known,
+                         Session& session, Responder& responder) {
   const Origin origin = OriginOf(session);
-  if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
+  if (known != nullptr) {
+    keys_.assign(1, *known);
+  } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
     responder.writer().Fail(read.error());
     return true;
   }

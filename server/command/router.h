@@ -31,7 +31,9 @@
 #include "command/command.h"
 #include "command/errand.h"
 #include "command/executor.h"
+#include "command/foreseen.h"
 #include "command/gather.h"
+#include "command/prefetcher.h"
 #include "command/services.h"
 #include "command/waiting_room.h"
 #include "protocol/handler.h"
@@ -70,8 +72,13 @@ class Router {
   // Sends what was gathered for peers; the next request reads the clock again.
   void EndTurn();
 
-  // Runs, forwards or queues a keyed or folded command. True if it failed at once.
-  bool Route(const Command& command, const Request& request, Session& session,
+  // The key of a request that has exactly one; nothing for others.
+  std::optional<Key> OnlyKey(const Command* command, const Request& request) const;
+  // Brings the records of several keys on their way into the CPU's cache.
+  void Prefetch(const Foreseen& foreseen) { prefetcher_.Run(foreseen); }
+  // Runs, forwards or queues a keyed or folded command. True if it failed at once. `key`: its
+  // OnlyKey, where it is known already, else null.
+  bool Route(const Command& command, const Request& request, const Key* key, Session& session,
              Responder& responder);
 
   // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done`
@@ -104,10 +111,10 @@ class Router {
                   std::vector<Key>& keys) const;
 
   // The road at once.
-  bool RouteOne(const Command& command, const Request& request, Session& session,
+  bool RouteOne(const Command& command, const Request& request, const Key* known, Session& session,
                 Responder& responder);
-  bool RouteFolded(const Command& command, const Request& request, Session& session,
-                   Responder& responder);
+  bool RouteFolded(const Command& command, const Request& request, const Key* known,
+                   Session& session, Responder& responder);
   // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
   Executor::Execution TryHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);
@@ -153,6 +160,7 @@ class Router {
 
   // This loop's.
   Executor executor_;
+  Prefetcher prefetcher_;
   WaitingRoom waiting_;
   ClusterViewPtr view_;
   std::uint64_t view_revision_ = 0;

@@ -148,52 +148,87 @@ void Connection::ExecuteInput() {
   handler_.EndOfBatch();
 }
 
+// Decodes the requests at input[from], as many as may be read ahead, into `context_.read_ahead`.
+void Connection::Decode(std::string_view input, std::size_t from) {
+  ReadAhead& ahead = context_.read_ahead;
+  ahead.count = 0;
+  ahead.end = from;
+  ahead.stop.status = Decoded::Status::kRequest;
+  do {
+    Request& request = ahead.requests[ahead.count];
+    request.Clear();  // what an earlier request, perhaps of another connection, left in it
+    Decoded decoded = codec_->Decode(input.substr(ahead.end), request);
+    assert(decoded.consumed <= input.size() - ahead.end);
+    ahead.end += decoded.consumed;
+    if (decoded.status == Decoded::Status::kRequest) [[likely]] {
+      ahead.ends[ahead.count++] = ahead.end;
+    } else if (decoded.status != Decoded::Status::kSkip) {
+      ahead.stop = std::move(decoded);
+      return;
+    }
+  } while (ahead.end < input.size() && ahead.count < ReadAhead::kRequestsMax &&
+           codec_->MayReadAhead(input.substr(ahead.end)));
+}
+
 // Executes the complete requests at the front of `input`; returns how many bytes they took.
 std::size_t Connection::Execute(std::string_view input) {
   executing_ = true;
-  Request& request = context_.request;
+  ReadAhead& ahead = context_.read_ahead;
   std::size_t consumed = 0;
   std::uint64_t requests = 0;
   wanted_ = 0;
   bool more = true;
-  while (more && consumed < input.size() && !ending_) {
-    if (MustPause()) {
-      if (!paused_) context_.counters.pauses.Add(1);
-      paused_ = true;
+  while (more && consumed < input.size() && !ending_ && !PauseIfNeeded()) {
+    Decode(input, consumed);
+    if (ahead.count > 1) handler_.Foresee(ahead.view());
+    std::size_t executed = 0;
+    while (executed < ahead.count) {
+      HandleRequest(ahead.requests[executed]);
+      consumed = ahead.ends[executed++];
+      if (ending_ || (executed < ahead.count && PauseIfNeeded())) break;
+    }
+    requests += executed;
+    if (ending_) break;
+    const bool fails = ahead.stop.status == Decoded::Status::kError ||
+                       ahead.stop.status == Decoded::Status::kMalformed;
+    if (executed < ahead.count || (fails && executed > 0 && PauseIfNeeded())) {
+      codec_->Rewind();  // the rest is decoded again when its turn comes
       break;
     }
-    request.Clear();  // what the last request, perhaps of another connection, left in it
-    const Decoded decoded = codec_->Decode(input.substr(consumed), request);
-    assert(decoded.consumed <= input.size() - consumed);
-    switch (decoded.status) {
+    consumed = ahead.end;
+    switch (ahead.stop.status) {
       case Decoded::Status::kRequest:
-        HandleRequest(request);
-        ++requests;
-        break;
       case Decoded::Status::kSkip:
         break;
       case Decoded::Status::kNeedMore:
-        wanted_ = decoded.wanted;
+        wanted_ = ahead.stop.wanted;
         more = false;
         break;
       case Decoded::Status::kError:
-        ReplyError(request, decoded.error);
+        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
         break;
       case Decoded::Status::kMalformed:
         context_.counters.protocol_errors.Add(1);
-        ReplyError(request, decoded.error);
+        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
         ending_ = true;
         break;
     }
-    assert(!more || ending_ || decoded.consumed > 0);
-    consumed += decoded.consumed;
   }
   context_.counters.requests.Add(requests);
   session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
                           std::memory_order_relaxed);
-  if (request.args.capacity() > kArgumentsKept) request.args = {};
+  for (Request& request : ahead.requests) {
+    if (request.args.capacity() > kArgumentsKept) request.args = {};
+  }
   executing_ = false;
   return ending_ ? input.size() : consumed;
+}
+
+bool Connection::PauseIfNeeded() {
+  if (!MustPause()) return false;
+  if (!paused_) context_.counters.pauses.Add(1);
+  paused_ = true;
+  return true;
 }
 
 void Connection::HandleRequest(const Request& request) {

@@ -5,6 +5,9 @@
 //               +-> input (only while there is one)              +- slots (reply_slot.h), once
 //               finished
 //
+// Several requests are decoded ahead of their execution (ReadAhead), so that the handler can
+// foresee what they need from memory.
+//
 // Cost of a request in the steady state: no allocation, no copy of its bytes, one copy of its
 // reply; one read and one write for all requests that came in one read. An idle connection holds no
 // buffer.
@@ -25,10 +28,12 @@
 
 #include <uv.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -46,6 +51,24 @@ namespace gyre {
 
 struct DueTag {};    // has output or work before the loop sleeps
 struct WatchTag {};  // waits for its client: to read, or to close
+
+// The requests that were decoded and not executed yet. Several, so that the handler can foresee
+// what they need (Handler::Foresee).
+struct ReadAhead {
+  // Enough to hide the waits for memory behind each other; few enough that what was fetched for the
+  // last one is still in the cache when its turn comes.
+  static constexpr std::size_t kRequestsMax = 32;
+
+  std::span<const Request> view() const { return {requests.data(), count}; }
+
+  std::array<Request, kRequestsMax> requests;
+  std::array<std::size_t, kRequestsMax> ends{};  // of each, in the input
+  std::size_t count = 0;
+  // Why no more were decoded: kNeedMore, kError, kMalformed, or kRequest if something else ended
+  // it.
+  Decoded stop;
+  std::size_t end = 0;  // of all that was decoded, skipped bytes and an error included
+};
 
 // What all connections of a Server share.
 class ConnectionContext {
@@ -70,7 +93,7 @@ class ConnectionContext {
   const ConnectionLimits limits;
   ReplyPool::Owner pool = ReplyPool::Create();
   std::unique_ptr<char[]> scratch;
-  Request request;  // used again for each one, so that its vector keeps its memory
+  ReadAhead read_ahead;  // used again by each connection, so that its vectors keep their memory
   EndOfIteration flush_due;
   IntrusiveList<Connection> all;
   IntrusiveList<Connection, DueTag> due;
@@ -136,6 +159,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   void OnEof();
   void ExecuteInput();
   std::size_t Execute(std::string_view input);
+  void Decode(std::string_view input, std::size_t from);
   void HandleRequest(const Request& request);
   void ReplyError(const Request& request, const Error& error);
   void YieldAfterFullReads();
@@ -149,6 +173,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   std::size_t output_bytes() const { return output_bytes_; }
   bool MustPause() const;
   bool MayResume() const;
+  bool PauseIfNeeded();
 
   // End.
   bool Outstanding() const;

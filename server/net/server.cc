@@ -50,8 +50,7 @@ void ConnectionContext::Refuse(const ListenOptions& options, int file) {
   session.protocol = options.protocol;
   const std::unique_ptr<Codec> codec = options.codec(session);
   Buffer reply;
-  request.Clear();
-  ReplyWriter* writer = codec->WriterFor(request, reply);
+  ReplyWriter* writer = codec->WriterFor(Request{}, reply);
   writer->Fail({ErrorCode::kTooLarge,
                 "max number of clients reached: " + std::to_string(limits.connections_max) +
                     " are connected; close some"});

@@ -48,6 +48,14 @@ class Codec {
   // each read.
   virtual Decoded Decode(std::string_view input, Request& request) = 0;
 
+  // Whether the requests that were decoded before stay valid while the one at the front of `input`,
+  // which is not empty, is decoded into another Request: then it may be read ahead of their
+  // execution.
+  virtual bool MayReadAhead(std::string_view /*input*/) const { return false; }
+  // The last calls read ahead, and what they found is not wanted yet: forgets what is known of an
+  // incomplete request. The next call begins where a request does.
+  virtual void Rewind() {}
+
   // The writer for `request`'s reply: it appends to `out` and stays valid until the reply is
   // complete, also when requests decoded later are answered first. The caller owns it. `Recycle`
   // hands it back, so that the steady state does not allocate.

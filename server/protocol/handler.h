@@ -2,6 +2,7 @@
 // for each loop; all calls on its thread.
 #pragma once
 
+#include <span>
 #include <utility>
 
 #include "protocol/reply.h"
@@ -73,6 +74,9 @@ class Handler {
   // Answers `request`: writes exactly one reply to `responder.writer()`, or defers it. Quiet
   // requests get a writer that discards.
   virtual void Handle(const Request& request, Session& session, Responder& responder) = 0;
+  // The next calls of Handle bring these requests, in this order, unless EndOfBatch comes first:
+  // what they will need from memory can be asked for together, so that they wait for it once.
+  virtual void Foresee(std::span<const Request> /*requests*/) {}
   // Called once all requests of a read were handled: what was gathered for peers is sent now.
   virtual void EndOfBatch() {}
 };

@@ -248,6 +248,12 @@ Decoded MemcachedCodec::Refuse(Request& request, ErrorCode code, const char* mes
   return ErrorReply(line_bytes_, code, message);
 }
 
+void MemcachedCodec::Rewind() {
+  scanned_ = 0;
+  store_ = nullptr;
+  swallow_left_ = 0;
+}
+
 ReplyWriter* MemcachedCodec::WriterFor(const Request& request, Buffer& out) {
   MemcachedWriter* writer = writers_.Take();
   writer->Start(request, out);

@@ -28,6 +28,8 @@ class MemcachedCodec final : public Codec {
   explicit MemcachedCodec(const CodecLimits& limits) : limits_(limits) {}
 
   Decoded Decode(std::string_view input, Request& request) override;
+  bool MayReadAhead(std::string_view) const override { return true; }
+  void Rewind() override;
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
   bool ordered() const override { return true; }

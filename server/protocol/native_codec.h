@@ -22,6 +22,7 @@ class NativeCodec final : public Codec {
   explicit NativeCodec(const CodecLimits& limits);
 
   Decoded Decode(std::string_view input, Request& request) override;
+  bool MayReadAhead(std::string_view) const override { return true; }
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
   bool ordered() const override { return false; }

@@ -62,6 +62,12 @@ class ReplyWriter {
   virtual void BeginRecord(const RecordHead& head) = 0;
   virtual void Chunk(std::string_view bytes) = 0;
   virtual void EndRecord() = 0;
+  // All three, for a value in one piece.
+  virtual void Record(const RecordHead& head, std::string_view value) {
+    BeginRecord(head);
+    Chunk(value);
+    EndRecord();
+  }
 
   // An encoded PeerReply, for Request::Kind::kPeer. Native only.
   virtual void Peer(std::string_view payload) = 0;

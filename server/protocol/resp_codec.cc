@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kInlineBytesMax = 64 * 1024;
 // Lengths of ten digits and more are over every limit.
 constexpr int kLengthDigitsMax = 10;
+// A request with more arguments is long enough not to need a short way.
+constexpr std::size_t kArgumentsWholeMax = 16;
 
 struct Length {
   enum class Status { kDone, kPartial, kBad };
@@ -47,6 +49,19 @@ Length ReadLength(std::string_view input, std::size_t at) {
   return length;
 }
 
+// Reads "<number> CR LF" of one to four digits at `at`; returns what is behind it, or null if
+// something else is there.
+const char* ReadShortLength(const char* at, const char* end, std::size_t& value) {
+  constexpr std::ptrdiff_t kDigitsMax = 4;
+  const char* const digits = at;
+  const char* const digits_end = at + std::min(kDigitsMax, end - at);
+  for (; at != digits_end && *at >= '0' && *at <= '9'; ++at) {
+    value = value * 10 + static_cast<std::size_t>(*at - '0');
+  }
+  if (at == digits || end - at < 2 || at[0] != '\r' || at[1] != '\n') return nullptr;
+  return at + 2;
+}
+
 Decoded ProtocolError(std::string_view what) {
   return MalformedInput(ErrorCode::kProtocol, "Protocol error: " + std::string(what));
 }
@@ -73,10 +88,38 @@ Decoded RespCodec::Decode(std::string_view input, Request& request) {
   if (position_ == 0) {
     if (input.empty()) return NeedMore();
     if (input.front() != '*') return DecodeInline(input, request);
+    if (const std::size_t bytes = DecodeWhole(input, request)) return Done(bytes);
     Decoded header = BeginArray(input);
     if (position_ == 0) return header;
   }
   return DecodeArguments(input, request);
+}
+
+// The usual request: all of it is there, nothing is wrong with it, and its lengths have few digits.
+// Returns its bytes; 0 for any other, which then goes the way that judges each byte and remembers
+// how far it came.
+std::size_t RespCodec::DecodeWhole(std::string_view input, Request& request) const {
+  const char* const end = input.data() + input.size();
+  const char* at = input.data();
+  std::size_t arguments = 0;
+  at = ReadShortLength(at + 1, end, arguments);
+  if (at == nullptr || arguments == 0 || arguments > kArgumentsWholeMax ||
+      arguments > limits_.argument_count_max) {
+    return 0;
+  }
+  BeginRequest(request);
+  for (; arguments > 0; --arguments) {
+    if (at == end || *at != '$') return 0;
+    std::size_t bytes = 0;
+    at = ReadShortLength(at + 1, end, bytes);
+    if (at == nullptr || bytes > bulk_bytes_max_) return 0;
+    if (static_cast<std::size_t>(end - at) < bytes + kCrLf.size()) return 0;
+    if (at[bytes] != '\r' || at[bytes + 1] != '\n') return 0;
+    request.args.emplace_back(at, bytes);
+    at += bytes + kCrLf.size();
+  }
+  const auto total = static_cast<std::size_t>(at - input.data());
+  return total <= limits_.request_bytes_max ? total : 0;
 }
 
 // Reads "*<count> CR LF". Leaves `position_` at 0 where no arguments follow.
@@ -160,6 +203,12 @@ Decoded RespCodec::DecodeInline(std::string_view input, Request& request) {
     return ProtocolError("this port speaks RESP, not HTTP");
   }
   return Done(line_end + 1);
+}
+
+void RespCodec::Rewind() {
+  position_ = scanned_ = 0;
+  in_body_ = false;
+  spans_.clear();
 }
 
 ReplyWriter* RespCodec::WriterFor(const Request&, Buffer& out) {

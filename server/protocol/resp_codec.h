@@ -31,11 +31,15 @@ class RespCodec final : public Codec {
   RespCodec(Session& session, const CodecLimits& limits);
 
   Decoded Decode(std::string_view input, Request& request) override;
+  // An inline request may point into `unescaped_`, of which there is one.
+  bool MayReadAhead(std::string_view input) const override { return input.front() == '*'; }
+  void Rewind() override;
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
   bool ordered() const override { return true; }
 
  private:
+  std::size_t DecodeWhole(std::string_view input, Request& request) const;
   Decoded BeginArray(std::string_view input);
   Decoded DecodeArguments(std::string_view input, Request& request);
   Decoded DecodeInline(std::string_view input, Request& request);

@@ -30,6 +30,7 @@ class RespWriter final : public ReplyWriter {
   void BeginRecord(const RecordHead& head) override;
   void Chunk(std::string_view bytes) override;
   void EndRecord() override;
+  void Record(const RecordHead&, std::string_view value) override { Bulk(value); }
   void Peer(std::string_view payload) override;
 
  private:

@@ -41,6 +41,41 @@ TEST_F(DispatcherTest, EachProtocolSeesItsCommands) {
   }
 }
 
+TEST_F(DispatcherTest, ForeseenRequestsAreAnsweredAlike) {
+  const std::vector<Line> lines = {
+      {"SET a 1", "OK"},
+      {"GET a", "\"1\""},
+      {"NONSENSE", "unknown_command: unknown command 'NONSENSE', with args beginning with: "},
+      {"GET", "invalid_argument: wrong number of arguments for 'get' command"},
+      {"PING", "PONG"},
+      {"MSET a 2 b 3", "OK"},
+      {"INCR a", "3"},
+      {"MGET a", "[\"3\"]"},
+      {"MSET a", "invalid_argument: wrong number of arguments for 'mset' command"},
+      {"DEL a b", "2"},
+      {"GET a", "nil"},
+      {"GET b", "nil"}};
+  std::vector<std::vector<std::string>> words;
+  for (const Line& line : lines) words.push_back(Words(line.command));
+  std::vector<Request> requests(lines.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    requests[i].args.assign(words[i].begin(), words[i].end());
+  }
+  Dispatcher& dispatcher = node().dispatcher();
+  dispatcher.Foresee(requests);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    TestSlot slot;
+    TestResponder responder(slot);
+    dispatcher.Handle(requests[i], node().client, responder);
+    responder.Returned();
+    EXPECT_EQ(TextOf(slot.reply()), lines[i].expected) << lines[i].command;
+  }
+  // What ended early is forgotten with its batch.
+  dispatcher.Foresee(requests);
+  dispatcher.EndOfBatch();
+  Expect({{"SET c 4", "OK"}, {"GET c", "\"4\""}});
+}
+
 TEST_F(DispatcherTest, CallsAndErrorsAreCounted) {
   Expect({{"SET k v", "OK"}, {"GET k", "\"v\""}, {"GET k", "\"v\""}});
   Run("INCR k");

@@ -59,6 +59,21 @@ TEST(ConnectionTest, HandlesAPipelineInOneBatch) {
   EXPECT_LT(server.handler.batches, 100);
 }
 
+TEST(ConnectionTest, ForeseesWhatIsReadAhead) {
+  ServerThread server;
+  Client client = server.Connect();
+  client.Send("echo one\n\necho two\n?\necho three\n=\necho four\necho five\n");
+  EXPECT_EQ(client.ReadLine(), "one");
+  EXPECT_EQ(client.ReadLine(), "two");
+  EXPECT_EQ(client.ReadLine(), "-skipped");
+  EXPECT_EQ(client.ReadLine(), "three");
+  EXPECT_EQ(client.ReadLine(), "-unknown");
+  EXPECT_EQ(client.ReadLine(), "four");
+  EXPECT_EQ(client.ReadLine(), "five");
+  // An error ends what is read ahead, a single request is not foreseen.
+  server.OnLoop([&] { EXPECT_EQ(server.handler.foreseen, (std::vector<std::size_t>{2, 3})); });
+}
+
 TEST(ConnectionTest, TakesRequestsLargerThanARead) {
   ServerThread server;
   Client client = server.Connect();
@@ -217,6 +232,23 @@ TEST(DeferredTest, TooManyOutstandingRepliesPauseTheConnection) {
   EXPECT_EQ(server.handler.handled, 4);
   for (int i = 0; i < 10; ++i) server.Finish(std::to_string(i), std::to_string(i));
   for (int i = 0; i < 10; ++i) EXPECT_EQ(client.ReadLine(), std::to_string(i));
+}
+
+TEST(DeferredTest, WhatWasReadAheadWaitsForAHeldReply) {
+  // The codec of a real protocol, because it remembers how far it came in the last request.
+  ServerThread server({}, MakeRespCodecFactory({}));
+  Client client = server.Connect();
+  client.Send(
+      "*1\r\n$6\r\nbefore\r\n*2\r\n$4\r\nhold\r\n$1\r\na\r\n*2\r\n$4\r\necho\r\n$1\r\nb\r\n"
+      "*2\r\n$4\r\necho\r\n$5\r\nsplit");
+  server.Eventually([&] { return server.server->stats().pauses == 1; });
+  EXPECT_EQ(server.handler.handled, 2);
+  client.Send("\r\n");
+  server.Finish("a", "done");
+  EXPECT_EQ(client.ReadLine(), "-ERR unknown\r");
+  EXPECT_EQ(client.Read(10), "$4\r\ndone\r\n");
+  EXPECT_EQ(client.Read(7), "$1\r\nb\r\n");
+  EXPECT_EQ(client.Read(11), "$5\r\nsplit\r\n");
 }
 
 // ---- The client goes ---------------------------------------------------------------------------

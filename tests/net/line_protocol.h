@@ -69,7 +69,7 @@ inline void SplitWords(std::string_view line, std::vector<std::string_view>& wor
 
 // A request is a line of words. "put N" is followed by N bytes and a newline, so that it announces
 // its size. "@" in front makes it quiet. "?..." is an error that the stream survives, "!..." one
-// that it does not. Empty lines are skipped.
+// that it does not. Empty lines are skipped. A line that begins with "=" may not be read ahead.
 class LineCodec final : public Codec {
  public:
   Decoded Decode(std::string_view input, Request& request) override {
@@ -102,6 +102,7 @@ class LineCodec final : public Codec {
     return Recycled<LineWriter>::Give(new LineWriter(out));
   }
   void Recycle(ReplyWriter* writer) override { Recycled<LineWriter>::Take(writer); }
+  bool MayReadAhead(std::string_view input) const override { return input.front() != '='; }
   bool ordered() const override { return true; }
 };
 

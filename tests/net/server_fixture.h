@@ -15,9 +15,11 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "net/event_loop.h"
 #include "net/line_protocol.h"
@@ -121,6 +123,7 @@ class Client {
 // Knows a few commands. Loop thread, but for what is atomic.
 //   echo TEXT      answers TEXT at once
 //   later NAME     answers when the test says Finish(NAME)
+//   hold NAME      likewise, and no later request is executed before
 //   written NAME   writes "written", but holds it back until then
 //   blob N         N times 'x'
 //   put N          the size of the payload
@@ -137,6 +140,9 @@ class TestHandler final : public Handler {
       responder.writer().Bulk(argument);
     } else if (command == "later") {
       pending.emplace(argument, responder.Defer());
+    } else if (command == "hold") {
+      pending.emplace(argument, responder.Defer());
+      responder.HoldLaterRequests();
     } else if (command == "written") {
       responder.writer().Bulk("written");
       pending.emplace(argument, responder.Defer());
@@ -153,10 +159,12 @@ class TestHandler final : public Handler {
       responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
     }
   }
+  void Foresee(std::span<const Request> requests) override { foreseen.push_back(requests.size()); }
   void EndOfBatch() override { ++batches; }
 
   std::atomic<int> handled{0};
   std::atomic<int> batches{0};
+  std::vector<std::size_t> foreseen;  // how many requests at a time
   std::map<std::string, PendingReply> pending;
 };
 

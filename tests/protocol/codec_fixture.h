@@ -35,7 +35,7 @@ inline Replayed Replay(const MakeCodec& make, std::string_view bytes) {
     EXPECT_EQ(parted.events, whole.events) << "split at " << split;
     EXPECT_EQ(parted, whole) << "split at " << split;
   }
-  for (const Patience patience : {Patience::kAsWanted, Patience::kNone}) {
+  for (const Patience patience : {Patience::kAsWanted, Patience::kNone, Patience::kRewinds}) {
     const Replayed stepped = ReplaySplit(make, bytes, steps, patience);
     EXPECT_EQ(stepped.events, whole.events) << "in steps of " << stride;
     EXPECT_EQ(stepped, whole) << "in steps of " << stride;

@@ -65,6 +65,7 @@ using MakeCodec = std::function<std::unique_ptr<Codec>()>;
 enum class Patience {
   kAsWanted,  // Decode is called again once `wanted` bytes are there
   kNone,      // with every byte more, wanted or not
+  kRewinds,   // as wanted, but what was known of the incomplete request is forgotten each time
 };
 
 // One connection's input: each call of Decode sees a fresh copy of the bytes, so that a codec which
@@ -100,6 +101,7 @@ class Feeder {
       case Decoded::Status::kNeedMore:
         broken_ |= decoded.wanted != 0 && decoded.wanted <= size;
         wanted_ = std::max(decoded.wanted, size + 1);
+        if (patience_ == Patience::kRewinds) codec_.Rewind();
         return false;
       case Decoded::Status::kSkip:
         broken_ |= decoded.consumed == 0;

@@ -61,6 +61,10 @@ TEST_F(RespCodecTest, ReadsArraysOfBulkStrings) {
       {"SET", "", ""},
       {"SET", "k\r\n$3\r\n", "*1\r\n\0\xff"s},
       {"ECHO", std::string(1000, 'x')},
+      {"SET", "key", std::string(9'999, 'x')},  // the longest that is read in one go
+      {"SET", "key", std::string(10'000, 'x')},
+      Args(16, "argument"),
+      Args(17, "argument"),
       Args(200, "argument"),
   };
   for (const Args& args : cases) EXPECT_EQ(Requests(Array(args)), std::vector<Args>{args});

@@ -99,6 +99,11 @@ TEST_F(RespWriterTest, EncodesEachReplyInBothVersions) {
          w.EndList();
        },
        "*1\r\n$1\r\nk\r\n", "~1\r\n$1\r\nk\r\n"},
+      {"record in one piece",
+       [](auto& w) {
+         w.Record({"key", 7, 99, 6}, "value!");
+       },
+       "$6\r\nvalue!\r\n", "$6\r\nvalue!\r\n"},
       {"record in chunks",
        [](auto& w) {
          w.BeginRecord({"key", 7, 99, 6});

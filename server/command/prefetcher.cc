@@ -1,0 +1,37 @@
+#include "command/prefetcher.h"
+
+#include <utility>
+
+namespace gyre {
+
+void Prefetcher::Run(const Foreseen& foreseen) {
+  keys_.clear();
+  for (const Foreseen::Entry& entry : foreseen.entries()) {
+    if (entry.has_key) keys_.push_back(&entry.key);
+  }
+  if (keys_.size() < kKeysMin) return;
+  next_.resize(keys_.size());
+  for (std::size_t i = keys_.size(); i-- > 0;) {
+    next_[i] =
+        std::exchange(first_of_shard_[IndexOf(*keys_[i])], static_cast<std::uint32_t>(i + 1));
+  }
+  for (const Key* key : keys_) {
+    if (const std::uint32_t first = std::exchange(first_of_shard_[IndexOf(*key)], 0)) {
+      TouchShard(first);
+    }
+  }
+}
+
+void Prefetcher::TouchShard(std::uint32_t first) {
+  Shard& shard = engine_.ShardOf(keys_[first - 1]->partition);
+  MutexLock lock(shard.mutex());
+  for (std::uint32_t at = first; at != 0; at = next_[at - 1]) shard.Prefetch(*keys_[at - 1]);
+  // The buckets are on their way, all at once; so are the records, for the CPU looks as far ahead
+  // as several of these lookups.
+  for (std::uint32_t at = first; at != 0; at = next_[at - 1]) {
+    const Record record = shard.Peek(*keys_[at - 1]);
+    if (record) __builtin_prefetch(record.value().data() + record.value().size());
+  }
+}
+
+}  // namespace gyre
