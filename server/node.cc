@@ -23,14 +23,16 @@ constexpr std::size_t kAdminConnections = 64;
 // otherwise it would wait, accepted by nobody.
 Config FitToOpenFiles(Config config) {
   const std::size_t files = RaiseOpenFilesLimit();
-  const std::size_t room = ConnectionsWithin(files, config.threads, config.connections_max);
-  if (room < config.connections_max) {
+  const bool asked = config.connections_max != 0;
+  const std::size_t wanted = asked ? config.connections_max : kConnectionsDefault;
+  const std::size_t room = ConnectionsWithin(files, config.threads, wanted);
+  if (asked && room < wanted) {
     GYRE_LOG_WARN(
         "the limit of {} open files leaves room for {} connections, fewer than --max-connections "
         "{}: raise it (ulimit -Hn, LimitNOFILE=)",
-        files, room, config.connections_max);
-    config.connections_max = room;
+        files, room, wanted);
   }
+  config.connections_max = room;
   return config;
 }
 

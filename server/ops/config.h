@@ -47,7 +47,8 @@ struct Config {
   // smaller memory.
   std::size_t value_bytes_max = 0;
   std::uint32_t threads = 1;             // --threads; default: one a core
-  std::size_t connections_max = 65'536;  // --max-connections
+  // --max-connections; 0: kConnectionsDefault, or as many as there may be open files
+  std::size_t connections_max = 0;
 
   std::string cluster_name = "gyre";
   std::uint32_t replicas = 2;

@@ -188,8 +188,8 @@ const std::vector<Option>& ConfigOptions() {
        "Worker loops. Default: one a core. More than the cores there are costs latency.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kThreadsMax, c.threads); }},
       {"max-connections", "N", kNumber,
-       "Clients at a time, of all protocols; one more is refused. Default: 65536. Fewer if the "
-       "limit of open files (ulimit -Hn) is lower: the log says so at the start.",
+       "Clients at a time, of all protocols; one more is refused. Default: 65536, or as many as the "
+       "limit of open files (ulimit -Hn) has room for.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kConnectionsHardMax, c.connections_max); }},
       {"replicas", "N", kNumber,
        "Copies of each record, the owner's included, 1 to 7. Default: 2. More survive more deaths "

@@ -124,7 +124,7 @@ TEST(CommandLineTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(config.memory_bytes, std::size_t{256} << 20);
   EXPECT_EQ(config.value_bytes_max, std::size_t{16} << 20);
   EXPECT_GE(config.threads, 1U);
-  EXPECT_EQ(config.connections_max, 65'536U);
+  EXPECT_EQ(config.connections_max, 0U);
   EXPECT_EQ(config.replicas, 2U);
   EXPECT_EQ(config.write_acks, 1U);
   EXPECT_EQ(config.partitions, 1024U);
