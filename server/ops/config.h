@@ -30,6 +30,7 @@ inline constexpr std::size_t kMemoryBytesMin = std::size_t{8} << 20;
 inline constexpr std::size_t kNameBytesMax = 64;
 inline constexpr std::uint32_t kWeightMax = 1000;
 inline constexpr std::uint32_t kThreadsMax = 256;
+inline constexpr std::size_t kConnectionsDefault = 65'536;
 inline constexpr std::size_t kConnectionsHardMax = 10'000'000;
 
 struct Config {
@@ -46,7 +47,7 @@ struct Config {
   // --max-value. ParseConfig leaves no 0: unless asked otherwise it is the default, or half of a
   // smaller memory.
   std::size_t value_bytes_max = 0;
-  std::uint32_t threads = 1;             // --threads; default: one a core
+  std::uint32_t threads = 1;  // --threads; default: one a core
   // --max-connections; 0: kConnectionsDefault, or as many as there may be open files
   std::size_t connections_max = 0;
 

@@ -188,7 +188,8 @@ const std::vector<Option>& ConfigOptions() {
        "Worker loops. Default: one a core. More than the cores there are costs latency.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kThreadsMax, c.threads); }},
       {"max-connections", "N", kNumber,
-       "Clients at a time, of all protocols; one more is refused. Default: 65536, or as many as the "
+       "Clients at a time, of all protocols; one more is refused. Default: 65536, or as many as "
+       "the "
        "limit of open files (ulimit -Hn) has room for.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kConnectionsHardMax, c.connections_max); }},
       {"replicas", "N", kNumber,

@@ -59,6 +59,8 @@ constexpr Row<ShardStats> kShardRows[] = {
      "Records reclaimed after their time."},
     {"gyre_refused_memory_total", Type::kCounter, &ShardStats::refused_memory,
      "Stores that found no room even after eviction."},
+    {"gyre_tables_rebuilt_total", Type::kCounter, &ShardStats::tables_rebuilt,
+     "Tables of the index, one a partition, that were rebuilt to grow or to shrink."},
     {"gyre_pages_moved_total", Type::kCounter, &ShardStats::pages_moved,
      "Arena pages moved between size classes."},
     {"gyre_records", Type::kGauge, &ShardStats::records, "Live records."},

@@ -77,6 +77,7 @@ ShardStats Engine::stats() {
     sum.expired += stats.expired;
     sum.refused_memory += stats.refused_memory;
     sum.pages_moved += stats.pages_moved;
+    sum.tables_rebuilt += stats.tables_rebuilt;
     sum.records += stats.records;
     sum.tombstones += stats.tombstones;
     sum.bytes_used += stats.bytes_used;

@@ -15,7 +15,8 @@
 // popular before: together, an approximation of GreedyDual-Size-Frequency (Cherkasova, HP Labs
 // 1998), which evicts by uses for each byte. A page whose records are mostly in use is passed over,
 // as by the hand, and a class that has a page's worth of free slots gives one away
-// before anybody is evicted.
+// before anybody is evicted. A class asks whenever it would have to evict; after a refusal it waits
+// for some evictions of its own.
 //
 // Tombstones are not evicted, unless the caller allows it.
 #pragma once
@@ -35,7 +36,7 @@ class Evictor {
   // A record that must neither leave nor move: one that is being written or copied. 0: none.
   static constexpr std::size_t kPinsMax = 2;
 
-  explicit Evictor(SlabArena& arena) : arena_(arena) { auction_due_.set(); }
+  explicit Evictor(SlabArena& arena) : arena_(arena) {}
 
   // Time passes.
   void OnWrite() { arena_.set_now(++now_); }
@@ -45,9 +46,10 @@ class Evictor {
   Ref Victim(ClassId id, bool tombstones_may_leave);
 
   using Tried = std::bitset<kClassesMax>;
-  // True once after each page that the class's hand has crossed: time to ask for another class's
-  // page.
-  bool TakeAuctionDue(ClassId id);
+  // Whether the class, which needs a slot, should ask for another class's page before it evicts:
+  // not for a while after a refusal.
+  bool MayBid(ClassId id);
+  void BidRefused(ClassId id);
   // The class whose page is worth the least, `tried` ones left out. Without `must`: only if it is
   // worth clearly less than one of `id`.
   std::optional<ClassId> Donor(ClassId id, bool must, const Tried& tried) const;
@@ -82,7 +84,7 @@ class Evictor {
   SlabArena& arena_;
   std::uint64_t now_ = 0;
   std::array<Round, kClassesMax> rounds_{};
-  std::bitset<kClassesMax> auction_due_;
+  std::array<std::uint32_t, kClassesMax> evictions_to_bid_{};
   std::array<Ref, kPinsMax> pins_{};
 };
 

@@ -167,7 +167,7 @@ Result<Ref> Shard::Put(const Key& key, const Content& content) {
     Overwrite(state, key, old, shape, content);
     return old;
   }
-  const bool fits = CanEverFit(shape) && (old != 0 || EnsureTableRoom(state));
+  const bool fits = CanEverFit(shape) && (old != 0 || EnsureTableRoom(key.partition));
   const Ref fresh = fits ? Build(key, shape, content) : 0;
   if (fresh != 0) {
     // Making room may have evicted the old record.

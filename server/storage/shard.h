@@ -74,6 +74,7 @@ struct ShardStats {
   std::uint64_t expired = 0;
   std::uint64_t refused_memory = 0;  // stores that found no room
   std::uint64_t pages_moved = 0;     // between size classes
+  std::uint64_t tables_rebuilt = 0;  // of the index, to grow or to shrink
   std::uint64_t records = 0;         // gauge
   std::uint64_t tombstones = 0;      // gauge
   std::uint64_t bytes_used = 0;      // gauge: pages in use, index included
@@ -260,12 +261,14 @@ class Shard {
   bool MakeRoom(ClassId id) GYRE_REQUIRES(mutex_);
   bool MakeRoomByEviction(ClassId id, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  std::uint32_t ForeseeSlots(PageId page, std::uint32_t slot) const GYRE_REQUIRES(mutex_);
   bool EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   void MoveSlot(Ref from) GYRE_REQUIRES(mutex_);
   void MoveChunk(Ref from, Ref to) GYRE_REQUIRES(mutex_);
   void Evict(Ref ref) GYRE_REQUIRES(mutex_);
   Place PlaceOf(Ref ref) GYRE_REQUIRES(mutex_);
-  bool EnsureTableRoom(PartitionState& state) GYRE_REQUIRES(mutex_);
+  std::uint32_t TableLimit(PartitionId partition) const GYRE_REQUIRES(mutex_);
+  bool EnsureTableRoom(PartitionId partition) GYRE_REQUIRES(mutex_);
   bool Resize(PartitionState& state, std::size_t buckets, bool may_evict) GYRE_REQUIRES(mutex_);
 
   // shard_partitions.cc: partitions and background work

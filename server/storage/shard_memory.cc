@@ -16,6 +16,11 @@ constexpr std::size_t kTombstoneShare = 8;
 // Pages that a large record may need beyond its whole ones: its head and tail, and what the records
 // of others that cannot leave at the moment hold.
 constexpr std::size_t kPagesSpare = 8;
+// Records of a page whose places in the index are fetched together.
+constexpr int kSlotsForeseen = 16;
+// Tables grow at the comfortable size less up to this share of it.
+constexpr std::uint64_t kTableLimitSpread = 12;
+constexpr std::uint32_t kGoldenRatio32 = 0x9e3779b9;  // 2^32 / 1.618: multiples spread evenly
 
 }  // namespace
 
@@ -185,7 +190,7 @@ bool Shard::MakeRoom(ClassId id) {
 
 bool Shard::MakeRoomByEviction(ClassId id, bool tombstones_may_leave) {
   if (!arena_->classes().IsTable(id)) {
-    if (evictor_.TakeAuctionDue(id) && TakePageFor(id, /*must=*/false, tombstones_may_leave)) {
+    if (evictor_.MayBid(id) && TakePageFor(id, /*must=*/false, tombstones_may_leave)) {
       return true;
     }
     if (const Ref victim = evictor_.Victim(id, tombstones_may_leave)) {
@@ -205,10 +210,23 @@ bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
       ++counters_.pages_moved;
       return true;
     }
-    if (!must) return false;
+    if (!must) break;
     tried.set(*donor);
   }
+  if (!must) evictor_.BidRefused(id);
   return false;
+}
+
+// Fetches what the index has of the next records of the page, together: each is somewhere else in
+// memory. Returns the slot behind them.
+std::uint32_t Shard::ForeseeSlots(PageId page, std::uint32_t slot) const {
+  for (int count = 0; count < kSlotsForeseen; ++count, ++slot) {
+    const Ref at = arena_->NextTaken(page, slot);
+    if (at == 0) break;
+    const ItemView item = ItemAt(at);
+    if (!item.is_chunk()) Prefetch(MakeKey(item.key(), partition_count_));
+  }
+  return slot;
 }
 
 // Moves or evicts all that the page holds. False if something had to stay.
@@ -218,7 +236,9 @@ bool Shard::EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) {
   const bool can_move = arena_->classes().at(id).slot_count > 1;
   arena_->ClosePage(page);
   std::uint32_t slot = 0;
+  std::uint32_t foreseen = 0;
   for (Ref at; arena_->PageUsed(page) > 0 && (at = arena_->NextTaken(page, slot)) != 0; ++slot) {
+    if (slot >= foreseen) foreseen = ForeseeSlots(page, slot);
     const Ref record = evictor_.OwnerOf(at);
     if (evictor_.IsPinned(record)) continue;
     const ItemView item = ItemAt(record);
@@ -272,10 +292,19 @@ void Shard::MoveChunk(Ref from, Ref to) {
 // ---- Tables
 // -----------------------------------------------------------------------------------------------
 
+// How full a partition's table may get. Evenly spread keys fill all tables alike: without a limit
+// of its own for each, all would be rebuilt in the same moment.
+std::uint32_t Shard::TableLimit(PartitionId partition) const {
+  const std::uint64_t most = StateOf(partition).table.comfortable_size();
+  const std::uint64_t share = (partition * kGoldenRatio32) >> 16;  // of 2^16, spread evenly
+  return static_cast<std::uint32_t>(most - (most / kTableLimitSpread * share >> 16));
+}
+
 // False: not one more record can be indexed.
-bool Shard::EnsureTableRoom(PartitionState& state) {
+bool Shard::EnsureTableRoom(PartitionId partition) {
+  PartitionState& state = StateOf(partition);
   const PartitionTable& table = state.table;
-  if (table.size() < table.comfortable_size()) return true;
+  if (table.size() < TableLimit(partition)) return true;
   const std::size_t buckets = table.bucket_count();
   return Resize(state, std::max(buckets + 1, buckets * 5 / 4), /*may_evict=*/true) ||
          table.HasRoom();
@@ -300,6 +329,7 @@ bool Shard::Resize(PartitionState& state, std::size_t buckets, bool may_evict) {
     return false;
   }
   if (old != 0) arena_->Free(old);
+  ++counters_.tables_rebuilt;
   return true;
 }
 

@@ -111,6 +111,17 @@ TEST_F(EvictorTest, AClassWithASparePageGivesItFirst) {
   EXPECT_TRUE(gift.by_moving);
 }
 
+TEST_F(EvictorTest, AClassThatWasRefusedWaitsForSomeEvictions) {
+  const ClassId needy = ClassFor(900);
+  EXPECT_TRUE(evictor_.MayBid(needy));
+  EXPECT_TRUE(evictor_.MayBid(needy)) << "the page that it got is full, too";
+  evictor_.BidRefused(needy);
+  int evictions = 0;
+  while (!evictor_.MayBid(needy)) ASSERT_LT(++evictions, 1000);
+  EXPECT_GE(evictions, 10);
+  EXPECT_TRUE(evictor_.MayBid(ClassFor(100))) << "others need not wait";
+}
+
 TEST_F(EvictorTest, AUseLastsThreeRounds) {
   const std::vector<Ref> refs = FillPages(100, 1);
   for (std::size_t i = 2; i < refs.size(); ++i) arena_->Free(refs[i]);

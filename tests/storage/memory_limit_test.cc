@@ -44,6 +44,19 @@ TEST_F(MemoryLimitTest, HoldsWhileSizesShift) {
   EXPECT_GT(Stats().pages_moved, 0u);
 }
 
+TEST_F(MemoryLimitTest, LargeValuesTakeTheMemoryOfSmallOnes) {
+  Open(32 * kMiB);
+  Fill(64 * kMiB, 50);
+  constexpr std::size_t kLarge = 500'000;
+  const std::string value = Pattern(kLarge, 1);
+  const std::size_t count = 64 * kMiB / kLarge;
+  for (std::size_t i = 0; i < count; ++i) ASSERT_TRUE(Set("large" + std::to_string(i), value));
+  std::size_t resident = 0;
+  for (std::size_t i = 0; i < count; ++i) resident += Has("large" + std::to_string(i)) ? 1 : 0;
+  EXPECT_GT(resident * kLarge, 32 * kMiB * 8 / 10) << "after twice the memory";
+  ExpectBooksBalance();
+}
+
 TEST_F(MemoryLimitTest, HoldsUnderMixedSizes) {
   Open(16 * kMiB);
   for (int i = 0; i < 20000; ++i) {

@@ -393,5 +393,21 @@ TEST_F(ShardTest, KeysThatExpireTogetherLeaveInSmallSteps) {
   EXPECT_EQ(Stats().expired, 200000u);
 }
 
+// Evenly spread keys fill all tables alike; they must not all be rebuilt in the same moment.
+TEST_F(ShardTest, TablesGrowOneAfterTheOther) {
+  constexpr int kRecords = 200'000;
+  constexpr int kWindow = kRecords / 100;
+  std::vector<std::uint64_t> rebuilt;  // after so many windows
+  for (int i = 0; i < kRecords; ++i) {
+    ASSERT_TRUE(Set("key:" + std::to_string(i), ""));
+    if (i % kWindow == 0) rebuilt.push_back(Stats().tables_rebuilt);
+  }
+  std::uint64_t most = 0;
+  for (std::size_t i = rebuilt.size() / 2; i < rebuilt.size(); ++i) {
+    most = std::max(most, rebuilt[i] - rebuilt[i - 1]);
+  }
+  EXPECT_LE(most, kPartitions / 3);
+}
+
 }  // namespace
 }  // namespace gyre
