@@ -99,6 +99,20 @@ TEST_F(EvictorTest, TheIdlestBytesAreTheDonor) {
   EXPECT_EQ(evictor_.Donor(ClassFor(900), true, tried), ClassFor(100));
 }
 
+TEST_F(EvictorTest, ASizeThatNobodyAsksForTwiceIsTheDonor) {
+  FillPages(100, 2);
+  const std::vector<Ref> popular = FillPages(500, 2);
+  FillPages(900, 1);
+  for (int i = 0; i < 100; ++i) evictor_.OnWrite();
+  ASSERT_EQ(evictor_.Donor(ClassFor(900), true, {}), ClassFor(500)) << "while nothing is known";
+  // Nothing leaves here: the hand only looks.
+  for (const Ref ref : popular) Use(ref, kItemUsesMax);
+  for (int i = 0; i < 20; ++i) evictor_.PageToGive(ClassFor(500), false);
+  for (int i = 0; i < 20; ++i) evictor_.PageToGive(ClassFor(100), false);
+  for (int i = 0; i < 100; ++i) evictor_.OnWrite();
+  EXPECT_EQ(evictor_.Donor(ClassFor(900), true, {}), ClassFor(100));
+}
+
 TEST_F(EvictorTest, AClassWithASparePageGivesItFirst) {
   FillPages(900, 2);
   const std::vector<Ref> refs = FillPages(100, 2);
