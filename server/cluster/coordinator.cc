@@ -120,6 +120,7 @@ void Coordinator::Work() {
   work_scheduled_ = false;
   if (std::exchange(state_changed_, false)) {
     NoteState();
+    DropGoneTargets();
     Apply(ownership_.OnState(now(), parts_.membership.state()));
   }
   if (!pulls_ended_.empty()) {
@@ -134,6 +135,29 @@ void Coordinator::NoteState() {
   KeepTombstones(members > 1 && state.replicas > 1);
   const auto me = state.ring.find(self_);
   if (me != state.ring.end() && !me->second.removed) join_pending_ = false;
+}
+
+// Targets that gossip lists are the decisions' business. Those kept beyond them, because they settled
+// with this owner, would be waited for after their death as long as nothing else changes.
+void Coordinator::DropGoneTargets() {
+  Lives lives;
+  for (const auto& [id, member] : parts_.membership.state().members) {
+    if (member.serving()) lives.emplace(id, member.incarnation);
+  }
+  const bool none_ended = std::includes(lives.begin(), lives.end(), lives_.begin(), lives_.end());
+  lives_ = std::move(lives);
+  if (none_ended) return;
+  bool changed = false;
+  for (PartitionId partition = 0; partition < parts_.table.sets.size(); ++partition) {
+    MutexLock lock(parts_.engine.ShardOf(partition).mutex());
+    ReplicaSet& set = parts_.table.sets[partition];
+    auto* const begin = set.targets.begin();
+    auto* const end =
+        std::remove_if(begin, begin + set.count, [this](const auto& each) { return IsGone(each); });
+    changed = changed || end != begin + set.count;
+    set.count = static_cast<std::uint8_t>(end - begin);
+  }
+  if (changed) parts_.table.revision.fetch_add(1, std::memory_order_release);
 }
 
 void Coordinator::JoinIfNeeded() {
@@ -226,13 +250,7 @@ void Coordinator::Perform(SetTargets& action) {
     const bool listed = std::any_of(
         action.targets.begin(), action.targets.end(),
         [&known](const ReplicaSet::Target& target) { return target.node == known.node; });
-    const auto member = parts_.membership.state().members.find(known.node);
-    const bool same_life = member == parts_.membership.state().members.end() ||
-                           known.incarnation == 0 ||
-                           member->second.incarnation == known.incarnation;
-    const bool serves =
-        member == parts_.membership.state().members.end() || member->second.serving();
-    if (!listed && serves && same_life) next.targets[next.count++] = known;
+    if (!listed && !IsGone(known)) next.targets[next.count++] = known;
   }
   set = next;
   for (std::uint8_t i = 0; i < set.count; ++i) {
@@ -242,6 +260,15 @@ void Coordinator::Perform(SetTargets& action) {
                    static_cast<int>(set.targets[i].standing));
   }
   parts_.table.revision.fetch_add(1, std::memory_order_release);
+}
+
+bool Coordinator::IsGone(const ReplicaSet::Target& target) const {
+  const auto& members = parts_.membership.state().members;
+  const auto member = members.find(target.node);
+  if (member == members.end()) return false;  // gossip did not tell of it yet
+  const bool same_life =
+      target.incarnation == 0 || target.incarnation == member->second.incarnation;
+  return !member->second.serving() || !same_life;
 }
 
 void Coordinator::Perform(const MarkSettled& action) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -94,6 +95,8 @@ class Coordinator {
   void CheckDrains();
   void SendResyncs();
   void NoteState();
+  void DropGoneTargets();
+  bool IsGone(const ReplicaSet::Target& target) const;
 
   void Apply(OwnershipActions actions);
   void Perform(const SetRole& action);
@@ -136,6 +139,8 @@ class Coordinator {
   TimePoint next_resync_{};
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
+  using Lives = std::map<NodeId, std::uint64_t>;
+  Lives lives_;  // who served when the state changed last, in which incarnation
   std::vector<DrainWait> drains_;
   std::function<void()> stop_done_;
   std::size_t take_overs_ = 0;  // on their way

@@ -76,6 +76,28 @@ TEST(Simulation, NoAcknowledgedWriteIsLostWhenAnyNodeCrashes) {
   });
 }
 
+// Also of partitions in which the dead node was neither owner nor holder any more, but still had a
+// copy.
+TEST(Simulation, WritesAreAcknowledgedAgainSoonAfterADeath) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 60);
+    cluster.world().Run(milliseconds(cluster.world().random().Below(600)));
+    cluster.Kill(static_cast<NodeIndex>(seed % 3));
+    cluster.world().Run(seconds(4));
+    const auto unknown = cluster.history().unknown();
+    const auto acknowledged = cluster.history().acknowledged();
+    cluster.world().Run(seconds(4));
+    EXPECT_EQ(cluster.history().unknown(), unknown);
+    EXPECT_GT(cluster.history().acknowledged(), acknowledged + 100);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
 TEST(Simulation, ANodeJoinsUnderLoadWithoutAMissAndWithoutTwoOwners) {
   ForSeeds(10, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
