@@ -86,7 +86,7 @@ TEST(Simulation, WritesAreAcknowledgedAgainSoonAfterADeath) {
     cluster.BeginLoad(6, 60);
     cluster.world().Run(milliseconds(cluster.world().random().Below(600)));
     cluster.Kill(static_cast<NodeIndex>(seed % 3));
-    cluster.world().Run(seconds(4));
+    cluster.world().Run(seconds(7));  // clients of the dead node gave up
     const auto unknown = cluster.history().unknown();
     const auto acknowledged = cluster.history().acknowledged();
     cluster.world().Run(seconds(4));
