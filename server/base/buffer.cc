@@ -10,16 +10,6 @@ constexpr std::size_t kCapacityMin = 1024;
 
 }  // namespace
 
-Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
-
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-  data_ = std::move(other.data_);
-  begin_ = std::exchange(other.begin_, 0);
-  end_ = std::exchange(other.end_, 0);
-  capacity_ = std::exchange(other.capacity_, 0);
-  return *this;
-}
-
 void Buffer::Release() {
   data_.reset();
   begin_ = end_ = capacity_ = 0;

@@ -20,8 +20,9 @@ class CommandTable {
   // Null if there is no such command.
   const Command* Find(std::string_view name) const {
     if (name.empty() || name.size() > kNameBytesMax) return nullptr;
-    const std::uint8_t slot = slots_[SlotOfName(name, seed_)];
-    if (slot == kEmpty || !SameName(commands_[slot].name, name)) return nullptr;
+    const FoldedName folded = Fold(name);
+    const std::uint8_t slot = slots_[SlotOfName(folded, seed_)];
+    if (slot == kEmpty || !rows_[slot].Is(folded)) return nullptr;
     return &commands_[slot];
   }
 
@@ -35,13 +36,30 @@ class CommandTable {
   static constexpr std::size_t kSlots = 4096;
   static constexpr std::uint8_t kEmpty = 0xff;
 
+  // A name's first and last up to eight bytes, which cover the whole of it.
+  struct FoldedName {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    std::size_t bytes = 0;
+  };
+  // A command's name in lower case. Bit 5 tells upper from lower case: it is set here where there
+  // is a letter, and only there it may differ.
+  struct Row {
+    bool Is(const FoldedName& other) const {
+      return name.bytes == other.bytes && name.first == (other.first | letters.first) &&
+             name.last == (other.last | letters.last);
+    }
+    FoldedName name;
+    FoldedName letters;
+  };
+
   explicit CommandTable(std::vector<Command> commands);
   bool TrySeed(std::uint64_t seed);
-  static std::size_t SlotOfName(std::string_view name, std::uint64_t seed);
-  // `row` is in lower case.
-  static bool SameName(std::string_view row, std::string_view name);
+  static FoldedName Fold(std::string_view name);
+  static std::size_t SlotOfName(const FoldedName& name, std::uint64_t seed);
 
   std::vector<Command> commands_;
+  std::vector<Row> rows_;  // of each command
   std::uint64_t seed_ = 0;
   std::array<std::uint8_t, kSlots> slots_{};
 };

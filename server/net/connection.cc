@@ -20,8 +20,6 @@ constexpr std::size_t kReadBytesMin = 16 * 1024;
 // Room for a large request is made at once up to this size, then in steps that quadruple it: many
 // clients that only announce large values must not get the memory for them.
 constexpr std::size_t kReserveAtOnce = 1024 * 1024;
-// Arguments of one request beyond which the shared Request gives its memory back.
-constexpr std::size_t kArgumentsKept = 8192;
 
 // Room to make behind `have` bytes of a request that needs `wanted`.
 std::size_t Reserve(std::size_t have, std::size_t wanted) {
@@ -188,6 +186,7 @@ std::size_t Connection::Execute(std::string_view input) {
       if (ending_ || (executed < ahead.count && PauseIfNeeded())) break;
     }
     requests += executed;
+    ahead.Trim();
     if (ending_) break;
     const bool fails = ahead.stop.status == Decoded::Status::kError ||
                        ahead.stop.status == Decoded::Status::kMalformed;
@@ -217,9 +216,6 @@ std::size_t Connection::Execute(std::string_view input) {
   context_.counters.requests.Add(requests);
   session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
                           std::memory_order_relaxed);
-  for (Request& request : ahead.requests) {
-    if (request.args.capacity() > kArgumentsKept) request.args = {};
-  }
   executing_ = false;
   return ending_ ? input.size() : consumed;
 }

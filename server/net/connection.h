@@ -28,6 +28,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -59,7 +60,16 @@ struct ReadAhead {
   // last one is still in the cache when its turn comes.
   static constexpr std::size_t kRequestsMax = 32;
 
+  // Arguments of one request beyond which it gives their memory back.
+  static constexpr std::size_t kArgumentsKept = 8192;
+
   std::span<const Request> view() const { return {requests.data(), count}; }
+  // The requests are executed. One more may have been begun.
+  void Trim() {
+    for (std::size_t i = 0; i < std::min(count + 1, kRequestsMax); ++i) {
+      if (requests[i].args.capacity() > kArgumentsKept) requests[i].args = {};
+    }
+  }
 
   std::array<Request, kRequestsMax> requests;
   std::array<std::size_t, kRequestsMax> ends{};  // of each, in the input

@@ -50,16 +50,19 @@ Length ReadLength(std::string_view input, std::size_t at) {
 }
 
 // Reads "<number> CR LF" of one to four digits at `at`; returns what is behind it, or null if
-// something else is there.
+// something else is there, or so little that this was not looked at.
 const char* ReadShortLength(const char* at, const char* end, std::size_t& value) {
-  constexpr std::ptrdiff_t kDigitsMax = 4;
-  const char* const digits = at;
-  const char* const digits_end = at + std::min(kDigitsMax, end - at);
-  for (; at != digits_end && *at >= '0' && *at <= '9'; ++at) {
-    value = value * 10 + static_cast<std::size_t>(*at - '0');
+  constexpr int kDigitsMax = 4;
+  if (end - at < kDigitsMax + static_cast<std::ptrdiff_t>(kCrLf.size())) return nullptr;
+  for (int digits = 0; digits < kDigitsMax; ++digits, ++at) {
+    const unsigned digit = static_cast<unsigned char>(*at) - unsigned{'0'};
+    if (digit > 9) {
+      if (digits == 0) return nullptr;
+      break;
+    }
+    value = value * 10 + digit;
   }
-  if (at == digits || end - at < 2 || at[0] != '\r' || at[1] != '\n') return nullptr;
-  return at + 2;
+  return at[0] == '\r' && at[1] == '\n' ? at + 2 : nullptr;
 }
 
 Decoded ProtocolError(std::string_view what) {
