@@ -137,8 +137,8 @@ void Coordinator::NoteState() {
   if (me != state.ring.end() && !me->second.removed) join_pending_ = false;
 }
 
-// Targets that gossip lists are the decisions' business. Those kept beyond them, because they settled
-// with this owner, would be waited for after their death as long as nothing else changes.
+// Targets that gossip lists are the decisions' business. Those kept beyond them, because they
+// settled with this owner, would be waited for after their death as long as nothing else changes.
 void Coordinator::DropGoneTargets() {
   Lives lives;
   for (const auto& [id, member] : parts_.membership.state().members) {

@@ -22,8 +22,10 @@ class ShardLocks {
         indices_(indices) {
     indices_.clear();
     for (const Key& key : keys) indices_.push_back(key.partition % engine.shard_count());
-    std::sort(indices_.begin(), indices_.end());
-    indices_.erase(std::unique(indices_.begin(), indices_.end()), indices_.end());
+    if (keys.size() > 1) {
+      std::sort(indices_.begin(), indices_.end());
+      indices_.erase(std::unique(indices_.begin(), indices_.end()), indices_.end());
+    }
     for (const std::uint32_t index : indices_) engine.shard(index).mutex().Lock();
   }
   ~ShardLocks() GYRE_NO_THREAD_SAFETY_ANALYSIS {
@@ -41,7 +43,7 @@ class ShardLocks {
 
 Executor::Execution Executor::Run(const Command& command, Arguments args, std::size_t key_index,
                                   const Key& key, const Origin& origin, std::uint32_t acks,
-                                  UnixMillis now, ReplyWriter& reply) {
+                                  UnixMillis now, ReplyWriter& reply, Says says) {
   Shard& shard = services_.engine.ShardOf(key.partition);
   MutexLock lock(shard.mutex());
   const Role role = shard.info(key.partition).role;
@@ -54,7 +56,12 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
       return {.executed = true, .failed = true};
     }
   }
-  return RunLocked(command, args, key_index, key, shard, now, reply);
+  error_.reset();
+  const bool is_list = says == Says::kReply && command.fold == Fold::kArray;
+  if (is_list) reply.BeginList(ListShape::kArray, 1);
+  const Execution done = RunLocked(command, args, key_index, key, shard, now, reply);
+  if (is_list) reply.EndList();
+  return done;
 }
 
 Executor::Execution Executor::RunLocked(const Command& command, Arguments args,

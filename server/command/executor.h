@@ -26,10 +26,17 @@ class Executor {
 
   explicit Executor(const Services& services) : services_(services) {}
 
+  // What is said for one key of a command that may have several.
+  enum class Says : std::uint8_t {
+    kElement,  // its part of the reply
+    kReply,    // all of it: there is no other key
+  };
+
   // Looks at the partition's role and runs the command on args[key_index], in one critical section.
   // `acks` as in Replicator::Check.
   Execution Run(const Command& command, Arguments args, std::size_t key_index, const Key& key,
-                const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply);
+                const Origin& origin, std::uint32_t acks, UnixMillis now, ReplyWriter& reply,
+                Says says);
 
   // Runs a folded command on all its keys with all their shards locked, so that it is one step as
   // on a single server; not executed if this node may not answer for one of them. `keys[i]` stands
@@ -39,7 +46,7 @@ class Executor {
                         const Origin& origin, std::uint32_t acks, UnixMillis now,
                         ReplyWriter& reply, Tickets& tickets);
 
-  // Of the latest RunTogether that failed.
+  // Of the latest Run or RunTogether that failed.
   const Error& first_error() const { return *error_; }
 
  private:

@@ -32,6 +32,11 @@ bool RunsTogether(const Command& command, const std::vector<Key>& keys) {
          (keys.size() <= kTogetherMax && !command.Is(kSlow));
 }
 
+bool HasOneKey(const Command& command, const Request& request) {
+  return command.fold == Fold::kNone ||
+         request.args.size() == std::size_t{command.keys.first} + command.keys.step;
+}
+
 Origin OriginOf(const Session& session) {
   return {.cluster_port = session.cluster_port, .replica_reads = session.read_from_replicas};
 }
@@ -110,18 +115,20 @@ std::optional<Key> Router::OnlyKey(const Command* command, const Request& reques
   if (command == nullptr || command->keyed == nullptr || command->Is(kPartitionKeys)) {
     return std::nullopt;
   }
-  const std::size_t first = command->keys.first;
-  const bool has_one = command->fold == Fold::kNone
-                           ? request.args.size() > first
-                           : request.args.size() == first + command->keys.step;
-  if (!has_one) return std::nullopt;
-  return services_.engine.KeyOf(request.args[first]);
+  if (request.args.size() <= command->keys.first || !HasOneKey(*command, request)) {
+    return std::nullopt;
+  }
+  return services_.engine.KeyOf(request.args[command->keys.first]);
 }
 
 bool Router::Route(const Command& command, const Request& request, const Key* key, Session& session,
                    Responder& responder) {
-  return command.fold == Fold::kNone ? RouteOne(command, request, key, session, responder)
-                                     : RouteFolded(command, request, key, session, responder);
+  // What one key's handler says is the whole reply, or the one element of it.
+  const bool says_the_whole =
+      command.fold == Fold::kNone || command.fold == Fold::kSum || command.fold == Fold::kArray;
+  return says_the_whole && HasOneKey(command, request)
+             ? RouteOne(command, request, key, session, responder)
+             : RouteFolded(command, request, key, session, responder);
 }
 
 bool Router::RouteOne(const Command& command, const Request& request, const Key* known,
@@ -143,10 +150,13 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
   Road road = Road::kWait;
   if (!waiting_.Blocks(key.partition)) [[likely]] {
     const std::uint32_t acks = AcksOf(request);
-    const Executor::Execution done = executor_.Run(command, request.args, key_index, key, origin,
-                                                   acks, now(), responder.writer());
+    const Executor::Execution done =
+        executor_.Run(command, request.args, key_index, key, origin, acks, now(),
+                      responder.writer(), Executor::Says::kReply);
     if (done.executed) [[likely]] {
-      if (done.ticket != 0) {
+      if (done.failed && command.fold == Fold::kArray) [[unlikely]] {
+        responder.Defer().FinishWithError(executor_.first_error());
+      } else if (done.ticket != 0) {
         session.last_write_ticket = done.ticket;
         if (acks > 1) Settle(done.ticket, acks, responder.Defer());
       }
@@ -204,8 +214,9 @@ Executor::Execution Router::TryHere(const Command& command, const Request& reque
   tickets_.clear();
   const std::uint32_t acks = AcksOf(request);
   if (command.fold == Fold::kNone) {
-    const Executor::Execution one = executor_.Run(command, request.args, command.keys.first,
-                                                  keys.front(), origin, acks, now(), reply);
+    const Executor::Execution one =
+        executor_.Run(command, request.args, command.keys.first, keys.front(), origin, acks, now(),
+                      reply, Executor::Says::kReply);
     if (one.ticket != 0) tickets_.push_back(one.ticket);
     return one;
   }

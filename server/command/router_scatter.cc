@@ -128,7 +128,7 @@ void Router::RunLocalPart(LocalWork& work, std::uint32_t position) {
   if (!waiting_.Blocks(key.partition)) {
     const std::size_t key_index = command.keys.first + position * command.keys.step;
     done = executor_.Run(command, request.args, key_index, key, work.errand->origin, acks, now(),
-                         recorder);
+                         recorder, Executor::Says::kElement);
   }
   if (!done.executed) return Resume(MakePart(work.errand, {position}, work.gather));
 

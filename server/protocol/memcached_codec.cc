@@ -70,7 +70,28 @@ Decoded MemcachedCodec::Swallow(std::string_view input) {
   return Skip(bytes);
 }
 
+// "get <key> CR LF", the line that comes most often, in one pass. Returns its bytes; 0 for any
+// other line, which is then judged word by word.
+std::size_t MemcachedCodec::DecodeGet(std::string_view input, Request& request) const {
+  constexpr std::string_view kBegin = "get ";
+  if (!input.starts_with(kBegin)) return 0;
+  const char* const key = input.data() + kBegin.size();
+  const std::size_t left = input.size() - kBegin.size();
+  const char* const key_end =
+      MemcachedKeyEnd(key, key + std::min(left, kMemcachedKeyBytesMax + kCrLf.size()));
+  const auto bytes = static_cast<std::size_t>(key_end - key);
+  if (bytes == 0 || bytes > kMemcachedKeyBytesMax) return 0;
+  if (left - bytes < kCrLf.size() || key_end[0] != '\r' || key_end[1] != '\n') return 0;
+  BeginRequest(request);
+  request.args.emplace_back(get_.target);
+  request.args.emplace_back(key, bytes);
+  return kBegin.size() + bytes + kCrLf.size();
+}
+
 Decoded MemcachedCodec::DecodeLine(std::string_view input, Request& request) {
+  if (scanned_ == 0) {
+    if (const std::size_t bytes = DecodeGet(input, request); bytes > 0) return Done(bytes);
+  }
   const std::size_t line_end = input.find('\n', scanned_);
   const std::size_t known = std::min(line_end, input.size());
   if (known > kLineBytesMax && (known > kRetrievalLineBytesMax || !BeginsRetrieval(input))) {

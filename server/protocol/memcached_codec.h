@@ -36,6 +36,7 @@ class MemcachedCodec final : public Codec {
 
  private:
   Decoded Swallow(std::string_view input);
+  std::size_t DecodeGet(std::string_view input, Request& request) const;
   Decoded DecodeLine(std::string_view input, Request& request);
   Decoded Interpret(const MemcachedCommand& command, std::string_view input, Request& request);
   Decoded Retrieve(std::size_t keys_begin, Request& request);
@@ -47,6 +48,7 @@ class MemcachedCodec final : public Codec {
   Decoded Refuse(Request& request, ErrorCode code, const char* message);
 
   const CodecLimits limits_;
+  const MemcachedCommand& get_ = *FindMemcachedCommand("get");
 
   // The request that is being read.
   std::size_t scanned_ = 0;     // no LF before

@@ -35,6 +35,9 @@ struct MemcachedCommand {
 // The row of `name` (lower case, as the protocol has it), or null.
 const MemcachedCommand* FindMemcachedCommand(std::string_view name);
 
+// The first byte in [at, end) that no key has: a blank or a control character.
+const char* MemcachedKeyEnd(const char* at, const char* end);
+
 // 1 to kMemcachedKeyBytesMax bytes, no blank or control character.
 bool IsMemcachedKey(std::string_view key);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,25 @@ TEST_F(MemcachedCodecTest, ReadsEachCommand) {
       {"quit\r\n", "mc.quit quiet"},
   };
   for (const auto& [bytes, words] : cases) EXPECT_EQ(Story(bytes), Lines{words}) << bytes;
+}
+
+// Each byte at each place of a word of eight, and behind the last whole one.
+TEST(MemcachedKeyEndTest, IsTheFirstByteThatNoKeyHas) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool ends = byte <= ' ' || byte == 0x7f;
+    for (std::size_t at = 0; at < 21; ++at) {
+      std::string text = "key-\xff\x80~!-key-key-key";
+      text[at] = static_cast<char>(byte);
+      if (at + 2 < text.size()) text[at + 2] = ' ';
+      const std::size_t expected = ends ? at : std::min(at + 2, text.size());
+      const char* const end = MemcachedKeyEnd(text.data(), text.data() + text.size());
+      ASSERT_EQ(static_cast<std::size_t>(end - text.data()), expected) << byte << " at " << at;
+      ASSERT_EQ(IsMemcachedKey(text), expected == text.size());
+    }
+  }
+  EXPECT_FALSE(IsMemcachedKey(""));
+  EXPECT_TRUE(IsMemcachedKey(std::string(250, 'k')));
+  EXPECT_FALSE(IsMemcachedKey(std::string(251, 'k')));
 }
 
 TEST_F(MemcachedCodecTest, KeepsEachArgumentApart) {
