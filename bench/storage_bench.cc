@@ -12,6 +12,7 @@
 
 #include "base/prng.h"
 #include "storage/engine.h"
+#include "storage/slab_arena.h"
 
 namespace gyre {
 namespace {
@@ -143,6 +144,26 @@ void BM_StoreEvicting(benchmark::State& state) {
   for (auto _ : state) Store(*engine, TextOf(next++).view(), value);
 }
 BENCHMARK(BM_StoreEvicting);
+
+// The arena alone: a random slot is freed, one of a random size is taken.
+void BM_ArenaFreeAndAllocate(benchmark::State& state) {
+  constexpr std::size_t kSlots = 200'000;
+  constexpr std::size_t kBytesMax = 500;
+  const auto arena = std::move(*SlabArena::Create(std::size_t{256} << 20, kPageBytesMax));
+  Prng prng(1);
+  const auto take = [&] {
+    return arena->Allocate(arena->classes().ForRecord(1 + prng.Below(kBytesMax)));
+  };
+  std::vector<Ref> refs(kSlots);
+  for (Ref& ref : refs) ref = take();
+  for (auto _ : state) {
+    Ref& ref = refs[prng.Below(kSlots)];
+    arena->Free(ref);
+    ref = take();
+    benchmark::DoNotOptimize(ref);
+  }
+}
+BENCHMARK(BM_ArenaFreeAndAllocate);
 
 // ---- Hit ratio
 // --------------------------------------------------------------------------------------------

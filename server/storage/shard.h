@@ -261,7 +261,8 @@ class Shard {
   bool MakeRoom(ClassId id) GYRE_REQUIRES(mutex_);
   bool MakeRoomByEviction(ClassId id, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
-  std::uint32_t ForeseeSlots(PageId page, std::uint32_t slot) const GYRE_REQUIRES(mutex_);
+  std::uint32_t ForeseeSlots(PageId page, std::uint32_t slot, int count) const
+      GYRE_REQUIRES(mutex_);
   bool EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   void MoveSlot(Ref from) GYRE_REQUIRES(mutex_);
   void MoveChunk(Ref from, Ref to) GYRE_REQUIRES(mutex_);

@@ -195,6 +195,8 @@ bool Shard::MakeRoomByEviction(ClassId id, bool tombstones_may_leave) {
     }
     if (const Ref victim = evictor_.Victim(id, tombstones_may_leave)) {
       Evict(victim);
+      const SlabArena::ClassUse& use = arena_->use(id);
+      if (use.hand != 0) ForeseeSlots(use.hand, use.hand_slot, 1);  // for the next eviction
       return true;
     }
   }
@@ -219,8 +221,8 @@ bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
 
 // Fetches what the index has of the next records of the page, together: each is somewhere else in
 // memory. Returns the slot behind them.
-std::uint32_t Shard::ForeseeSlots(PageId page, std::uint32_t slot) const {
-  for (int count = 0; count < kSlotsForeseen; ++count, ++slot) {
+std::uint32_t Shard::ForeseeSlots(PageId page, std::uint32_t slot, int count) const {
+  for (; count > 0; --count, ++slot) {
     const Ref at = arena_->NextTaken(page, slot);
     if (at == 0) break;
     const ItemView item = ItemAt(at);
@@ -238,7 +240,7 @@ bool Shard::EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) {
   std::uint32_t slot = 0;
   std::uint32_t foreseen = 0;
   for (Ref at; arena_->PageUsed(page) > 0 && (at = arena_->NextTaken(page, slot)) != 0; ++slot) {
-    if (slot >= foreseen) foreseen = ForeseeSlots(page, slot);
+    if (slot >= foreseen) foreseen = ForeseeSlots(page, slot, kSlotsForeseen);
     const Ref record = evictor_.OwnerOf(at);
     if (evictor_.IsPinned(record)) continue;
     const ItemView item = ItemAt(record);
