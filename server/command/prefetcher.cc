@@ -1,5 +1,6 @@
 #include "command/prefetcher.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace gyre {
@@ -9,6 +10,16 @@ void Prefetcher::Run(const Foreseen& foreseen) {
   for (const Foreseen::Entry& entry : foreseen.entries()) {
     if (entry.has_key) keys_.push_back(&entry.key);
   }
+  Fetch();
+}
+
+void Prefetcher::Run(std::span<const Key> keys) {
+  keys_.clear();
+  for (const Key& key : keys.first(std::min(keys.size(), kKeysMax))) keys_.push_back(&key);
+  Fetch();
+}
+
+void Prefetcher::Fetch() {
   if (keys_.size() < kKeysMin) return;
   next_.resize(keys_.size());
   for (std::size_t i = keys_.size(); i-- > 0;) {
@@ -26,12 +37,7 @@ void Prefetcher::TouchShard(std::uint32_t first) {
   Shard& shard = engine_.ShardOf(keys_[first - 1]->partition);
   MutexLock lock(shard.mutex());
   for (std::uint32_t at = first; at != 0; at = next_[at - 1]) shard.Prefetch(*keys_[at - 1]);
-  // The buckets are on their way, all at once; so are the records, for the CPU looks as far ahead
-  // as several of these lookups.
-  for (std::uint32_t at = first; at != 0; at = next_[at - 1]) {
-    const Record record = shard.Peek(*keys_[at - 1]);
-    if (record) __builtin_prefetch(record.value().data() + record.value().size());
-  }
+  for (std::uint32_t at = first; at != 0; at = next_[at - 1]) shard.PrefetchRecord(*keys_[at - 1]);
 }
 
 }  // namespace gyre

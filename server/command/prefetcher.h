@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "command/foreseen.h"
@@ -18,14 +19,18 @@ class Prefetcher {
 
   // Takes each shard's mutex once. Only a hint: whatever happens to the records meanwhile is fine.
   void Run(const Foreseen& foreseen);
+  // For one command's keys; of very many only the first ones, as many as the cache keeps.
+  void Run(std::span<const Key> keys);
 
  private:
   // Fewer keys are looked up sooner than they are sorted by shard.
   static constexpr std::size_t kKeysMin = 4;
+  static constexpr std::size_t kKeysMax = 256;
 
   std::uint32_t IndexOf(const Key& key) const {
     return key.partition & (engine_.shard_count() - 1);
   }
+  void Fetch();
   void TouchShard(std::uint32_t first);
 
   Engine& engine_;

@@ -187,6 +187,7 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
     return true;
   }
   if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
+    if (!command.Is(kPartitionKeys)) prefetcher_.Run(keys_);
     const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
     if (done.executed) {
       if (done.failed && command.fold == Fold::kArray) {

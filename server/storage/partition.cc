@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "storage/key.h"
+#include "storage/size_classes.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -70,6 +71,17 @@ Ref PartitionTable::Find(std::string_view key, std::uint64_t hash, const char* b
     }
   }
   return 0;
+}
+
+void PartitionTable::PrefetchRecords(std::uint64_t hash, const char* base) const {
+  if (size_ == 0) return;
+  const Bucket& bucket = buckets_[HomeOf(hash)];
+  for (std::uint32_t left = Matches(bucket, TagOf(hash)); left != 0; left &= left - 1) {
+    const char* const record =
+        base + std::size_t{bucket.refs[std::countr_zero(left)]} * kGranuleBytes;
+    __builtin_prefetch(record);
+    __builtin_prefetch(record + kLineBytes);
+  }
 }
 
 PartitionTable::Place PartitionTable::PlaceOf(std::uint64_t hash, Ref ref) const {

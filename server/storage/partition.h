@@ -74,9 +74,12 @@ class PartitionTable {
   // Moves all entries to `buckets` empty buckets at `block`, whose memory need not be initialised.
   // False if they do not fit: then nothing has changed.
   bool Rebuild(char* at, Ref block, std::uint32_t buckets, const char* base);
+  // The two steps of a lookup as hints, without waiting for memory in between: first the home
+  // bucket, then, once that has come, the beginning of each record there whose tag agrees.
   void Prefetch(std::uint64_t hash) const {
     if (bucket_count_ > 0) __builtin_prefetch(&buckets_[HomeOf(hash)]);
   }
+  void PrefetchRecords(std::uint64_t hash, const char* base) const;
 
   std::uint32_t HomeOf(std::uint64_t hash) const;
   // The smallest hash whose home is `bucket`.

@@ -76,6 +76,10 @@ Record Shard::Peek(const Key& key) const { return RecordAt(Lookup(key)); }
 
 void Shard::Prefetch(const Key& key) const { StateOf(key.partition).table.Prefetch(key.hash); }
 
+void Shard::PrefetchRecord(const Key& key) const {
+  StateOf(key.partition).table.PrefetchRecords(key.hash, arena_->base());
+}
+
 Version Shard::NextVersion(UnixMillis now) {
   now_ = now;
   return clock_.Next(now);

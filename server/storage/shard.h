@@ -112,6 +112,8 @@ class Shard {
   Record Peek(const Key& key) const GYRE_REQUIRES(mutex_);
   // Begins to bring the key's index bucket into the CPU's cache; no effect otherwise.
   void Prefetch(const Key& key) const GYRE_REQUIRES(mutex_);
+  // Likewise its record; reads the bucket, so it comes some time after Prefetch.
+  void PrefetchRecord(const Key& key) const GYRE_REQUIRES(mutex_);
 
   // Inserts or replaces. `value` must not lie in the arena. Evicts what it must. An expiry that has
   // passed makes it a removal: the returned record is the tombstone, or empty where the partition
