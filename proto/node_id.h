@@ -16,7 +16,8 @@ namespace gyre {
 struct NodeId {
   std::array<std::uint8_t, 16> bytes{};
 
-  friend auto operator<=>(const NodeId&, const NodeId&) = default;
+  // clang-tidy 14 takes the defaulted comparison's 0 for a null pointer.
+  friend auto operator<=>(const NodeId&, const NodeId&) = default;  // NOLINT(modernize-use-nullptr)
 
   // 16 raw bytes, as messages carry them. Nothing if the length is wrong.
   static std::optional<NodeId> FromBytes(std::string_view raw);

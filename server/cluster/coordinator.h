@@ -73,7 +73,7 @@ class Coordinator {
 
   // ---- From the operator ----
   void Drain(const NodeId& id, std::function<void(Status)> done);
-  void Remove(const NodeId& id, std::function<void(Status)> done);
+  void Remove(const NodeId& id, const std::function<void(Status)>& done);
   void BeginStop(std::function<void()> done);
 
   OwnershipStats stats() const { return ownership_.stats(); }
@@ -111,7 +111,7 @@ class Coordinator {
   void Perform(PublishView& action);
   void Perform(const LogEvent& action);
 
-  void OnHandover(const wire::Handover& request, ControlPort::Done done);
+  void OnHandover(const wire::Handover& request, const ControlPort::Done& done);
   void FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
                       std::vector<PartitionId> undrained, wire::PeerReply reply,
                       const ControlPort::Done& done);
