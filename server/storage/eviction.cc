@@ -67,7 +67,6 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
     const Ref record = OwnerOf(at);
     if (IsPinned(record)) continue;
     Item item(arena_.At(record));
-    Observe(id, item.uses() > 0);
     if (item.is_tombstone()) {
       if (item.version() < oldest_version) {
         oldest_version = item.version();
@@ -75,6 +74,7 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
       }
       continue;
     }
+    Observe(id, item.uses() > 0);
     if (item.uses() == 0) return record;
     if (item.uses() < least_uses) {
       least_uses = item.uses();
@@ -134,7 +134,7 @@ bool Evictor::AgePage(PageId page) {
   std::uint32_t slot = 0;
   for (Ref at; (at = arena_.NextTaken(page, slot)) != 0; ++slot) {
     Item item(arena_.At(OwnerOf(at)));
-    Observe(id, item.uses() > 0);
+    if (!item.is_tombstone()) Observe(id, item.uses() > 0);
     if (item.uses() == 0 && !item.is_tombstone()) continue;
     ++used;
     if (item.uses() > 0 && takes_uses) item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
