@@ -82,6 +82,11 @@ void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool fille
   ScheduleWork();
 }
 
+void Coordinator::OnRecovered(PartitionId partition, const NodeId& node, bool agreed) {
+  recoveries_ended_.push_back({partition, node, agreed});
+  ScheduleWork();
+}
+
 // A join brings thousands of small events. Each decision looks at every partition, so they are
 // taken together.
 void Coordinator::ScheduleWork() {
@@ -99,6 +104,9 @@ void Coordinator::Work() {
   }
   if (!pulls_ended_.empty()) {
     Apply(ownership_.OnPullsEnded(now(), std::exchange(pulls_ended_, {})));
+  }
+  if (!recoveries_ended_.empty()) {
+    Apply(ownership_.OnRecovered(now(), std::exchange(recoveries_ended_, {})));
   }
 }
 
@@ -177,11 +185,16 @@ void Coordinator::Perform(const StartPull& action) {
 
 void Coordinator::Perform(const StopPull& action) { parts_.pulls.Stop(action.partition); }
 
+void Coordinator::Perform(const StartRecovery& action) {
+  parts_.pulls.Recover(action.partition, action.node);
+}
+
 void Coordinator::Perform(SendHandover& action) {
   wire::PeerRequest request;
   wire::Handover& body = *request.mutable_handover();
   body.set_from(std::string(self_.raw()));
   body.mutable_partitions()->Add(action.partitions.begin(), action.partitions.end());
+  body.mutable_stale()->Add(action.stale.begin(), action.stale.end());
   Call(
       action.to, request, kCallTimeout,
       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
@@ -262,19 +275,19 @@ void Coordinator::OnHandover(const wire::Handover& request, const ControlPort::D
   wire::HandoverReply& body = *reply.mutable_handover();
   for (PartitionId partition : start.already_granted) WriteGrant(partition, *body.add_granted());
   Apply(std::move(start.actions));
-  if (faults_.skip_fence) {
-    return FinishHandover(*from, std::move(start.settling), {}, std::move(reply), done);
-  }
-  settle_.Wait(std::move(start.settling), kSettleTimeout,
-               [this, from = *from, reply, done](std::vector<PartitionId> drained,
-                                                 std::vector<PartitionId> undrained) {
-                 FinishHandover(from, std::move(drained), std::move(undrained), reply, done);
-               });
+  const Settlement settlement{*from, ToList(request.stale()), std::move(reply), done};
+  if (faults_.skip_fence) return FinishHandover(settlement, std::move(start.settling), {});
+  settle_.Wait(
+      std::move(start.settling), kSettleTimeout,
+      [this, settlement](std::vector<PartitionId> drained, std::vector<PartitionId> undrained) {
+        FinishHandover(settlement, std::move(drained), std::move(undrained));
+      });
 }
 
-void Coordinator::FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
-                                 std::vector<PartitionId> undrained, wire::PeerReply reply,
-                                 const ControlPort::Done& done) {
+void Coordinator::FinishHandover(const Settlement& settlement, std::vector<PartitionId> drained,
+                                 std::vector<PartitionId> undrained) {
+  const NodeId& from = settlement.from;
+  wire::PeerReply reply = settlement.reply;
   wire::HandoverReply& body = *reply.mutable_handover();
   const auto missed =
       std::stable_partition(drained.begin(), drained.end(),
@@ -291,7 +304,12 @@ void Coordinator::FinishHandover(const NodeId& from, std::vector<PartitionId> dr
     });
   }
   Apply(std::move(end.actions));
-  done(reply.SerializeAsString());
+  for (PartitionId partition : settlement.stale) {
+    const bool settled =
+        std::find(end.settled.begin(), end.settled.end(), partition) != end.settled.end();
+    if (settled) parts_.pulls.Recover(partition, from);
+  }
+  settlement.done(reply.SerializeAsString());
 }
 
 // The targets stay as they were while this node ordered the writes, until it does so again.

@@ -25,13 +25,14 @@
 
 namespace gyre {
 
-// The way to Transfer, which may run on another thread. The end of a pull comes to
-// Coordinator::OnPulled.
+// The way to Transfer and Repair, which may run on another thread. The end of a pull comes to
+// Coordinator::OnPulled, that of a recovery to OnRecovered.
 class PullPort {
  public:
   virtual ~PullPort() = default;
   virtual void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) = 0;
   virtual void Stop(PartitionId partition) = 0;
+  virtual void Recover(PartitionId partition, const NodeId& node) = 0;
 };
 
 // Faults that the simulator injects to see that its checker catches them. Never set in production.
@@ -71,6 +72,9 @@ class Coordinator {
   // ---- From Transfer ----
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
 
+  // ---- From Repair ----
+  void OnRecovered(PartitionId partition, const NodeId& node, bool agreed);
+
   // ---- From the operator ----
   void Drain(const NodeId& id, std::function<void(Status)> done);
   void Remove(const NodeId& id, const std::function<void(Status)>& done);
@@ -105,6 +109,7 @@ class Coordinator {
   void Perform(const DropCopy& action);
   void Perform(const StartPull& action);
   void Perform(const StopPull& action);
+  void Perform(const StartRecovery& action);
   void Perform(SendHandover& action);
   void Perform(SendTakeOver& action);
   void Perform(PublishHoldings& action);
@@ -112,9 +117,15 @@ class Coordinator {
   void Perform(const LogEvent& action);
 
   void OnHandover(const wire::Handover& request, const ControlPort::Done& done);
-  void FinishHandover(const NodeId& from, std::vector<PartitionId> drained,
-                      std::vector<PartitionId> undrained, wire::PeerReply reply,
-                      const ControlPort::Done& done);
+  // A Handover that is being settled for `from`.
+  struct Settlement {
+    NodeId from;
+    std::vector<PartitionId> stale;
+    wire::PeerReply reply;  // what is decided already
+    ControlPort::Done done;
+  };
+  void FinishHandover(const Settlement& settlement, std::vector<PartitionId> drained,
+                      std::vector<PartitionId> undrained);
   void WriteGrant(PartitionId partition, wire::Grant& grant);
   bool MissedWrites(PartitionId partition, const NodeId& node);
   void OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done);
@@ -135,6 +146,7 @@ class Coordinator {
   bool started_ = false;
   bool state_changed_ = false;
   std::vector<Ownership::PullEnd> pulls_ended_;
+  std::vector<Ownership::RecoveryEnd> recoveries_ended_;
   bool work_scheduled_ = false;
   TimePoint next_resync_{};
   bool join_pending_ = true;  // on the ring as soon as possible

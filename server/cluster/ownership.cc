@@ -58,6 +58,21 @@ OwnershipActions Ownership::OnPullsEnded(TimePoint now, const std::vector<PullEn
   return Run(now);
 }
 
+OwnershipActions Ownership::OnRecovered(TimePoint now, const std::vector<RecoveryEnd>& ends) {
+  for (const RecoveryEnd& end : ends) {
+    Local& local = locals_[end.partition];
+    for (Source& source : local.sources) {
+      if (source.node != end.node) continue;
+      source.asked = false;
+      source.retry_at = now + options_.retry;
+    }
+    if (end.agreed) {
+      std::erase_if(local.sources, [&](const Source& source) { return source.node == end.node; });
+    }
+  }
+  return Run(now);
+}
+
 OwnershipActions Ownership::OnResync(TimePoint now, const NodeId& from,
                                      const std::vector<PartitionId>& partitions) {
   for (PartitionId partition : partitions) {
@@ -194,7 +209,8 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
     for (const OwnershipGrant& grant : grants) {
       const PartitionId partition = grant.partition;
       if (partition >= locals_.size()) continue;
-      if (locals_[partition].phase == Phase::kReplica) {
+      const Phase phase = locals_[partition].phase;
+      if (phase == Phase::kReplica || phase == Phase::kRecovering) {
         ++stats_.handovers_in;
         BecomeOwner(partition, &grant);
       }
@@ -301,6 +317,7 @@ OwnershipStats Ownership::stats() const {
   for (const Local& local : locals_) {
     if (Orders(local.phase)) ++stats.owned;
     if (IsComplete(local.phase)) ++stats.complete;
+    if (local.phase == Phase::kRecovering) ++stats.recovering;
     if (local.phase != Phase::kAbsent && !IsComplete(local.phase)) ++stats.warming;
   }
   return stats;

@@ -33,6 +33,13 @@
 //     (Resync).
 //  6. A copy is dropped only when the first RF serving holders are complete and one of them owns.
 //
+// A new owner that takes over after a death (kRecovering) has every write that all replicas
+// acknowledged, but where fewer acknowledgements than replicas were asked for, another copy may
+// have one that it lacks. So before it serves, it is compared with the other complete serving
+// copies and both take what the other has newer. Equal digests end that in one round trip. A copy
+// that dies meanwhile is no longer waited for; one that lives and does not answer, for
+// `recovery_timeout`.
+//
 // A node that was declared dead while it lived may have missed writes: all it holds counts as stale
 // (kWaiting, the data kept) unless nobody else is complete; it pulls, which merges by version, and
 // repair ships back what it has newer. The same holds for an owner that yields to a better-placed
@@ -69,7 +76,10 @@ struct OwnershipOptions {
   // A copy that became complete only now is not known to others yet: for so long it leaves it to
   // them to take over from an owner that died.
   Duration spread = std::chrono::milliseconds(500);
-  // Between attempts to pull, or to be settled.
+  // A new owner waits so long at most for another complete copy to be compared with. Longer than a
+  // silent node takes to be declared dead, which ends the wait.
+  Duration recovery_timeout = std::chrono::seconds(6);
+  // Between attempts to pull, to be settled, or to be compared.
   Duration retry = std::chrono::milliseconds(100);
   // A stale copy of a node that is no longer a holder is kept so long after it was settled, for
   // repair to see.
@@ -109,9 +119,16 @@ struct StartPull {
 struct StopPull {
   PartitionId partition = 0;
 };
+// Compare the partition with `node`'s copy now and even out what differs, both ways; the end comes
+// to OnRecovered.
+struct StartRecovery {
+  PartitionId partition = 0;
+  NodeId node;
+};
 struct SendHandover {
   NodeId to;
   std::vector<PartitionId> partitions;
+  std::vector<PartitionId> stale;  // of them, whose copies may have writes that nobody else has
 };
 struct SendTakeOver {
   NodeId to;
@@ -134,8 +151,8 @@ struct LogEvent {
   std::string text;
 };
 using OwnershipAction =
-    std::variant<SetRole, SetTargets, MarkSettled, DropCopy, StartPull, StopPull, SendHandover,
-                 SendTakeOver, PublishHoldings, PublishView, LogEvent>;
+    std::variant<SetRole, SetTargets, MarkSettled, DropCopy, StartPull, StopPull, StartRecovery,
+                 SendHandover, SendTakeOver, PublishHoldings, PublishView, LogEvent>;
 using OwnershipActions = std::vector<OwnershipAction>;
 
 class Ownership {
@@ -153,6 +170,14 @@ class Ownership {
     bool filled = false;
   };
   OwnershipActions OnPullsEnded(TimePoint now, const std::vector<PullEnd>& ends);
+
+  // A StartRecovery ended: both have the same now, or `node` did not answer.
+  struct RecoveryEnd {
+    PartitionId partition = 0;
+    NodeId node;
+    bool agreed = false;
+  };
+  OwnershipActions OnRecovered(TimePoint now, const std::vector<RecoveryEnd>& ends);
 
   // The owner's side of a Handover. Begin: of `partitions`, those that must settle now (they are
   // kHandingOver); `already` gets those that were granted to `from` before. Finish: how they came
@@ -217,6 +242,14 @@ class Ownership {
     kReplica,      //
     kOwner,        //
     kHandingOver,  // settling for `peer`
+    kRecovering,   // took over; `sources` are still to be compared with
+  };
+  // Another complete copy that a new owner is compared with.
+  struct Source {
+    NodeId node;
+    std::uint64_t incarnation = 0;
+    bool asked = false;
+    TimePoint retry_at{};
   };
   struct Local {
     Phase phase = Phase::kAbsent;
@@ -234,16 +267,21 @@ class Ownership {
     TimePoint vacant_since{};
     bool ever_complete = false;               // somebody, somewhere, had it whole
     std::vector<ReplicaSet::Target> targets;  // as last set; owner only
+    std::vector<Source> sources;              // kRecovering only
+    TimePoint recover_until{};
   };
 
   static bool IsComplete(Phase phase) { return phase >= Phase::kReplica; }
-  static bool Orders(Phase phase) { return phase == Phase::kOwner || phase == Phase::kHandingOver; }
+  // Nobody else may order the writes. (While handing over or recovering, it does not either.)
+  static bool Orders(Phase phase) { return phase >= Phase::kOwner; }
   static Role RoleOf(Phase phase);
 
   void Enter(PartitionId partition, Phase phase);
   void TellRole(PartitionId partition, Role role);
   // `grant`: from whom ownership comes; null if it was taken.
   void BecomeOwner(PartitionId partition, const OwnershipGrant* grant);
+  void TakeOver(TimePoint now, PartitionId partition);
+  void DecideRecovering(TimePoint now, PartitionId partition);
   void BecomeStale(TimePoint now, PartitionId partition);
   OwnershipActions Run(TimePoint now);
   void Rebuild();
@@ -297,6 +335,7 @@ class Ownership {
   std::uint64_t lost_now_ = 0;
   std::uint64_t taken_now_ = 0;
   std::uint64_t yielded_now_ = 0;
+  std::uint64_t cut_short_now_ = 0;
   OwnershipStats stats_;
   OwnershipActions actions_;  // of the event being handled
 };

@@ -40,6 +40,8 @@ Role Ownership::RoleOf(Phase phase) {
       return Role::kOwner;
     case Phase::kHandingOver:
       return Role::kHandingOver;
+    case Phase::kRecovering:
+      return Role::kRecovering;
   }
   return Role::kAbsent;
 }
@@ -66,6 +68,7 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   knowledge.owns = Orders(phase);
   if (knowledge.complete) local.ever_complete = true;
   if (phase == Phase::kAbsent) local.stale = false;
+  if (phase != Phase::kRecovering) local.sources.clear();
   view_dirty_ = true;
 }
 
@@ -74,6 +77,46 @@ void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) 
   locals_[partition].stale = false;
   BeginTargets(partition, grant);  // before the first write
   Enter(partition, Phase::kOwner);
+}
+
+// Nobody granted it: other copies may have newer writes of the last owner.
+void Ownership::TakeOver(TimePoint now, PartitionId partition) {
+  ++taken_now_;
+  ++stats_.takeovers;
+  std::vector<Source> sources;
+  for (MemberIndex member : built_.view.complete[partition]) {
+    const MemberInfo& info = built_.view.members[member];
+    if (member != built_.view.self) sources.push_back({info.id, info.incarnation});
+  }
+  if (sources.empty()) return BecomeOwner(partition, nullptr);
+  Local& local = locals_[partition];
+  knowledge_[partition].granted = false;
+  local.stale = false;
+  BeginTargets(partition, nullptr);
+  Enter(partition, Phase::kRecovering);
+  local.sources = std::move(sources);
+  local.recover_until = now + options_.recovery_timeout;
+  DecideRecovering(now, partition);
+}
+
+void Ownership::DecideRecovering(TimePoint now, PartitionId partition) {
+  Local& local = locals_[partition];
+  std::erase_if(local.sources, [this](const Source& source) {
+    const MemberInfo* member = Serving(source.node);
+    return member == nullptr || member->incarnation < source.incarnation;
+  });
+  const bool late = now >= local.recover_until;
+  if (local.sources.empty() || late) {
+    if (!local.sources.empty()) ++cut_short_now_;
+    Enter(partition, Phase::kOwner);
+    return;
+  }
+  restless_ = true;
+  for (Source& source : local.sources) {
+    if (source.asked || now < source.retry_at) continue;
+    source.asked = true;
+    actions_.push_back(StartRecovery{partition, source.node});
+  }
 }
 
 void Ownership::BecomeStale(TimePoint now, PartitionId partition) {
@@ -212,6 +255,7 @@ void Ownership::Decide(TimePoint now, PartitionId partition) {
       return DecideReplica(now, partition, is_holder);
     case Phase::kOwner:
     case Phase::kHandingOver:
+    case Phase::kRecovering:
       return DecideOwner(now, partition);
   }
 }
@@ -269,12 +313,7 @@ void Ownership::DecideReplica(TimePoint now, PartitionId partition, bool is_hold
     restless_ = true;
     return;
   }
-  if (MayTake(now, partition)) {
-    ++taken_now_;
-    ++stats_.takeovers;
-    BecomeOwner(partition, nullptr);
-    return;
-  }
+  if (MayTake(now, partition)) return TakeOver(now, partition);
   if (built_.claimant[partition] == kNoMember) {
     restless_ = true;
     return;
@@ -327,6 +366,7 @@ void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
     return;
   }
   UpdateTargets(partition);
+  if (locals_[partition].phase == Phase::kRecovering) DecideRecovering(now, partition);
 }
 
 // As far as gossip knows.
@@ -398,7 +438,7 @@ bool Ownership::WantsOwnership(PartitionId partition) const {
 void Ownership::AskToSettle(TimePoint now) {
   if (stopping_) return;
   Rebuild();
-  std::map<NodeId, std::vector<PartitionId>> requests;
+  std::map<NodeId, SendHandover> requests;
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     Local& local = locals_[partition];
     const bool wants = WantsOwnership(partition);
@@ -408,18 +448,20 @@ void Ownership::AskToSettle(TimePoint now) {
     const MemberInfo* owner = OtherOwner(partition);
     if (owner == nullptr || (filled && owner->id != local.peer)) continue;
     if (asking_[owner->id] >= kAskingMax) continue;
-    std::vector<PartitionId>& request = requests[owner->id];
-    request.push_back(partition);
+    SendHandover& request = requests[owner->id];
+    request.to = owner->id;
+    request.partitions.push_back(partition);
+    if (local.stale) request.stale.push_back(partition);
     local.asked = true;
     if (wants) Expect(partition, true);
-    if (request.size() < options_.handover_batch_max) continue;
+    if (request.partitions.size() < options_.handover_batch_max) continue;
     ++asking_[owner->id];
-    actions_.push_back(SendHandover{owner->id, std::exchange(request, {})});
+    actions_.push_back(std::exchange(request, {}));
   }
-  for (auto& [owner, partitions] : requests) {
-    if (partitions.empty()) continue;
+  for (auto& [owner, request] : requests) {
+    if (request.partitions.empty()) continue;
     ++asking_[owner];
-    actions_.push_back(SendHandover{owner, std::move(partitions)});
+    actions_.push_back(std::move(request));
   }
 }
 
@@ -455,6 +497,12 @@ void Ownership::Publish() {
   }
   if (const std::uint64_t taken = std::exchange(taken_now_, 0)) {
     Log(false, Count("took ownership, the last owner is gone", taken));
+  }
+  if (const std::uint64_t cut_short = std::exchange(cut_short_now_, 0)) {
+    stats_.recoveries_cut_short += cut_short;
+    Log(true, Count("served before another copy could be compared, writes with fewer "
+                    "acknowledgements than replicas may be missing until it is",
+                    cut_short));
   }
   if (const std::uint64_t yielded = std::exchange(yielded_now_, 0)) {
     Log(true,

@@ -27,9 +27,11 @@ std::string PeerFailure(ErrorCode code, std::string message) {
 std::string Serialize(const wire::PeerReply& reply) { return reply.SerializeAsString(); }
 
 bool IsComplete(Role role) {
-  return role == Role::kReplica || role == Role::kOwner || role == Role::kHandingOver;
+  return role == Role::kReplica || role == Role::kOwner || role == Role::kHandingOver ||
+         role == Role::kRecovering;
 }
 
+// Not while recovering: what is merged then goes to no puller.
 bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
 
 ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {

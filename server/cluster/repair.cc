@@ -1,6 +1,7 @@
 #include "cluster/repair.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_set>
 
 #include "cluster/peer_codec.h"
@@ -16,11 +17,17 @@ constexpr std::size_t kDifferingMax = 1024;  // waiting; more are found again in
 constexpr std::uint32_t kPageRecords = 1024;
 constexpr std::size_t kSendBytes = std::size_t{256} << 10;
 constexpr std::size_t kFetchHashes = 8192;  // more are found again in the next cycle
+constexpr std::size_t kDigestsMax = 512;    // asked for in one request
+constexpr UnixMillis kNothingIsYoung = std::numeric_limits<UnixMillis>::max();
+
+bool MayRepair(Role role) { return role == Role::kOwner || role == Role::kRecovering; }
 
 }  // namespace
 
 struct Repair::Job {
   Pair pair;
+  bool recovers = false;
+  bool abandoned = false;  // another job of the pair replaced it
   RepairSide here;
   RepairSide there;
   RepairPlan plan;
@@ -77,7 +84,7 @@ void Repair::Start() {
 bool Repair::Owns(PartitionId partition) {
   Shard& shard = engine_.ShardOf(partition);
   MutexLock lock(shard.mutex());
-  return shard.info(partition).role == Role::kOwner;
+  return MayRepair(shard.info(partition).role);
 }
 
 void Repair::Round() {
@@ -97,10 +104,10 @@ void Repair::Round() {
     }
   }
   for (const auto& [node, partitions] : requests) CompareDigests(node, partitions);
-  while (!differing_.empty() && jobs_.size() < options_.jobs_max) {
+  while (!differing_.empty() && jobs_.size() - recoveries_ < options_.jobs_max) {
     const Pair pair = differing_.back();
     differing_.pop_back();
-    Begin(pair);
+    Begin(pair, /*recovers=*/false);
   }
 }
 
@@ -118,30 +125,106 @@ void Repair::OnDigests(const NodeId& node, const wire::DigestsReply& digests) {
   for (const wire::PartitionDigest& digest : digests.digests()) {
     if (digest.partition() >= engine_.options().partition_count || !digest.complete()) continue;
     const Pair pair{digest.partition(), node};
-    std::uint64_t here = 0;
-    {
-      Shard& shard = engine_.ShardOf(digest.partition());
-      MutexLock lock(shard.mutex());
-      here = shard.info(digest.partition()).digest;
-    }
-    counters_.compared.fetch_add(1, std::memory_order_relaxed);
-    if (here == digest.digest()) {
-      agreed_[pair] = wall_clock_();
-      continue;
-    }
-    counters_.different.fetch_add(1, std::memory_order_relaxed);
+    if (Agrees(pair, digest)) continue;
     const bool waits = std::find(differing_.begin(), differing_.end(), pair) != differing_.end();
     if (waits || jobs_.contains(pair) || differing_.size() >= kDifferingMax) continue;
     differing_.push_back(pair);
   }
 }
 
+bool Repair::Agrees(const Pair& pair, const wire::PartitionDigest& digest) {
+  std::uint64_t here = 0;
+  {
+    Shard& shard = engine_.ShardOf(pair.partition);
+    MutexLock lock(shard.mutex());
+    here = shard.info(pair.partition).digest;
+  }
+  counters_.compared.fetch_add(1, std::memory_order_relaxed);
+  if (here == digest.digest()) {
+    agreed_[pair] = wall_clock_();
+    return true;
+  }
+  counters_.different.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+// ---- Recoveries -------------------------------------------------------------------------------
+
+void Repair::Recover(PartitionId partition, const NodeId& node) {
+  to_recover_.push_back({partition, node});
+  // A death brings hundreds of them at once: they are asked about together.
+  if (to_recover_.size() == 1) After(Duration{}, [this] { CompareForRecovery(); });
+}
+
+void Repair::CompareForRecovery() {
+  std::map<NodeId, std::vector<PartitionId>> by_node;
+  for (const Pair& pair : std::exchange(to_recover_, {})) {
+    by_node[pair.node].push_back(pair.partition);
+  }
+  for (const auto& [node, all] : by_node) {
+    for (std::size_t begin = 0; begin < all.size(); begin += kDigestsMax) {
+      const std::size_t end = std::min(begin + kDigestsMax, all.size());
+      std::vector<PartitionId> part(all.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    all.begin() + static_cast<std::ptrdiff_t>(end));
+      wire::PeerRequest request;
+      wire::Digests& body = *request.mutable_digests();
+      body.set_from(std::string(self_.raw()));
+      body.mutable_partitions()->Add(part.begin(), part.end());
+      Call(node, request, [this, node = node, part](const wire::PeerReply* reply) {
+        if (reply != nullptr && reply->has_digests()) {
+          return OnRecoveryDigests(node, part, reply->digests());
+        }
+        for (PartitionId partition : part) EndRecovery({partition, node}, false);
+      });
+    }
+  }
+}
+
+void Repair::OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> partitions,
+                               const wire::DigestsReply& digests) {
+  for (const wire::PartitionDigest& digest : digests.digests()) {
+    const auto asked = std::find(partitions.begin(), partitions.end(), digest.partition());
+    if (asked == partitions.end()) continue;
+    partitions.erase(asked);
+    const Pair pair{digest.partition(), node};
+    // A copy that is no longer complete has nothing to tell: its owner would have known more.
+    if (!digest.complete() || Agrees(pair, digest)) {
+      EndRecovery(pair, true);
+    } else {
+      recovering_.push_back(pair);
+    }
+  }
+  for (PartitionId unanswered : partitions) EndRecovery({unanswered, node}, false);
+  BeginRecoveries();
+}
+
+void Repair::BeginRecoveries() {
+  while (!recovering_.empty() && recoveries_ < options_.recoveries_max) {
+    const Pair pair = recovering_.front();
+    recovering_.pop_front();
+    Begin(pair, /*recovers=*/true);
+  }
+}
+
+void Repair::EndRecovery(const Pair& pair, bool agreed) {
+  if (on_recovered) on_recovered(pair.partition, pair.node, agreed);
+}
+
 // ---- Reading both sides -----------------------------------------------------------------------
 
-void Repair::Begin(const Pair& pair) {
-  if (!Owns(pair.partition)) return;
+void Repair::Begin(const Pair& pair, bool recovers) {
+  if (!Owns(pair.partition)) {
+    if (recovers) EndRecovery(pair, false);
+    return;
+  }
+  if (const auto older = jobs_.find(pair); older != jobs_.end()) {
+    older->second->abandoned = true;  // it may have left out what is young
+    recoveries_ -= older->second->recovers ? 1 : 0;
+  }
   auto job = std::make_shared<Job>();
   job->pair = pair;
+  job->recovers = recovers;
+  recoveries_ += recovers ? 1 : 0;
   jobs_[pair] = job;
   AskVersions(job);
 }
@@ -187,7 +270,7 @@ bool Repair::ReadHere(const JobPtr& job) {
   std::uint64_t cursor = 0;
   do {
     MutexLock lock(shard.mutex());
-    if (shard.info(partition).role != Role::kOwner) return false;
+    if (!MayRepair(shard.info(partition).role)) return false;
     cursor = shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const Record& record) {
       job->here.versions[HashKey(record.key())] = record.version();
       return true;
@@ -204,7 +287,8 @@ void Repair::Even(const JobPtr& job) {
   const UnixMillis forgotten = now - engine_.options().tombstone_ttl_ms;
   const auto agreed = agreed_.find(job->pair);
   const bool reliable = agreed != agreed_.end() && agreed->second >= forgotten;
-  job->plan = PlanRepair(job->here, job->there, reliable ? 0 : forgotten, now - options_.young_ms);
+  const UnixMillis young_from = job->recovers ? kNothingIsYoung : now - options_.young_ms;
+  job->plan = PlanRepair(job->here, job->there, reliable ? 0 : forgotten, young_from);
   counters_.withheld.fetch_add(job->plan.withheld, std::memory_order_relaxed);
   job->send.insert(job->plan.send.begin(), job->plan.send.end());
   if (job->plan.fetch.size() > kFetchHashes) {
@@ -224,7 +308,7 @@ void Repair::SendNext(const JobPtr& job) {
   Shard& shard = engine_.ShardOf(partition);
   do {
     MutexLock lock(shard.mutex());
-    if (shard.info(partition).role != Role::kOwner) return End(job, false);
+    if (!MayRepair(shard.info(partition).role)) return End(job, false);
     job->cursor =
         shard.Walk(partition, job->cursor, kPageRecords, wall_clock_(), [&](const Record& record) {
           if (!job->send.contains(HashKey(record.key()))) return true;
@@ -272,7 +356,7 @@ bool Repair::ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64
   const UnixMillis now = wall_clock_();
   Shard& shard = engine_.ShardOf(job->pair.partition);
   MutexLock lock(shard.mutex());
-  if (shard.info(job->pair.partition).role != Role::kOwner) return false;
+  if (!MayRepair(shard.info(job->pair.partition).role)) return false;
   for (const Mutation& mutation : page.mutations) {
     const Result<bool> applied = shard.Apply(mutation, now);
     if (applied && *applied) counters_.fetched.fetch_add(1, std::memory_order_relaxed);
@@ -281,9 +365,14 @@ bool Repair::ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64
 }
 
 void Repair::End(const JobPtr& job, bool agreed) {
+  if (job->abandoned) return;
   // What was too young to be compared is not agreed on.
   if (agreed) agreed_[job->pair] = wall_clock_() - options_.young_ms;
   jobs_.erase(job->pair);
+  if (!job->recovers) return;
+  --recoveries_;
+  EndRecovery(job->pair, agreed);
+  BeginRecoveries();
 }
 
 void Repair::Call(const NodeId& to, const wire::PeerRequest& request,

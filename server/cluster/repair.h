@@ -23,10 +23,15 @@
 // A record that both have, in different versions, always gets the newer: neither eviction nor
 // deletion explains an older version. What was written within the last second may simply be on its
 // way and is left for the next round. Expired records are skipped by both walks.
+//
+// A recovery is the same for one partition, at once and whatever its records' age: this node took
+// it over from an owner that died (nothing can be on its way), or settled a copy that may have what
+// nobody else has.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -46,7 +51,8 @@ namespace gyre {
 struct RepairOptions {
   // Digests compared, for each complete holder; 0: no repair.
   std::uint32_t partitions_per_second = 256;
-  std::size_t jobs_max = 2;  // partitions evened out at once
+  std::size_t jobs_max = 2;         // partitions evened out at once
+  std::size_t recoveries_max = 64;  // likewise, of those that commands may wait for
   Duration call_timeout = std::chrono::seconds(2);
   UnixMillis young_ms = 1000;  // what is younger may be on its way
 };
@@ -77,6 +83,11 @@ class Repair {
 
   void Start();
 
+  // Compares `partition` with `node`'s copy soon, ahead of the rounds; on_recovered tells the end.
+  void Recover(PartitionId partition, const NodeId& node);
+  // Set before the first Recover. `agreed`: both have the same now, as far as the rule goes.
+  std::function<void(PartitionId partition, const NodeId& node, bool agreed)> on_recovered;
+
   // Any thread.
   RepairStats stats() const;
 
@@ -92,7 +103,14 @@ class Repair {
   void Round();
   void CompareDigests(const NodeId& node, const std::vector<PartitionId>& partitions);
   void OnDigests(const NodeId& node, const wire::DigestsReply& digests);
-  void Begin(const Pair& pair);
+  // Whether the partition's digest is the same here; counts.
+  bool Agrees(const Pair& pair, const wire::PartitionDigest& digest);
+  void CompareForRecovery();
+  void OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> partitions,
+                         const wire::DigestsReply& digests);
+  void BeginRecoveries();
+  void EndRecovery(const Pair& pair, bool agreed);
+  void Begin(const Pair& pair, bool recovers);
   void AskVersions(const JobPtr& job);
   void AskEvicted(const JobPtr& job);
   bool ReadHere(const JobPtr& job);
@@ -117,6 +135,9 @@ class Repair {
   std::vector<Pair> differing_;  // to be evened out
   std::map<Pair, JobPtr> jobs_;
   std::map<Pair, UnixMillis> agreed_;  // when both sides last had the same
+  std::vector<Pair> to_recover_;       // to be compared on the next turn
+  std::deque<Pair> recovering_;        // differing, no job yet
+  std::size_t recoveries_ = 0;         // jobs among `jobs_`
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   struct Counters {

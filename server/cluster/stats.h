@@ -12,9 +12,12 @@ struct OwnershipStats {
   std::uint64_t owned = 0;         // gauge: partitions whose writes this node orders
   std::uint64_t complete = 0;      // gauge: partitions that it has whole, the owned ones included
   std::uint64_t warming = 0;       // gauge: partitions that it is filling
+  std::uint64_t recovering = 0;    // gauge: taken over, being compared with the other copies
   std::uint64_t handovers_in = 0;  // partitions that another owner handed over, planned
   std::uint64_t handovers_out = 0;
   std::uint64_t takeovers = 0;  // partitions taken because their owner died or stopped
+  std::uint64_t recoveries_cut_short =
+      0;  // served before another copy had answered: see ownership.h
   std::uint64_t yields =
       0;  // partitions given up to a better-placed owner after a network partition
   std::uint64_t losses = 0;  // partitions declared empty because every complete holder was gone

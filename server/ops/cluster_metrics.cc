@@ -14,6 +14,13 @@ void WriteOwnership(const OwnershipStats& stats, MetricsWriter& out) {
             static_cast<double>(stats.complete));
   out.Gauge("gyre_partitions_warming", "Partitions that this node is filling.",
             static_cast<double>(stats.warming));
+  out.Gauge("gyre_partitions_recovering",
+            "Partitions taken over after a death that are being compared with their other copies; "
+            "their commands wait.",
+            static_cast<double>(stats.recovering));
+  out.Counter("gyre_recoveries_cut_short_total",
+              "Partitions served before another copy could be compared with.",
+              stats.recoveries_cut_short);
   out.Counter("gyre_handovers_in_total", "Partitions handed over to this node, planned.",
               stats.handovers_in);
   out.Counter("gyre_handovers_out_total", "Partitions that this node handed over, planned.",

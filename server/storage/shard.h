@@ -50,6 +50,8 @@ enum class Role : std::uint8_t {
   kReplica = 2,      // whole; the owner is another node
   kOwner = 3,        // whole; orders the writes
   kHandingOver = 4,  // was owner, settles its in-flight writes; commands wait, then are forwarded
+  kRecovering = 5,   // took over from an owner that died, takes what the other copies have newer;
+                     // commands wait, nobody may pull
 };
 
 struct PartitionInfo {

@@ -83,6 +83,10 @@ class OwnershipCluster {
       Settle();
     }
   }
+  void SetRecoveriesEnd(bool end) {
+    recoveries_end_ = end;
+    Settle();
+  }
   void SetPullsEnd(bool end) {
     pulls_end_ = end;
     Settle();
@@ -156,6 +160,9 @@ class OwnershipCluster {
   void Perform(const NodeId& id, const StartPull& action) {
     machines_[id].pulls.emplace_back(action.partition, action.pull);
   }
+  void Perform(const NodeId& id, const StartRecovery& action) {
+    recoveries_.push_back({id, action.node, {action.partition}});
+  }
   void Perform(const NodeId& id, const StopPull& action) {
     std::erase_if(machines_[id].pulls,
                   [&](const auto& pull) { return pull.first == action.partition; });
@@ -215,6 +222,12 @@ class OwnershipCluster {
         Handover(request);
         continue;
       }
+      if (recoveries_end_ && !recoveries_.empty()) {
+        const Request recovery = recoveries_.front();
+        recoveries_.pop_front();
+        EndRecovery(recovery);
+        continue;
+      }
       if (pulls_end_ && EndOnePull()) continue;
       return;
     }
@@ -250,6 +263,13 @@ class OwnershipCluster {
     Carry(request.from, machines_[request.from].ownership->OnHandoverReply(
                             now_, request.to, granted, settled, {}, request.partitions));
   }
+  void EndRecovery(const Request& recovery) {
+    if (!machines_.contains(recovery.from)) return;
+    const bool answered = machines_.contains(recovery.to);
+    const std::vector<Ownership::RecoveryEnd> ends{
+        {recovery.partitions.front(), recovery.to, answered}};
+    Carry(recovery.from, machines_[recovery.from].ownership->OnRecovered(now_, ends));
+  }
   bool EndOnePull() {
     for (auto& [id, machine] : machines_) {
       if (machine.pulls.empty()) continue;
@@ -265,9 +285,11 @@ class OwnershipCluster {
   std::map<NodeId, Machine> machines_;
   std::set<NodeId> told_;  // to be told the state
   std::deque<Request> handovers_;
+  std::deque<Request> recoveries_;
   TimePoint now_{std::chrono::seconds(1)};
   std::uint64_t incarnation_ = 0;
   bool pulls_end_ = true;
+  bool recoveries_end_ = true;
   std::size_t worst_owner_count_ = 0;
 };
 

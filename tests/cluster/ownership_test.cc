@@ -202,6 +202,51 @@ TEST(OwnershipTest, ThreeReplicasOnThreeNodesSurviveTwoDeathsWithoutALoss) {
   EXPECT_EQ(cluster.at(n3).ownership->stats().losses, 0U);
 }
 
+class OwnershipOfThreeCopies : public testing::Test {
+ protected:
+  OwnershipOfThreeCopies() {
+    n1 = cluster.Start(1, true);
+    n2 = cluster.Start(2);
+    n3 = cluster.Start(3);
+    cluster.Pass(seconds(2));
+    cluster.SetRecoveriesEnd(false);
+  }
+  std::size_t Count(Role role) { return cluster.CountRole(n1, role) + cluster.CountRole(n3, role); }
+
+  OwnershipCluster cluster{3};
+  NodeId n1, n2, n3;
+};
+
+TEST_F(OwnershipOfThreeCopies, ANewOwnerServesOnceItWasComparedWithTheOtherCopy) {
+  const std::size_t orphans = cluster.CountRole(n2, Role::kOwner);
+  ASSERT_GT(orphans, 0U);
+  cluster.Kill(n2);
+  EXPECT_EQ(Count(Role::kRecovering), orphans);
+  EXPECT_EQ(Count(Role::kOwner), kAll - orphans);
+  EXPECT_EQ(cluster.at(n1).view->owner, cluster.at(n3).view->owner) << "it is claimed already";
+  cluster.SetRecoveriesEnd(true);
+  EXPECT_EQ(cluster.WrongOwners(), "");
+  EXPECT_EQ(cluster.at(n1).ownership->stats().recoveries_cut_short, 0U);
+}
+
+TEST_F(OwnershipOfThreeCopies, ACopyThatDiesIsNotWaitedFor) {
+  cluster.Kill(n2);
+  cluster.Kill(n3);
+  EXPECT_EQ(cluster.WrongOwners(), "");
+  EXPECT_EQ(cluster.at(n1).ownership->stats().losses, 0U);
+}
+
+TEST_F(OwnershipOfThreeCopies, ACopyThatLivesAndDoesNotAnswerIsWaitedForSomeTime) {
+  cluster.Kill(n2);
+  cluster.Pass(seconds(4));
+  EXPECT_GT(Count(Role::kRecovering), 0U);
+  cluster.Pass(seconds(3));
+  EXPECT_EQ(cluster.WrongOwners(), "");
+  EXPECT_GT(cluster.at(n1).ownership->stats().recoveries_cut_short +
+                cluster.at(n3).ownership->stats().recoveries_cut_short,
+            0U);
+}
+
 TEST(OwnershipTest, AGrantThatIsNeverTakenComesBack) {
   OwnershipCluster cluster;
   const NodeId n1 = cluster.Start(1, true);

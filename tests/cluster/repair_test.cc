@@ -126,6 +126,40 @@ TEST_F(RepairTest, ADeletionWinsOverTheRecordThatMissedIt) {
   EXPECT_EQ(n(0).Read("k"), "-");
 }
 
+TEST_F(RepairTest, ARecoveryEvensOutEvenWhatIsYoungAtOnceAndBothWays) {
+  std::map<std::pair<PartitionId, NodeId>, bool> ended;
+  repair->on_recovered = [&ended](PartitionId partition, const NodeId& node, bool agreed) {
+    ended[{partition, node}] = agreed;
+  };
+  ApplyAt(1, "only there", "x", Now());
+  ApplyAt(0, "only here", "y", Now());
+  ApplyAt(0, "both", "old", Now());
+  ApplyAt(1, "both", "new", Now() + 1);
+  const std::uint32_t count = n(0).engine->options().partition_count;
+  for (PartitionId partition = 0; partition < count; ++partition) {
+    repair->Recover(partition, n(1).id);
+  }
+  world.Run(milliseconds(100));  // less than a round
+  EXPECT_EQ(ended.size(), count);
+  for (const auto& [pair, agreed] : ended) EXPECT_TRUE(agreed) << pair.first;
+  for (std::size_t node : {0U, 1U}) {
+    EXPECT_EQ(n(node).Read("only there"), "x");
+    EXPECT_EQ(n(node).Read("only here"), "y");
+    EXPECT_EQ(n(node).Read("both"), "new");
+  }
+}
+
+TEST_F(RepairTest, ARecoveryFromANodeThatDoesNotAnswerEndsAsFailed) {
+  std::vector<bool> ended;
+  repair->on_recovered = [&ended](PartitionId, const NodeId&, bool agreed) {
+    ended.push_back(agreed);
+  };
+  world.CutBoth(0, 1);
+  repair->Recover(3, n(1).id);
+  world.Run(seconds(3));
+  EXPECT_EQ(ended, std::vector<bool>{false});
+}
+
 TEST_F(RepairTest, WhatAHolderEvictedStaysAway) {
   // One small node evicts; the owner has it all.
   for (int i = 0; i < 6000; ++i) {

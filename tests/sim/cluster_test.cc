@@ -160,6 +160,35 @@ TEST(Simulation, ThreeCopiesSurviveTwoCrashesInARow) {
   });
 }
 
+// Two of three copies acknowledge: the one that takes over may be the third.
+TEST(Simulation, AQuorumOfCopiesSurvivesTheOwnersDeath) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.replicas = 3;
+    options.write_acks = 2;
+    SimCluster cluster(seed, 4, options);
+    cluster.StartAll(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.world().network().link_break = 0.2;  // copies lag behind each other
+    cluster.BeginLoad(8, 60);
+    for (int round = 0; round < 3; ++round) {
+      cluster.world().Run(milliseconds(300 + cluster.world().random().Below(500)));
+      const auto victim = static_cast<NodeIndex>((seed + static_cast<std::uint64_t>(round)) % 4);
+      cluster.Kill(victim);
+      cluster.world().Run(seconds(4));
+      cluster.world().network().link_break = 0;
+      cluster.Start(victim);
+      EXPECT_CONVERGES(cluster);
+      cluster.world().network().link_break = 0.2;
+    }
+    cluster.world().network().link_break = 0;
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_GT(cluster.history().acknowledged(), 500U);
+  });
+}
+
 TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
   ForSeeds(8, [](std::uint64_t seed) {
     ClusterOptions options;

@@ -83,7 +83,8 @@ class SimCluster {
 
   // One partition as each live node sees it, for a failure's message.
   std::string Describe(PartitionId partition) {
-    static constexpr const char* kRoles[] = {"absent", "warming", "replica", "owner", "handing"};
+    static constexpr const char* kRoles[] = {"absent", "warming", "replica",
+                                             "owner",  "handing", "recovering"};
     std::string text = "partition " + std::to_string(partition) + ":\n";
     for (auto& node : nodes_) {
       if (!node) continue;

@@ -107,6 +107,9 @@ class SimNode final : public ControlPort, public PullPort {
         clock, wall_clock);
     repair_ =
         std::make_unique<Repair>(RepairOptions{}, id_, *engine_, views_, transport_, wall_clock);
+    repair_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
+      coordinator_->OnRecovered(partition, node, agreed);
+    };
     OwnershipOptions ownership;
     ownership.founder = founder;
     coordinator_ = std::make_unique<Coordinator>(
@@ -287,6 +290,9 @@ class SimNode final : public ControlPort, public PullPort {
     transfer_->Start(partition, source, pull);
   }
   void Stop(PartitionId partition) override { transfer_->Stop(partition); }
+  void Recover(PartitionId partition, const NodeId& node) override {
+    repair_->Recover(partition, node);
+  }
 
   // Membership's shell.
   void Perform(MembershipActions actions) {

@@ -33,6 +33,9 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   repair.partitions_per_second = options.repair_partitions_per_second;
   thread->repair_ =
       std::make_unique<Repair>(repair, options.self.id, engine, views, *thread->transport_);
+  thread->repair_->on_recovered = [self](PartitionId partition, const NodeId& node, bool agreed) {
+    self->on_recovered(partition, node, agreed);
+  };
   thread->maintenance_ = std::make_unique<Timer>(*thread->loop_);
   return thread;
 }
@@ -75,6 +78,10 @@ void BackgroundThread::Start(PartitionId partition, const NodeId& source, std::u
 
 void BackgroundThread::Stop(PartitionId partition) {
   loop_->Post([this, partition] { transfer_->Stop(partition); });
+}
+
+void BackgroundThread::Recover(PartitionId partition, const NodeId& node) {
+  loop_->Post([this, partition, node] { repair_->Recover(partition, node); });
 }
 
 }  // namespace gyre

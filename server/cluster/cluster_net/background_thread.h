@@ -24,6 +24,7 @@ class BackgroundThread final : public PullPort {
 
   // Called on this thread. Set before Run.
   std::function<void(PartitionId partition, std::uint64_t pull, bool filled)> on_pulled;
+  std::function<void(PartitionId partition, const NodeId& node, bool agreed)> on_recovered;
   std::function<void(const NodeId& id)> on_link_down;
 
   void Run();   // begins the thread
@@ -32,6 +33,7 @@ class BackgroundThread final : public PullPort {
   // PullPort. Any thread; carried out on this one, in order.
   void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) override;
   void Stop(PartitionId partition) override;
+  void Recover(PartitionId partition, const NodeId& node) override;
 
   // Any thread.
   TransferStats transfer_stats() const { return transfer_->stats(); }

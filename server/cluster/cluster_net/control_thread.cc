@@ -108,6 +108,11 @@ void ControlThread::OnLinkDown(const NodeId& id) {
   loop_->Post([this, id] { gossip_->LinkDown(id); });
 }
 
+void ControlThread::OnRecovered(PartitionId partition, const NodeId& node, bool agreed) {
+  loop_->Post(
+      [this, partition, node, agreed] { coordinator_->OnRecovered(partition, node, agreed); });
+}
+
 void ControlThread::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {
   loop_->Post([this, partition, pull, filled] { coordinator_->OnPulled(partition, pull, filled); });
 }

@@ -34,6 +34,7 @@ class ControlThread {
   void Handle(std::string payload, ControlPort::Done done);
   void OnLinkDown(const NodeId& id);
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
+  void OnRecovered(PartitionId partition, const NodeId& node, bool agreed);
   void Drain(const NodeId& id, std::function<void(Status)> done);
   void Remove(const NodeId& id, std::function<void(Status)> done);
   void BeginStop(std::function<void()> done);
