@@ -1,0 +1,146 @@
+#include "history/history.h"
+
+#include <utility>
+
+namespace gyre::history {
+
+History::Sort History::SortOf(Kind kind) {
+  if (kind == Kind::kIncrement) return Sort::kCounter;
+  return kind == Kind::kSwap ? Sort::kSwaps : Sort::kRegister;
+}
+
+void History::Tell(What what, const Operation& operation, std::int64_t now, std::uint64_t result) {
+  if (!sink_) return;
+  Event event{what, operation.kind, operation.client, operation.key, operation.number};
+  event.token = operation.token;
+  event.previous = operation.previous;
+  event.result = result;
+  event.start = operation.start;
+  event.end = what == What::kIssue ? 0 : now;
+  sink_(event);
+}
+
+Operation History::Begin(Operation operation, std::int64_t now) {
+  const Sort sort = SortOf(operation.kind);
+  const Sort known = sorts_.try_emplace(operation.key, sort).first->second;
+  if (sort != known) {
+    Violate(Fault::kOther, operation.key,
+            operation.key + " is used as two of: a register, a counter, a key of swaps");
+  }
+  operation.start = now;
+  switch (sort) {
+    case Sort::kRegister:
+      if (operation.number == 0) operation.number = registers_.NextNumber(operation.key);
+      registers_.Issue(operation.key, operation.number, operation.kind == Kind::kDelete);
+      break;
+    case Sort::kCounter:
+      if (operation.number == 0) operation.number = next_increment_++;
+      counters_.Issue(operation.key);
+      break;
+    case Sort::kSwaps:
+      if (operation.number == 0) operation.number = tokens_.NextNumber(operation.key);
+      tokens_.Issue(operation.key, operation.number, operation.previous, operation.token);
+      break;
+  }
+  Tell(What::kIssue, operation, now);
+  return operation;
+}
+
+void History::Acknowledge(const Operation& operation, std::int64_t now, std::uint64_t result) {
+  ++acknowledged_;
+  Tell(What::kAck, operation, now, result);
+  const std::string when = "at " + std::to_string(now) + " us";
+  switch (SortOf(operation.kind)) {
+    case Sort::kRegister:
+      return registers_.Acknowledge(operation.key, operation.number);
+    case Sort::kCounter:
+      return counters_.Acknowledge(operation.key, result, when);
+    case Sort::kSwaps:
+      return tokens_.Acknowledge(operation.key, operation.number, when);
+  }
+}
+
+void History::Unknown(const Operation& operation, std::int64_t now) {
+  ++unknown_;
+  Tell(What::kUnknown, operation, now);
+}
+
+void History::Refuse(const Operation& operation, std::int64_t now) {
+  ++refused_;
+  Tell(What::kRefuse, operation, now);
+  switch (SortOf(operation.kind)) {
+    case Sort::kRegister:
+      return registers_.Refuse(operation.key, operation.number);
+    case Sort::kCounter:
+      return counters_.Refuse(operation.key);
+    case Sort::kSwaps:
+      return tokens_.Refuse(operation.key, operation.number);
+  }
+}
+
+void History::ExecutedLate(const Operation& operation, std::int64_t now) {
+  Tell(What::kLate, operation, now);
+  if (SortOf(operation.kind) == Sort::kRegister) {
+    registers_.ExecutedLate(operation.key, operation.number);
+  }
+}
+
+Read History::BeginRead(std::uint32_t client, const std::string& key, std::int64_t now) const {
+  Read read{client, key, 0, now};
+  const auto sort = sorts_.find(key);
+  if (sort == sorts_.end()) return read;
+  switch (sort->second) {
+    case Sort::kRegister:
+      read.floor = registers_.Floor(key);
+      break;
+    case Sort::kCounter:
+      read.floor = counters_.Floor(key);
+      break;
+    case Sort::kSwaps:
+      read.floor = tokens_.Floor(key);
+      break;
+  }
+  return read;
+}
+
+void History::EndRead(const Read& read, const ReadValue& value, std::int64_t now,
+                      const std::function<std::string()>& note, bool is_final) {
+  ++reads_;
+  if (sink_) {
+    Event event{What::kRead, Kind::kGet, read.client, read.key, value.number};
+    event.token = value.token;
+    event.start = read.start;
+    event.end = now;
+    event.is_final = is_final;
+    sink_(event);
+  }
+  // The note is dear; so violations are worded without it and then get it.
+  const std::uint64_t before = violations_.count();
+  const std::string when = "at " + std::to_string(now) + " us";
+  const auto sort = sorts_.find(read.key);
+  switch (sort == sorts_.end() ? Sort::kRegister : sort->second) {
+    case Sort::kRegister:
+      registers_.Judge(read.key, read.floor, value.number, is_final, when);
+      break;
+    case Sort::kCounter:
+      counters_.Judge(read.key, read.floor, value.number, is_final, when);
+      break;
+    case Sort::kSwaps:
+      tokens_.Judge(read.key, read.floor, value.number, value.token, is_final, when);
+      break;
+  }
+  if (violations_.count() != before && note) violations_.Annotate(before, note());
+}
+
+void History::Violate(Fault fault, const std::string& key, std::string what) {
+  violations_.Add(fault, key, std::move(what));
+}
+
+std::vector<std::string> History::keys() const {
+  std::vector<std::string> keys;
+  keys.reserve(sorts_.size());
+  for (const auto& [key, sort] : sorts_) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace gyre::history
