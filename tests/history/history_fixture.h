@@ -35,8 +35,9 @@ class HistoryTest : public testing::Test {
     EndRead(BeginRead(), number, token);
   }
   void SeeLast(std::optional<std::uint64_t> number, std::uint64_t token = 0) {
-    history_.EndRead(
-        BeginRead(), {number, token}, ++now_, [] { return "at the end"; }, true);
+    const Read read = BeginRead();
+    const auto note = [] { return "at the end"; };
+    history_.EndRead(read, {number, token}, ++now_, note, true);
   }
 
   // What was found since the last call: the name of the fault, "none", or how many.
