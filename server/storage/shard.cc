@@ -146,6 +146,17 @@ Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
   return tl::unexpected(stored.error());
 }
 
+bool Shard::Forget(const Key& key, Version version) {
+  const Ref ref = Lookup(key);
+  if (ref == 0 || ItemAt(ref).version() != version) return false;
+  PartitionState& state = StateOf(key.partition);
+  if (!ItemAt(ref).is_tombstone()) {
+    state.info.newest_evicted = std::max(state.info.newest_evicted, version);
+  }
+  Discard({&state.table, &state, key.hash}, ref);
+  return true;
+}
+
 Status Shard::CheckBounds(std::string_view key, std::string_view value) const {
   if (key.size() > kKeyBytesMax) {
     return Fail(ErrorCode::kTooLarge, "the key has " + std::to_string(key.size()) +
@@ -228,7 +239,8 @@ void Shard::Overwrite(PartitionState& state, const Key& key, Ref ref, const Item
 // tombstone, or 0.
 Ref Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
   PartitionState& state = StateOf(key.partition);
-  const Content content{.version = version, .expiry = ForgetAt(version), .tombstone = true};
+  const Content content{
+      .version = version, .expiry = ForgetAt(state.info, version), .tombstone = true};
   const ItemShape shape = ShapeOf(key.bytes.size(), content);
   if (keep && old == 0) {
     if (const Result<Ref> stored = Put(key, content)) return *stored;
@@ -327,7 +339,7 @@ void Shard::Expire(Ref ref, UnixMillis now) {
   }
   ++counters_.expired;
   // What a peer may still lack must not be forgotten, or its older version would come back.
-  if (place.state->info.keeps_tombstones && ForgetAt(item.version()) > now) {
+  if (place.state->info.keeps_tombstones && ForgetAt(place.state->info, item.version()) > now) {
     const Key key = MakeKey(item.key(), partition_count_);
     PutTombstone(key, ref, item.version(), /*keep=*/true);
     return;

@@ -20,6 +20,7 @@
 // back.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -54,6 +55,16 @@ enum class Role : std::uint8_t {
                      // commands wait, nobody may pull
 };
 
+// A time in which nobody served the partition, so that no deletion can be missing of it: the node
+// was down with its data in a snapshot, and the whole cluster with it, or nobody had the partition
+// yet. For the memory of deletions that time stood still: a tombstone of before it lives longer by
+// its length (see RemembersFrom).
+struct Outage {
+  UnixMillis end = 0;  // 0: there was none
+  UnixMillis length = 0;
+  friend bool operator==(const Outage&, const Outage&) = default;
+};
+
 struct PartitionInfo {
   Role role = Role::kAbsent;
   // Whether a removal leaves a tombstone (false on a ring of one node: nobody could bring the
@@ -66,6 +77,10 @@ struct PartitionInfo {
   std::uint64_t records = 0;  // live ones (expired ones count until they are reclaimed)
   std::uint64_t tombstones = 0;
   std::uint64_t value_bytes = 0;
+  // Restored from a snapshot, whole as of then, and not settled with anybody since; 0 once it is
+  // whole again, or if it never was restored.
+  UnixMillis as_of = 0;
+  Outage outage;
 };
 
 // Counters only grow; gauges are marked.
@@ -143,14 +158,28 @@ class Shard {
   // as if the new one had been evicted at once.
   Result<bool> Apply(const Mutation& mutation, UnixMillis now) GYRE_REQUIRES(mutex_);
 
+  // Removes the record, in whatever state, if it has this version: without a tombstone, as an
+  // eviction does. False: it was not there.
+  bool Forget(const Key& key, Version version) GYRE_REQUIRES(mutex_);
+
   Version NextVersion(UnixMillis now) GYRE_REQUIRES(mutex_);
 
   // ---- Partitions. Requires mutex().
   // --------------------------------------------------------------------
 
   const PartitionInfo& info(PartitionId partition) const GYRE_REQUIRES(mutex_);
+  // A role of a whole copy ends `as_of`.
   void SetRole(PartitionId partition, Role role) GYRE_REQUIRES(mutex_);
   void SetKeepsTombstones(PartitionId partition, bool keeps) GYRE_REQUIRES(mutex_);
+  void SetOutage(PartitionId partition, const Outage& outage) GYRE_REQUIRES(mutex_);
+  // Before the records of an empty partition are applied from a snapshot that was whole at `as_of`.
+  void BeginRestore(PartitionId partition, UnixMillis as_of, Version newest_evicted, UnixMillis now)
+      GYRE_REQUIRES(mutex_);
+  // A record of that version is not here, as if it had been evicted.
+  void NoteEvicted(PartitionId partition, Version version) GYRE_REQUIRES(mutex_);
+  // Deletions since then are remembered, by a tombstone: a record that another copy had at that
+  // time or later, and that is missing here, was not deleted.
+  UnixMillis RemembersFrom(PartitionId partition, UnixMillis now) const GYRE_REQUIRES(mutex_);
   // Voids all records of versions up to `version`: they are out of sight, `info` and digest at
   // once. O(1) where that means all of them, then Tick frees them; else it costs a pass over the
   // partition.
@@ -247,7 +276,12 @@ class Shard {
   Ref PutTombstone(const Key& key, Ref old, Version version, bool keep) GYRE_REQUIRES(mutex_);
   void Account(PartitionState& state, std::uint64_t hash, Ref ref, bool added)
       GYRE_REQUIRES(mutex_);
-  UnixMillis ForgetAt(Version version) const { return MillisOf(version) + tombstone_ttl_ms_; }
+  // When a tombstone of the partition may go.
+  UnixMillis ForgetAt(const PartitionInfo& info, Version version) const {
+    const UnixMillis usual = MillisOf(version) + tombstone_ttl_ms_;
+    if (MillisOf(version) >= info.outage.end) return usual;
+    return std::min(usual + info.outage.length, info.outage.end + tombstone_ttl_ms_);
+  }
   void Expire(Ref ref, UnixMillis now) GYRE_REQUIRES(mutex_);
 
   // shard_memory.cc: slots

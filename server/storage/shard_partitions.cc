@@ -24,10 +24,38 @@ constexpr std::uint32_t kShrinkBelow = 3;
 
 const PartitionInfo& Shard::info(PartitionId partition) const { return StateOf(partition).info; }
 
-void Shard::SetRole(PartitionId partition, Role role) { StateOf(partition).info.role = role; }
+void Shard::SetRole(PartitionId partition, Role role) {
+  PartitionInfo& info = StateOf(partition).info;
+  info.role = role;
+  if (role >= Role::kReplica) info.as_of = 0;
+}
 
 void Shard::SetKeepsTombstones(PartitionId partition, bool keeps) {
   StateOf(partition).info.keeps_tombstones = keeps;
+}
+
+void Shard::SetOutage(PartitionId partition, const Outage& outage) {
+  StateOf(partition).info.outage = outage;
+}
+
+void Shard::BeginRestore(PartitionId partition, UnixMillis as_of, Version newest_evicted,
+                         UnixMillis now) {
+  clock_.Observe(newest_evicted);
+  PartitionInfo& info = StateOf(partition).info;
+  info.newest_evicted = newest_evicted;
+  info.as_of = as_of;
+  info.outage = {now, std::max<UnixMillis>(now - as_of, 0)};
+}
+
+void Shard::NoteEvicted(PartitionId partition, Version version) {
+  Version& newest = StateOf(partition).info.newest_evicted;
+  newest = std::max(newest, version);
+}
+
+UnixMillis Shard::RemembersFrom(PartitionId partition, UnixMillis now) const {
+  const Outage& outage = StateOf(partition).info.outage;
+  const UnixMillis usual = now - tombstone_ttl_ms_;
+  return usual < outage.end ? usual - outage.length : usual;
 }
 
 void Shard::Flush(PartitionId partition, Version version) {
@@ -54,6 +82,8 @@ void Shard::Drop(PartitionId partition) {
   PartitionInfo& info = StateOf(partition).info;
   info.role = Role::kAbsent;
   info.newest_evicted = 0;
+  info.as_of = 0;
+  info.outage = {};
 }
 
 void Shard::Bury(PartitionId partition) {
