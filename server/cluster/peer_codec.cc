@@ -6,6 +6,8 @@
 #include <protozero/pbf_message.hpp>
 #include <protozero/varint.hpp>
 
+#include "proto_gen/cluster.pb.h"
+
 namespace gyre {
 namespace {
 
@@ -338,6 +340,11 @@ std::string EncodePeerError(const Error& error) {
   protozero::pbf_builder<PeerReplyField> reply(out);
   reply.add_bytes(PeerReplyField::kError, body);
   return out;
+}
+
+Error ToError(const wire::PeerError& error) {
+  const bool known = error.code() <= static_cast<std::uint32_t>(ErrorCode::kNotAllowed);
+  return {known ? static_cast<ErrorCode>(error.code()) : ErrorCode::kInternal, error.message()};
 }
 
 }  // namespace gyre

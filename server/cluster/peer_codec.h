@@ -20,6 +20,10 @@
 
 namespace gyre {
 
+namespace wire {
+class PeerError;
+}
+
 // Bytes before the first mutation of a Replicate request.
 inline constexpr std::size_t kReplicateEnvelopeBytes = 6;
 
@@ -78,5 +82,7 @@ class PullPageWriter {
 
 // A PeerReply with a PeerError.
 std::string EncodePeerError(const Error& error);
+// What a PeerError says; an unknown code is an internal error.
+Error ToError(const wire::PeerError& error);
 
 }  // namespace gyre

@@ -19,6 +19,7 @@ constexpr std::size_t kPullBytesMax = std::size_t{4} << 20;
 constexpr std::size_t kVersionsRecordsMax = 2048;
 constexpr std::size_t kFetchScanMax = 2048;
 constexpr std::size_t kFetchHashesMax = 65536;
+constexpr Duration kRelayDeadlineMax = std::chrono::seconds(30);
 
 std::string PeerFailure(ErrorCode code, std::string message) {
   return EncodePeerError(Error{code, std::move(message)});
@@ -69,6 +70,8 @@ PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher&
       control_(control),
       wall_clock_(std::move(wall_clock)) {}
 
+PeerService::~PeerService() { *alive_ = false; }
+
 void PeerService::Handle(std::string_view payload, Reply reply) {
   enum class Kind : protozero::pbf_tag_type {
     kReplicate = 1,
@@ -76,6 +79,7 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
     kDigests = 6,
     kVersions = 7,
     kFetch = 10,
+    kRelay = 45,
   };
   try {
     protozero::pbf_message<Kind> message(protozero::data_view{payload.data(), payload.size()});
@@ -94,6 +98,8 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
           return reply(OnVersions(body));
         case Kind::kFetch:
           return reply(OnFetch(body));
+        case Kind::kRelay:
+          return OnRelay(body, std::move(reply));
         default:
           return control_.Handle(std::string(payload), std::move(reply));
       }
@@ -253,6 +259,38 @@ std::string PeerService::OnFetch(std::string_view fetch) {
                                           return page.bytes() < kPullBytesMax;
                                         });
   return page.Finish(next, shard.info(request.partition()).flushed);
+}
+
+// The deadline of the caller bounds the wait; what does not get through ends as it would have
+// there.
+void PeerService::OnRelay(std::string_view relay, Reply reply) {
+  wire::Relay request;
+  if (!request.ParseFromArray(relay.data(), static_cast<int>(relay.size()))) {
+    return reply(PeerFailure(ErrorCode::kProtocol, "malformed relay"));
+  }
+  const std::optional<NodeId> to = NodeId::FromBytes(request.to());
+  const auto type = static_cast<FrameType>(request.type());
+  const ClusterViewPtr view = views_.Load();
+  const MemberIndex target = to && view != nullptr ? view->Find(*to) : kNoMember;
+  if (target == kNoMember || target == view->self ||
+      (type != FrameType::kRequest && type != FrameType::kPeerRequest)) {
+    return reply(PeerFailure(ErrorCode::kInvalidArgument, "a relay to nobody"));
+  }
+  if (direct_ == nullptr || relayed_ >= kRelayedMax) {
+    return reply(PeerFailure(ErrorCode::kUnavailable, "this node relays nothing more now"));
+  }
+  ++relayed_;
+  const Duration deadline =
+      std::min<Duration>(std::chrono::milliseconds(request.deadline_ms()), kRelayDeadlineMax);
+  direct_->Call(*to, type, std::move(*request.mutable_payload()), deadline,
+                [this, alive = alive_, reply = std::move(reply)](Result<std::string_view> answer) {
+                  if (!*alive) return;
+                  --relayed_;
+                  if (!answer) return reply(EncodePeerError(answer.error()));
+                  wire::PeerReply wrapped;
+                  wrapped.mutable_relay()->set_payload(std::string(*answer));
+                  reply(Serialize(wrapped));
+                });
 }
 
 }  // namespace gyre

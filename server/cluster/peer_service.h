@@ -5,10 +5,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "cluster/replicator.h"
+#include "cluster/transport.h"
 #include "cluster/view.h"
 #include "storage/engine.h"
 
@@ -34,23 +36,35 @@ class PeerService {
   // All of them outlive the service.
   PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views, ControlPort& control,
               WallClock wall_clock = UnixNow);
+  ~PeerService();
 
   // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply
   // exactly once, from within the call or later; what is malformed is answered with a PeerError.
   void Handle(std::string_view payload, Reply reply);
 
+  // From now on calls nodes directly for others whose links to them are broken (relay_transport.h).
+  // Outlives the service's loop.
+  void RelayThrough(Transport& direct) { direct_ = &direct; }
+
  private:
+  // Calls on their way for others, at once.
+  static constexpr std::size_t kRelayedMax = 1024;
+
   std::string OnReplicate(std::string_view replicate);
   std::string OnPull(std::string_view pull);
   std::string OnDigests(std::string_view digests);
   std::string OnVersions(std::string_view versions);
   std::string OnFetch(std::string_view fetch);
+  void OnRelay(std::string_view relay, Reply reply);
 
   Engine& engine_;
   ReplicationTable& table_;
   ViewPublisher& views_;
   ControlPort& control_;
   WallClock wall_clock_;
+  Transport* direct_ = nullptr;
+  std::size_t relayed_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace gyre

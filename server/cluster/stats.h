@@ -42,12 +42,19 @@ struct RepairStats {
       0;  // records not shipped, because the other side may have evicted or forgotten them
 };
 
+struct RelayStats {
+  std::uint64_t links_broken = 0;  // gauge: that calls go round
+  std::uint64_t breaks = 0;        // links that fell silent
+  std::uint64_t calls = 0;         // sent through another node
+};
+
 struct ClusterStats {
   MembershipStats membership;
   OwnershipStats ownership;
   ReplicatorStats replication;  // of all loops
   TransferStats transfer;
   RepairStats repair;
+  RelayStats relay;  // of all loops
 };
 
 }  // namespace gyre

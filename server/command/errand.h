@@ -2,6 +2,7 @@
 // brought it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -29,6 +30,8 @@ struct Errand {
   PendingReply reply;
   // A sending of it may have been executed without our learning it.
   bool maybe_applied = false;
+  // Forwards of a read that were given up before its deadline.
+  std::uint8_t impatient_forwards = 0;
 };
 
 using ErrandPtr = std::shared_ptr<Errand>;

@@ -20,6 +20,9 @@ namespace {
 constexpr std::size_t kTogetherMax = 1024;
 // How much longer than the owner we wait, so that its own verdict on the deadline reaches us.
 constexpr Duration kReplyGrace = std::chrono::milliseconds(50);
+constexpr std::uint8_t kImpatientForwardsMax = 8;
+// A forwarded read is given up and sent again after so long, then after twice as long, and so on.
+constexpr Duration kReadPatience = std::chrono::milliseconds(250);
 
 bool SamePartition(const std::vector<Key>& keys) {
   return std::all_of(keys.begin(), keys.end(),
@@ -35,6 +38,11 @@ bool RunsTogether(const Command& command, const std::vector<Key>& keys) {
 bool HasOneKey(const Command& command, const Request& request) {
   return command.fold == Fold::kNone ||
          request.args.size() == std::size_t{command.keys.first} + command.keys.step;
+}
+
+Origin AsReplica(Origin origin) {
+  origin.replica_reads = true;
+  return origin;
 }
 
 Origin OriginOf(const Session& session) {
@@ -150,9 +158,12 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
   Road road = Road::kWait;
   if (!waiting_.Blocks(key.partition)) [[likely]] {
     const std::uint32_t acks = AcksOf(request);
-    const Executor::Execution done =
-        executor_.Run(command, request.args, key_index, key, origin, acks, now(),
-                      responder.writer(), Executor::Says::kReply);
+    Executor::Execution done = executor_.Run(command, request.args, key_index, key, origin, acks,
+                                             now(), responder.writer(), Executor::Says::kReply);
+    if (!done.executed && StandsIn(command, key.partition, done.role)) [[unlikely]] {
+      done = executor_.Run(command, request.args, key_index, key, AsReplica(origin), acks, now(),
+                           responder.writer(), Executor::Says::kReply);
+    }
     if (done.executed) [[likely]] {
       if (done.failed && command.fold == Fold::kArray) [[unlikely]] {
         responder.Defer().FinishWithError(executor_.first_error());
@@ -212,6 +223,15 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
 Executor::Execution Router::TryHere(const Command& command, const Request& request,
                                     const Origin& origin, const std::vector<Key>& keys,
                                     ReplyWriter& reply) {
+  const Executor::Execution done = RunHere(command, request, origin, keys, reply);
+  if (done.executed || !SamePartition(keys)) return done;
+  if (!StandsIn(command, keys.front().partition, done.role)) return done;
+  return RunHere(command, request, AsReplica(origin), keys, reply);
+}
+
+Executor::Execution Router::RunHere(const Command& command, const Request& request,
+                                    const Origin& origin, const std::vector<Key>& keys,
+                                    ReplyWriter& reply) {
   tickets_.clear();
   const std::uint32_t acks = AcksOf(request);
   if (command.fold == Fold::kNone) {
@@ -234,6 +254,30 @@ Road Router::RoadFor(PartitionId partition, Role role, const Request& request,
                       known->members[facts.owner].resp_cluster_port != 0;
   }
   return ChooseRoad(facts);
+}
+
+bool Router::StandsIn(const Command& command, PartitionId partition, Role role) {
+  if (role != Role::kReplica || !command.Is(kReadOnly)) return false;
+  const ClusterView* known = view();
+  return known != nullptr && AnswererOf(command, partition) == known->self;
+}
+
+MemberIndex Router::AnswererOf(const Command& command, PartitionId partition) {
+  const ClusterView* known = view();
+  if (known == nullptr) return kNoMember;
+  const MemberIndex owner = known->owner[partition];
+  if (!options_.replicas_stand_in || !command.Is(kReadOnly) || owner == kNoMember ||
+      owner == known->self || known->members[owner].state != MemberState::kSuspect) {
+    return owner;
+  }
+  const std::vector<MemberIndex>& complete = known->complete[partition];
+  if (std::find(complete.begin(), complete.end(), known->self) != complete.end()) {
+    return known->self;
+  }
+  const auto alive = std::find_if(complete.begin(), complete.end(), [known](MemberIndex member) {
+    return known->members[member].state == MemberState::kAlive;
+  });
+  return alive == complete.end() ? owner : *alive;
 }
 
 Error Router::Refusal(Road road, const Key& key) {
@@ -320,7 +364,7 @@ bool Router::Follow(Road road, const ErrandPtr& errand, const Key& key) {
     case Road::kWait:
       return false;
     case Road::kForward:
-      Forward(errand, view()->owner[key.partition], key.partition);
+      Forward(errand, AnswererOf(errand->command, key.partition), key.partition);
       return true;
     case Road::kMoved:
     case Road::kNotOwner:
@@ -370,9 +414,13 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
   --request.hops;
   request.deadline_ms = told_deadline_ms;
 
+  Duration patience = left + kReplyGrace;
+  if (errand->command.Is(kReadOnly) && !errand->command.Is(kSlow)) {
+    patience = std::min(patience, kReadPatience * (1U << errand->impatient_forwards));
+  }
   ++stats_.forwarded;
   services_.transport.Call(view()->members[owner].id, FrameType::kRequest, std::move(payload),
-                           left + kReplyGrace,
+                           patience,
                            [this, alive = std::weak_ptr<Token>(alive_), errand,
                             partition](const Result<std::string_view>& wire) {
                              // Without us the errand's slot answers when its last handle goes.
@@ -413,6 +461,7 @@ void Router::OnLost(const ErrandPtr& errand, PartitionId partition, const Error&
            "have been executed: read the key before you repeat it"});
     }
     errand->maybe_applied = errand->maybe_applied || errand->command.Is(kWrite);
+    if (errand->impatient_forwards < kImpatientForwardsMax) ++errand->impatient_forwards;
   }
   ++stats_.retried;
   Wait(partition, errand);

@@ -11,6 +11,10 @@
 // never answered with OK unless it was sent again, and is only sent again if that leaves the same
 // state (MayRepeat).
 //
+// While an owner is suspected to be gone, a complete copy stands in for it and answers reads; and a
+// forwarded read is not left with a node that stays silent: it is sent again before its deadline,
+// perhaps to somebody else by then.
+//
 // A folded command (MGET, DEL, ...) whose keys are all here runs in one step with all their shards
 // locked. Else it is scattered: keys of other nodes travel as one command a node, keys of this node
 // run one by one, each in a part that waits and retries by itself; a Gather puts the replies
@@ -123,6 +127,14 @@ class Router {
   Result<Road> AtomicRoadFor(const std::vector<Key>& keys, const Request& request,
                              const Origin& origin);
   Error Refusal(Road road, const Key& key);
+  // Whether this node answers the command itself although another owns the partition.
+  bool StandsIn(const Command& command, PartitionId partition, Role role);
+  // Who should answer the command: the owner, or who stands in for it; kNoMember if nobody is
+  // known.
+  MemberIndex AnswererOf(const Command& command, PartitionId partition);
+
+  Executor::Execution RunHere(const Command& command, const Request& request, const Origin& origin,
+                              const std::vector<Key>& keys, ReplyWriter& reply);
 
   // The deferred roads.
   void Resume(const ErrandPtr& errand);

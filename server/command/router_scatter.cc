@@ -51,7 +51,7 @@ void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
   const ClusterView* known = view();
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
     const PartitionId partition = keys[i].partition;
-    const MemberIndex owner = known == nullptr ? kNoMember : known->owner[partition];
+    const MemberIndex owner = AnswererOf(errand->command, partition);
     const bool here = owner == kNoMember || owner == known->self || waiting_.Blocks(partition);
     (here ? work->positions : remote[owner]).push_back(i);
   }

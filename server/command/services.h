@@ -41,6 +41,10 @@ struct DispatcherOptions {
   // How long a request without a deadline of its own waits for its owner (a handover, a failover, a
   // forward).
   Duration default_deadline = std::chrono::seconds(2);
+  // Complete replicas answer reads while the owner is suspected to be gone (--consistency
+  // available). Where fewer copies than all acknowledge a write, such a read may be older than the
+  // last write.
+  bool replicas_stand_in = true;
 };
 
 }  // namespace gyre

@@ -59,12 +59,23 @@ void WriteRepair(const RepairStats& stats, MetricsWriter& out) {
               "Records not sent, because the other side may have evicted them.", stats.withheld);
 }
 
+void WriteRelay(const RelayStats& stats, MetricsWriter& out) {
+  out.Gauge("gyre_links_broken",
+            "Links to other nodes that carry nothing, counted once a loop: calls go through a "
+            "third node.",
+            static_cast<double>(stats.links_broken));
+  out.Counter("gyre_link_breaks_total", "Links to other nodes that fell silent.", stats.breaks);
+  out.Counter("gyre_relayed_calls_total", "Calls to other nodes sent through a third.",
+              stats.calls);
+}
+
 }  // namespace
 
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
   WriteOwnership(stats.ownership, out);
   WriteTransfer(stats.transfer, out);
   WriteRepair(stats.repair, out);
+  WriteRelay(stats.relay, out);
 }
 
 void WriteViewMetrics(const ClusterView& view, MetricsWriter& out) {

@@ -107,6 +107,60 @@ TEST_F(RouterTest, ViewsThatDisagreeDoNotLoop) {
   EXPECT_EQ(TextOf(slot->reply()), "OK");
 }
 
+// ---- An owner that is suspected to be gone ------------------------------------------------------
+
+class SuspectedOwner : public RouterTest {
+ protected:
+  // Node 2 is a complete copy of the partition, node 0 is not.
+  void SetUp() override {
+    cluster_.Give(partition_, 2);
+    cluster_.Publish();
+    EXPECT_EQ(Run(2, "SET " + key_ + " v"), "OK");
+    cluster_.Give(partition_, 1);
+    cluster_.suspects = {1};
+    cluster_.Publish();
+    cluster_.node(1).lose_requests = 1000;
+  }
+};
+
+TEST_F(SuspectedOwner, ACompleteCopyAnswersReadsInItsPlace) {
+  EXPECT_EQ(Run(2, "GET " + key_), "\"v\"");
+  EXPECT_EQ(Run(2, "MGET " + key_), "[\"v\"]");
+  EXPECT_EQ(stats(2).forwarded, 0U);
+  EXPECT_EQ(Run(0, "GET " + key_), "\"v\"");
+  EXPECT_EQ(cluster_.node(2).received.back(), "GET " + key_);
+}
+
+TEST_F(SuspectedOwner, WritesStillWaitForTheOwner) {
+  const auto slot = Start(2, "SET " + key_ + " w", 1000);
+  cluster_.time.Advance(milliseconds(900));
+  EXPECT_FALSE(slot->finished());
+  cluster_.time.Advance(milliseconds(1000));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(slot->reply().error, ErrorCode::kUnknownOutcome);
+}
+
+TEST_F(SuspectedOwner, AForwardedReadIsNotLeftWithASilentNode) {
+  cluster_.suspects = {};
+  cluster_.Publish();
+  const auto slot = Start(0, "GET " + key_, 5000);
+  cluster_.time.Advance(milliseconds(100));
+  cluster_.suspects = {1};
+  cluster_.Publish();
+  cluster_.time.Advance(milliseconds(300));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(TextOf(slot->reply()), "\"v\"");
+}
+
+TEST(ReadsOfSuspects, WaitWhereOnlyOwnersMayAnswer) {
+  TestCluster cluster(3, DispatcherOptions{.replicas_stand_in = false});
+  const std::string key = cluster.KeyIn(1);
+  cluster.suspects = {1};
+  cluster.Publish();
+  EXPECT_EQ(TextOf(cluster.RunAs(2, cluster.node(2).client, {"GET", key})), "nil");
+  EXPECT_EQ(cluster.node(1).received.back(), "GET " + key);
+}
+
 // ---- Waiting ------------------------------------------------------------------------------------
 
 TEST_F(RouterTest, AHandoverIsADelay) {

@@ -149,6 +149,7 @@ class TestCluster {
     view->partition_count = kPartitions;
     view->replicas = 2;
     for (const auto& node : nodes_) view->members.push_back(node->info);
+    for (const MemberIndex suspect : suspects) view->members[suspect].state = MemberState::kSuspect;
     view->on_ring.assign(nodes_.size(), true);
     view->self = index;
     view->owner = owners_;
@@ -192,6 +193,7 @@ class TestCluster {
   }
 
   Timeline time;
+  std::vector<MemberIndex> suspects;  // in views that are published from now on
 
  private:
   std::vector<std::unique_ptr<TestNode>> nodes_;

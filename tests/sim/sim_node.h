@@ -13,6 +13,7 @@
 #include "cluster/coordinator.h"
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
+#include "cluster/relay_transport.h"
 #include "cluster/repair.h"
 #include "cluster/replicator_impl.h"
 #include "cluster/transfer.h"
@@ -68,7 +69,8 @@ class SimNode final : public ControlPort, public PullPort {
         index_(index),
         id_(IdOf(index)),
         options_(options),
-        transport_(world, index) {
+        links_(world, index),
+        transport_(id_, links_, views_, [&world] { return world.now(); }) {
     EngineOptions engine_options;
     engine_options.memory_bytes = options.memory_bytes;
     engine_options.value_bytes_max = 64 * 1024;
@@ -99,6 +101,7 @@ class SimNode final : public ControlPort, public PullPort {
         std::make_unique<ReplicatorImpl>(replicator, *engine_, *table_, views_, transport_, clock);
     replicator_->set_faults(options.replicator_faults);
     service_ = std::make_unique<PeerService>(*engine_, *table_, views_, *this, wall_clock);
+    service_->RelayThrough(links_);
     transfer_ = std::make_unique<Transfer>(
         TransferOptions{}, id_, *engine_, transport_,
         [this](PartitionId partition, std::uint64_t pull, bool filled) {
@@ -357,7 +360,8 @@ class SimNode final : public ControlPort, public PullPort {
   const NodeId id_;
   const ClusterOptions options_;
   ViewPublisher views_;
-  SimTransport transport_;
+  SimTransport links_;
+  RelayTransport transport_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ReplicationTable> table_;
   std::unique_ptr<Membership> membership_;

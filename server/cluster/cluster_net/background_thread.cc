@@ -19,9 +19,11 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   if (!loop) return tl::unexpected<Error>(loop.error());
   thread->loop_ = std::move(*loop);
   BackgroundThread* self = thread.get();
-  thread->transport_ =
+  thread->links_ =
       std::make_unique<NetTransport>(*thread->loop_, views, NetTransportOptions{},
                                      [self](const NodeId& id) { self->on_link_down(id); });
+  thread->transport_ = std::make_unique<RelayTransport>(options.self.id, *thread->links_, views,
+                                                        [self] { return self->loop_->now(); });
   TransferOptions transfer;
   transfer.bytes_per_second = options.transfer_bytes_per_second;
   thread->transfer_ =
@@ -55,7 +57,7 @@ void BackgroundThread::Halt() {
   if (!thread_.joinable()) return;
   loop_->Post([this] {
     maintenance_->Stop();
-    transport_->Close();
+    links_->Close();
   });
   loop_->Stop();
   thread_.join();

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cluster/coordinator.h"
+#include "cluster/relay_transport.h"
 #include "cluster/repair.h"
 #include "cluster/transfer.h"
 #include "cluster_net/cluster_runtime.h"
@@ -38,6 +39,7 @@ class BackgroundThread final : public PullPort {
   // Any thread.
   TransferStats transfer_stats() const { return transfer_->stats(); }
   RepairStats repair_stats() const { return repair_->stats(); }
+  RelayStats relay_stats() const { return transport_->stats(); }
 
  private:
   explicit BackgroundThread(Engine& engine) : engine_(engine) {}
@@ -47,7 +49,8 @@ class BackgroundThread final : public PullPort {
   Engine& engine_;
   std::unique_ptr<EventLoop> loop_;
   // The loop's thread only.
-  std::unique_ptr<NetTransport> transport_;
+  std::unique_ptr<NetTransport> links_;
+  std::unique_ptr<RelayTransport> transport_;
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Timer> maintenance_;

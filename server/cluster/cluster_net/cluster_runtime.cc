@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "cluster/relay_transport.h"
 #include "cluster/replicator_impl.h"
 #include "cluster_net/background_thread.h"
 #include "cluster_net/control_thread.h"
@@ -26,18 +27,28 @@ class WorkerControl final : public ControlPort {
   ControlThread& control_;
 };
 
+void Add(const RelayStats& one, RelayStats& sum) {
+  sum.links_broken += one.links_broken;
+  sum.breaks += one.breaks;
+  sum.calls += one.calls;
+}
+
 struct Worker {
-  Worker(EventLoop& loop, const ReplicatorOptions& options, Engine& engine, ReplicationTable& table,
-         ViewPublisher& views, ControlThread& control_thread)
-      : transport(loop, views, NetTransportOptions{},
-                  [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
-        replicator(MakeReplicator(options, engine, table, views, transport,
+  Worker(EventLoop& loop, const ClusterRuntimeOptions& options, Engine& engine,
+         ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread)
+      : links(loop, views, NetTransportOptions{},
+              [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
+        transport(options.self.id, links, views, [&loop] { return loop.now(); }),
+        replicator(MakeReplicator(options.replicator, engine, table, views, transport,
                                   [&loop] { return loop.now(); })),
         control(loop, control_thread),
         peers(engine, table, views, control, [&loop] { return loop.unix_now(); }),
-        part{transport, *replicator, peers} {}
+        part{transport, *replicator, peers} {
+    peers.RelayThrough(links);
+  }
 
-  NetTransport transport;
+  NetTransport links;
+  RelayTransport transport;
   std::unique_ptr<Replicator> replicator;
   WorkerControl control;
   PeerService peers;
@@ -47,9 +58,7 @@ struct Worker {
 class Runtime final : public ClusterRuntime {
  public:
   Runtime(const ClusterRuntimeOptions& options, Engine& engine)
-      : replicator_options_(options.replicator),
-        engine_(engine),
-        table_(engine.options().partition_count) {}
+      : options_(options), engine_(engine), table_(engine.options().partition_count) {}
   ~Runtime() override { StopThreads(); }
 
   Status Init(const ClusterRuntimeOptions& options) {
@@ -73,12 +82,12 @@ class Runtime final : public ClusterRuntime {
 
   WorkerPart& MakeWorker(EventLoop& loop) override {
     workers_.push_back(
-        std::make_unique<Worker>(loop, replicator_options_, engine_, table_, views_, *control_));
+        std::make_unique<Worker>(loop, options_, engine_, table_, views_, *control_));
     return workers_.back()->part;
   }
   void CloseWorker(WorkerPart& part) override {
     for (const std::unique_ptr<Worker>& worker : workers_) {
-      if (&worker->part == &part) worker->transport.Close();
+      if (&worker->part == &part) worker->links.Close();
     }
   }
   Status Start() override {
@@ -103,7 +112,10 @@ class Runtime final : public ClusterRuntime {
       stats.replication.resyncs += each.resyncs;
       stats.replication.acks_late += each.acks_late;
       stats.replication.queue_bytes += each.queue_bytes;
+      Add(worker->transport.stats(), stats.relay);
     }
+    Add(control_->relay_stats(), stats.relay);
+    Add(background_->relay_stats(), stats.relay);
     stats.transfer = background_->transfer_stats();
     stats.repair = background_->repair_stats();
     return stats;
@@ -123,7 +135,7 @@ class Runtime final : public ClusterRuntime {
     if (background_) background_->Halt();
   }
 
-  const ReplicatorOptions replicator_options_;
+  const ClusterRuntimeOptions options_;
   Engine& engine_;
   ReplicationTable table_;
   ViewPublisher views_;

@@ -23,9 +23,11 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop) return tl::unexpected<Error>(loop.error());
   self->loop_ = std::move(*loop);
-  self->transport_ =
+  self->links_ =
       std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{},
                                      [self](const NodeId& id) { self->gossip_->LinkDown(id); });
+  self->transport_ = std::make_unique<RelayTransport>(options.self.id, *self->links_, views,
+                                                      [self] { return self->loop_->now(); });
   self->membership_ =
       std::make_unique<Membership>(options.membership, options.self,
                                    engine.options().partition_count, options.replicator.replicas);
@@ -64,7 +66,7 @@ void ControlThread::Stop() {
   if (!thread_.joinable()) return;
   loop_->Post([this] {
     stats_timer_->Stop();
-    transport_->Close();
+    links_->Close();
   });
   loop_->Stop();
   thread_.join();

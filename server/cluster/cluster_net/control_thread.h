@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "cluster/coordinator.h"
 #include "cluster/peer_service.h"
+#include "cluster/relay_transport.h"
 #include "cluster/stats.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/gossip.h"
@@ -45,6 +46,7 @@ class ControlThread {
   };
   // As of a moment ago.
   Stats stats();
+  RelayStats relay_stats() const { return transport_->stats(); }
 
  private:
   explicit ControlThread(const ClusterRuntimeOptions& options);
@@ -55,7 +57,8 @@ class ControlThread {
   const std::vector<Address> seeds_;
   std::unique_ptr<EventLoop> loop_;
   // The loop's thread only.
-  std::unique_ptr<NetTransport> transport_;
+  std::unique_ptr<NetTransport> links_;
+  std::unique_ptr<RelayTransport> transport_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Gossip> gossip_;
   std::unique_ptr<Coordinator> coordinator_;

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/log.h"
+#include "cluster/peer_codec.h"
 #include "cluster/broadcast_queue.h"
 #include "proto_gen/cluster.pb.h"
 
@@ -19,11 +20,6 @@ constexpr Duration kConnectDeadline = std::chrono::milliseconds(300);
 // Exchanges at once; beyond, new ones are dropped. Membership tries again.
 constexpr std::size_t kExchangesMax = 64;
 constexpr char kPushPullTag = 8 << 3 | 2;  // field 8 of PeerRequest, length-delimited
-
-Error ToError(const wire::PeerError& error) {
-  const bool known = error.code() <= static_cast<std::uint32_t>(ErrorCode::kNotAllowed);
-  return {known ? static_cast<ErrorCode>(error.code()) : ErrorCode::kInternal, error.message()};
-}
 
 }  // namespace
 

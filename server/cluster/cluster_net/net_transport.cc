@@ -113,6 +113,7 @@ NetTransport::Peer* NetTransport::PeerOf(const NodeId& id) {
 }
 
 void NetTransport::Connect(const NodeId& id, Peer& peer) {
+  peer.heard = loop_.now();
   FrameLinkOptions options;
   options.queue_bytes_max = options_.queue_bytes_max;
   FrameLink::Callbacks callbacks;
@@ -125,6 +126,7 @@ void NetTransport::Connect(const NodeId& id, Peer& peer) {
 }
 
 void NetTransport::OnFrame(Peer& peer, const FrameHeader& header, std::string_view payload) {
+  peer.heard = loop_.now();
   if (header.type != FrameType::kReply && header.type != FrameType::kPeerReply) return;
   auto node = peer.pending.extract(header.request_id);
   if (!node.empty()) node.mapped().done(payload);  // else it is too late for this one
@@ -152,17 +154,29 @@ void NetTransport::FailSoon(Done done, ErrorCode code, std::string message) {
   });
 }
 
+void NetTransport::BreakSilent(const NodeId& id, Peer& peer, TimePoint now) {
+  if (peer.link->state() != FrameLink::State::kUp || now - peer.heard < kSilenceMax) return;
+  // Soon, not now: callers of CheckDeadlines' calls are told first.
+  for (auto& [call, pending] : std::exchange(peer.pending, {})) {
+    FailSoon(std::move(pending.done), ErrorCode::kIo, "the link to the node fell silent");
+  }
+  peer.last_id = 0;
+  Connect(id, peer);
+}
+
 void NetTransport::CheckDeadlines() {
   NoteView();  // so that a link learns of a restart though nobody calls
   const TimePoint now = loop_.now();
   std::vector<Done> late;
   std::size_t left = 0;
   for (auto& [id, peer] : peers_) {
+    const std::size_t late_before = late.size();
     std::erase_if(peer->pending, [&](auto& entry) {
       if (now < entry.second.deadline) return false;
       late.push_back(std::move(entry.second.done));
       return true;
     });
+    if (late.size() != late_before) BreakSilent(id, *peer, now);
     left += peer->pending.size();
   }
   if (left == 0) deadline_timer_.Stop();

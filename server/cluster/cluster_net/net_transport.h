@@ -3,7 +3,9 @@
 // Addresses come from the published view; a node whose address changed gets a new link, one that
 // was started again (higher incarnation) is tried at once. Request ids count up for each link, so
 // that after a break the frames that never left are known: only their calls fail as kUnavailable,
-// the others' outcome is unknown (kIo).
+// the others' outcome is unknown (kIo). A link on which calls ran out of time and nothing came for
+// kSilenceMax is made anew: TCP by itself would go on repeating into a cut cable, and so slowly
+// that it would not notice for a minute that it carries again.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +28,8 @@ struct NetTransportOptions {
 
 class NetTransport final : public Transport {
  public:
+  static constexpr Duration kSilenceMax = std::chrono::seconds(2);
+
   // `loop` and `views` outlive it; all on the loop's thread. `on_link_down`: the peer's port
   // refused the connection or reset it, so its process may be gone.
   NetTransport(EventLoop& loop, ViewPublisher& views, NetTransportOptions options,
@@ -50,6 +54,7 @@ class NetTransport final : public Transport {
     std::uint16_t port = 0;
     std::uint64_t incarnation = 0;
     std::uint64_t last_id = 0;
+    TimePoint heard{};  // the last frame, or when the link was made
     std::unordered_map<std::uint64_t, Pending> pending;
     std::unique_ptr<FrameLink> link;  // last: its callbacks use the rest
   };
@@ -62,6 +67,7 @@ class NetTransport final : public Transport {
   void OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& down);
   void FailPending(Peer& peer, const std::function<Error(std::uint64_t id)>& why);
   void CheckDeadlines();
+  void BreakSilent(const NodeId& id, Peer& peer, TimePoint now);
 
   EventLoop& loop_;
   ViewPublisher& views_;
