@@ -326,6 +326,34 @@ TEST(Simulation, APartitionHealsByItselfAndNothingAcknowledgedIsLost) {
   });
 }
 
+// The link of two nodes carries nothing in one direction: both live, and calls go round it. (A
+// command that was forwarded before that was noticed keeps its deadline of two seconds.)
+TEST(Simulation, WritesResumeRoundALinkThatIsCutOneWay) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 3);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 60);
+    cluster.world().Run(milliseconds(300));
+    const auto from = static_cast<NodeIndex>(seed % 3);
+    cluster.world().Cut(from, static_cast<NodeIndex>((seed / 3 + from + 1) % 3));
+    cluster.world().Run(milliseconds(3500));
+    const auto unknown = cluster.history().unknown();
+    const auto acknowledged = cluster.history().acknowledged();
+    cluster.world().Run(seconds(5));
+    EXPECT_EQ(cluster.history().unknown(), unknown);
+    EXPECT_GT(cluster.history().acknowledged(), acknowledged + 500);
+    for (NodeIndex node = 0; node < 3; ++node) {
+      EXPECT_EQ(cluster.node(node).coordinator().stats().takeovers, 0U) << "nobody died";
+    }
+    cluster.EndLoad();
+    cluster.world().Heal();
+    cluster.world().Run(seconds(5));
+    cluster.ReadAll("after the cut");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
 TEST(Simulation, AJoinIsCutShortByADeath) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
