@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "proto/limits.h"
+#include "proto/owner_balance.h"
 
 namespace gyre {
 namespace {
@@ -18,12 +19,14 @@ namespace {
 using Score = std::uint64_t;
 using MemberIndex = std::uint16_t;
 
-// Bounds of the loads, in percent of the fair share.
-constexpr std::uint64_t kFirstPlaceLoadPercent = 105;
-constexpr std::uint64_t kOtherPlaceLoadPercent = 120;
+// Bounds of the loads, in percent of the fair share: of what a member owns, and of what each place
+// of the list brings it.
+constexpr std::uint64_t kOwnedLoadPercent = 105;
+constexpr std::uint64_t kPlaceLoadPercent = 125;
 // Draws for each partition in the first attempt: three times the list, so that one attempt is
 // almost always enough.
 constexpr std::uint64_t kDrawsPerPartition = 3 * kPreferenceMax;
+constexpr int kInverseWeightBits = 24;
 constexpr Score kScoreMax = std::numeric_limits<Score>::max();
 
 struct Candidate {
@@ -104,8 +107,6 @@ class Drawer {
   }
 
  private:
-  static constexpr int kInverseWeightBits = 24;
-
   std::uint32_t partition_count_;
   std::vector<std::uint64_t> quantiles_;
   std::vector<PartitionId> order_;
@@ -152,6 +153,28 @@ class Placer {
     PlaceSpilled(spilled);
   }
 
+  // Owners within `bounds`, by the order of the first `replicas` places.
+  void Balance(std::size_t replicas, const OwnerBounds& bounds) {
+    const std::uint64_t weight = TotalWeight();
+    // In units of 2^-16 of what the best of all members minds on average.
+    const auto reluctance = [&](PartitionId partition, MemberIndex member) {
+      const std::uint64_t score = ScoreOf(partition, member) >> kInverseWeightBits;
+      return std::min<std::uint64_t>(score * weight >> 16,
+                                     std::numeric_limits<std::uint32_t>::max());
+    };
+    BalanceOwners(replicas, bounds, reluctance, lists_);
+    for (PartitionId partition = 0; partition < lists_.size(); ++partition) Arrange(partition);
+  }
+
+  // Of the next place.
+  OwnerBounds BoundsOfOwners(std::uint64_t percent) const {
+    OwnerBounds bounds{Bounds(percent), {}};
+    for (const std::uint64_t load : ExpectedLoads()) {
+      bounds.fair.push_back(static_cast<std::uint32_t>(load >> kLoadBits));
+    }
+    return bounds;
+  }
+
   // The rest of every list, in order of score within the rule of the zones.
   void Complete(std::size_t length) {
     for (PartitionId partition = 0; partition < lists_.size(); ++partition) {
@@ -164,6 +187,20 @@ class Placer {
   }
 
  private:
+  // Those after the owner, so that the list goes through the zones again.
+  void Arrange(PartitionId partition) {
+    auto& list = lists_[partition];
+    std::vector<MemberIndex> rest(list.begin() + 1, list.end());
+    list.resize(1);
+    while (!rest.empty()) {
+      auto next = std::find_if(rest.begin(), rest.end(),
+                               [&](MemberIndex member) { return Eligible(partition, member); });
+      if (next == rest.end()) next = rest.begin();
+      list.push_back(*next);
+      rest.erase(next);
+    }
+  }
+
   // Whether the member may take the partition's next place: not in the list yet, and of a zone that
   // the list has not gone through in this round.
   bool Eligible(PartitionId partition, MemberIndex member) const {
@@ -247,6 +284,19 @@ class Placer {
       expected.push_back(WeightOf(i) * (everybody - std::min(everybody, without)));
     }
     return expected;
+  }
+
+  Score ScoreOf(PartitionId partition, MemberIndex member) const {
+    const Candidates& all = candidates_[partition];
+    const auto found = std::find_if(
+        all.begin(), all.end(), [member](const Candidate& each) { return each.member == member; });
+    return found == all.end() ? kScoreMax : found->score;
+  }
+
+  std::uint64_t TotalWeight() const {
+    std::uint64_t weight = 0;
+    for (std::size_t i = 0; i < members_.size(); ++i) weight += WeightOf(i);
+    return weight;
   }
 
   std::uint64_t WeightOf(std::size_t member) const {
@@ -353,6 +403,9 @@ std::vector<Candidates> DrawCandidates(const std::vector<RingMember>& members, c
   for (std::uint64_t draws = kDrawsPerPartition * partition_count;; draws *= 2) {
     const Score limit = drawer.LimitFor(draws, weight);
     std::vector<Candidates> candidates(partition_count);
+    for (Candidates& each : candidates) {
+      each.reserve(std::min<std::size_t>(members.size(), draws / partition_count * 3 / 2));
+    }
     for (std::size_t i = 0; i < members.size(); ++i) {
       drawer.Draw(members[i], limit, [&](PartitionId partition, Score score) {
         candidates[partition].push_back({score, static_cast<MemberIndex>(i)});
@@ -384,9 +437,11 @@ Placement ComputePlacement(std::vector<RingMember> members, std::uint32_t replic
                 DrawCandidates(placement.members, zones, partition_count, length,
                                std::min<std::size_t>(placed, zones.count)),
                 placement);
+  const OwnerBounds owner_bounds = placer.BoundsOfOwners(kOwnedLoadPercent);
   for (std::size_t place = 0; place < placed; ++place) {
-    placer.AssignPlace(place == 0 ? kFirstPlaceLoadPercent : kOtherPlaceLoadPercent);
+    placer.AssignPlace(placed == 1 ? kOwnedLoadPercent : kPlaceLoadPercent);
   }
+  placer.Balance(placed, owner_bounds);
   placer.Complete(length);
   return placement;
 }

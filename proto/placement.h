@@ -3,21 +3,19 @@
 //
 // Theory
 //   1. Rendezvous hashing with stratified scores. Each member draws, from a hash of its id, a
-//   random order of
-//      the partitions, the ones it likes best first. Its s-th partition gets the score -ln(1 - (s +
-//      u) / P) / weight, u a hashed fraction: an exponential deviate of rate `weight`, so that the
-//      member with the lowest score of a partition wins it with probability weight / total weight
-//      (Thaler and Ravishankar, 1998). Scores of two members never depend on each other, so by
-//      itself this moves nothing but what a new member wins. An order instead of P independent
-//      draws halves the variance of the loads.
+//      random order of the partitions, the ones it likes best first. Its s-th partition gets the
+//      score -ln(1 - (s + u) / P) / weight, u a hashed fraction: an exponential deviate of rate
+//      `weight`, so that the member with the lowest score of a partition wins it with probability
+//      weight / total weight (Thaler and Ravishankar, 1998). Scores of two members never depend on
+//      each other, so by itself this moves nothing but what a new member wins. An order instead of
+//      P independent draws halves the variance of the loads.
 //   2. Bounded loads (Mirrokni, Thorup, Zadimoghaddam, 2016, arXiv:1608.01350). A member keeps the
-//   partitions
-//      with its best scores, up to its bound; each of the others goes to its next best member with
-//      room. What a member keeps does not depend on what others spilled, so a join or a leave
-//      disturbs few of them.
-//   3. One such pass for each of the first `replica_count` places. A pass takes members of zones
-//   that the
-//      partition does not have yet, as long as there are any.
+//      partitions with its best scores, up to its bound; each of the others goes to its next best
+//      member with room. One such pass for each of the first `replica_count` places. A pass takes
+//      members of zones that the partition does not have yet, as long as there are any. The bound
+//      is loose, so that a join or a leave moves hardly a copy that it need not.
+//   3. Owners are balanced strictly by the order within the set of holders (owner_balance.h), which
+//      moves no copy. Without a second holder the pass itself is strict.
 //
 // Only integers: a floating-point library may differ between two machines.
 //

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 namespace gyre {
@@ -34,10 +35,23 @@ class Builder {
       believed_.push_back(!stopping.contains(id));
     }
     view_.on_ring.assign(view_.members.size(), false);
+    std::map<std::string, std::uint16_t> zones;
     for (const RingMember& member : placement.members) {
-      const MemberIndex index = view_.Find(member.id);
+      const MemberIndex index = Find(member.id);
       ring_index_.push_back(index);
       if (index != kNoMember) view_.on_ring[index] = true;
+      const auto zone = zones.emplace(member.zone, static_cast<std::uint16_t>(zones.size())).first;
+      zone_.push_back(zone->second);
+    }
+    std::vector<bool> lives(zones.size(), false);
+    for (std::size_t ring = 0; ring < ring_index_.size(); ++ring) {
+      if (!Serves(ring_index_[ring])) continue;
+      ++live_members_;
+      lives[zone_[ring]] = true;
+    }
+    live_zones_ = static_cast<std::size_t>(std::count(lives.begin(), lives.end(), true));
+    for (MemberIndex member = 0; member < view_.members.size(); ++member) {
+      if (!view_.on_ring[member] && Serves(member)) others_.push_back(member);
     }
   }
 
@@ -67,20 +81,27 @@ class Builder {
            Has(holdings_[member]->owned, partition);
   }
 
+  // Members are sorted by id.
+  MemberIndex Find(const NodeId& id) const {
+    const auto found = std::lower_bound(
+        view_.members.begin(), view_.members.end(), id,
+        [](const MemberInfo& member, const NodeId& key) { return member.id < key; });
+    if (found == view_.members.end() || found->id != id) return kNoMember;
+    return static_cast<MemberIndex>(found - view_.members.begin());
+  }
+
   void BuildPartition(PartitionId partition) {
     // Ring members in preference order, then the others.
     order_.clear();
+    ranks_.clear();
     if (partition < placement_.preference.size()) {
       for (std::uint16_t ring : placement_.preference[partition]) {
-        if (Serves(ring_index_[ring])) order_.push_back(ring_index_[ring]);
+        if (Serves(ring_index_[ring])) ranks_.push_back(ring);
       }
     }
-    const std::size_t holders = std::min<std::size_t>(order_.size(), view_.replicas);
-    view_.holders[partition].assign(order_.begin(),
-                                    order_.begin() + static_cast<std::ptrdiff_t>(holders));
-    for (MemberIndex member = 0; member < view_.members.size(); ++member) {
-      if (!view_.on_ring[member] && Serves(member)) order_.push_back(member);
-    }
+    ChooseHolders(partition);
+    for (std::uint16_t ring : ranks_) order_.push_back(ring_index_[ring]);
+    order_.insert(order_.end(), others_.begin(), others_.end());
     MemberIndex claimant = kNoMember;
     for (MemberIndex member : order_) {
       if (IsComplete(member, partition)) view_.complete[partition].push_back(member);
@@ -92,15 +113,65 @@ class Builder {
     view_.owner[partition] = Owner(partition, claimant);
   }
 
+  // The first serving members of the list, but none of a zone that was taken as long as there are
+  // others: in rounds through the zones. The list itself does so, but for its dead.
+  void ChooseHolders(PartitionId partition) {
+    std::vector<MemberIndex>& holders = view_.holders[partition];
+    const std::size_t wanted = std::min<std::size_t>(live_members_, view_.replicas);
+    chosen_.assign(ranks_.size(), false);
+    while (holders.size() < wanted) {
+      round_.clear();
+      for (std::size_t rank = 0; rank < ranks_.size() && holders.size() < wanted; ++rank) {
+        if (chosen_[rank] || InRound(zone_[ranks_[rank]])) continue;
+        chosen_[rank] = true;
+        round_.push_back(zone_[ranks_[rank]]);
+        holders.push_back(ring_index_[ranks_[rank]]);
+      }
+      // Beyond the list: those of it that are left are dead, or of zones that are taken.
+      const std::size_t zones =
+          holders.size() == round_.size() ? std::min(wanted, live_zones_) : std::size_t{0};
+      while (round_.size() < zones) Lengthen(partition, /*of_another_zone=*/true);
+      if (holders.size() < wanted && holders.size() == ranks_.size()) {
+        Lengthen(partition, /*of_another_zone=*/false);
+      }
+    }
+  }
+
+  bool InRound(std::uint16_t zone) const {
+    return std::find(round_.begin(), round_.end(), zone) != round_.end();
+  }
+
+  // Adds a serving ring member to the ranks and the holders, of a zone that is not in the round if
+  // that is asked for; which one, a hash decides. There must be one.
+  void Lengthen(PartitionId partition, bool of_another_zone) {
+    std::uint16_t best = 0;
+    std::uint64_t least = 0;
+    bool found = false;
+    for (std::uint16_t ring = 0; ring < ring_index_.size(); ++ring) {
+      if (!Serves(ring_index_[ring]) || (of_another_zone && InRound(zone_[ring]))) continue;
+      if (std::find(ranks_.begin(), ranks_.end(), ring) != ranks_.end()) continue;
+      const NodeId& id = placement_.members[ring].id;
+      const std::uint64_t hash = XXH3_64bits_withSeed(id.bytes.data(), id.bytes.size(), partition);
+      if (found && hash >= least) continue;
+      found = true;
+      least = hash;
+      best = ring;
+    }
+    ranks_.push_back(best);
+    chosen_.push_back(true);
+    round_.push_back(zone_[best]);
+    view_.holders[partition].push_back(ring_index_[best]);
+  }
+
   MemberIndex Owner(PartitionId partition, MemberIndex claimant) const {
     const LocalKnowledge& local = local_[partition];
     if (local.granted) {
-      const MemberIndex granted = view_.Find(local.granted_to);
+      const MemberIndex granted = Find(local.granted_to);
       if (Serves(granted)) return granted;
     }
     if (claimant != kNoMember) return claimant;
     if (local.has_last_owner) {
-      const MemberIndex last = view_.Find(local.last_owner);
+      const MemberIndex last = Find(local.last_owner);
       if (last != view_.self && Serves(last) && believed_[last]) return last;
     }
     return view_.complete[partition].empty() ? kNoMember : view_.complete[partition].front();
@@ -108,7 +179,8 @@ class Builder {
 
   std::uint64_t Digest() const {
     std::string bytes;
-    const auto add = [&bytes](std::uint64_t value) {
+    bytes.reserve(view_.members.size() * 128 + std::size_t{view_.partition_count} * 16);
+    const auto add = [&bytes](auto value) {
       bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
     };
     for (std::size_t i = 0; i < view_.members.size(); ++i) {
@@ -118,7 +190,7 @@ class Builder {
                                  member.memcached_port, member.http_port}) {
         add(port);
       }
-      add(member.weight);
+      add(std::uint64_t{member.weight});
       add(member.incarnation);
       add(static_cast<std::uint64_t>(member.state) << 1 | (view_.on_ring[i] ? 1 : 0));
     }
@@ -140,6 +212,14 @@ class Builder {
   std::vector<const Holdings*> holdings_;  // [member]
   std::vector<bool> believed_;             // [member] its claims to own
   std::vector<MemberIndex> ring_index_;    // [placement member] -> member
+  std::vector<std::uint16_t> zone_;        // [placement member] as a number
+  std::size_t live_members_ = 0;           // serving ring members
+  std::size_t live_zones_ = 0;             // that have one
+  std::vector<MemberIndex> others_;        // serving members that are not on the ring
+  // Of the partition being built.
+  std::vector<std::uint16_t> ranks_;  // placement members that serve, in preference order
+  std::vector<bool> chosen_;          // [rank] a holder
+  std::vector<std::uint16_t> round_;  // zones that it has a holder of
   std::vector<MemberIndex> order_;
 };
 

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <string>
@@ -17,12 +18,15 @@ namespace {
 constexpr std::uint32_t kReplicas = 2;
 // Rings of each kind over which movement is averaged: one ring alone is at the mercy of its hashes.
 constexpr int kRings = 8;
+constexpr int kLargeRings = 3;  // the hashes of a large ring even out, and cost more
 
 struct Shape {
   std::size_t members = 3;
   bool weighted = false;
   std::uint32_t zones = 1;
   std::uint32_t partitions = kPartitionCountDefault;
+
+  int rings() const { return members < 200 ? kRings : kLargeRings; }
 
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {
     return out << shape.members << " members, " << (shape.weighted ? "1:2:4" : "equal") << ", "
@@ -66,6 +70,21 @@ double MaxLoad(const Placement& placement, std::size_t place) {
   return most;
 }
 
+// The greatest number of copies, by the member's fair share.
+double MaxCopies(const Placement& placement) {
+  std::vector<double> copies(placement.members.size());
+  for (const auto& list : placement.preference) {
+    for (std::size_t place = 0; place < kReplicas; ++place) copies[list[place]] += 1;
+  }
+  double most = 0;
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const double fair = static_cast<double>(placement.preference.size()) * kReplicas *
+                        placement.members[i].weight / WeightOf(placement.members);
+    most = std::max(most, copies[i] / fair);
+  }
+  return most;
+}
+
 NodeId At(const Placement& placement, std::size_t partition, std::size_t place) {
   return placement.members[placement.preference[partition][place]].id;
 }
@@ -98,64 +117,112 @@ class PlacementShape : public testing::TestWithParam<Shape> {
 };
 
 TEST_P(PlacementShape, BalancesFirstPlacesWithinFivePercent) {
-  for (int seed = 0; seed < kRings; ++seed) {
+  for (int seed = 0; seed < GetParam().rings(); ++seed) {
     EXPECT_LE(MaxLoad(Compute(Ring(seed, GetParam())), 0), 1.05) << "seed " << seed;
   }
 }
 
-// What a join moves is what the leave of the same member moves back: the map depends on the members
-// alone.
+TEST_P(PlacementShape, BalancesCopiesReasonably) {
+  // In zones of different weights the small ones hold more than their share: a partition has only
+  // one copy in the large one.
+  if (GetParam().zones > 1 && GetParam().weighted) return;
+  for (int seed = 0; seed < GetParam().rings(); ++seed) {
+    const double most = GetParam().weighted && GetParam().members < 5 ? 1.45 : 1.27;
+    EXPECT_LE(MaxCopies(Compute(Ring(seed, GetParam()))), most) << "seed " << seed;
+  }
+}
+
+// Copies are what is shipped. What a join moves is what the leave of the same member moves back:
+// the map depends on the members alone.
 TEST_P(PlacementShape, MovesLittleOnJoinAndLeave) {
-  double first = 0;
-  double held_join = 0;
-  double held_leave = 0;
-  for (int seed = 0; seed < kRings; ++seed) {
+  double join = 0;
+  double leave = 0;
+  for (int seed = 0; seed < GetParam().rings(); ++seed) {
     const std::vector<RingMember> more = Ring(seed, GetParam(), 1);
     const Placement small = Compute(Ring(seed, GetParam()));
     const Placement large = Compute(more);
     const double ideal = GetParam().partitions * more.back().weight / WeightOf(more);
-    first += MovedFirst(small, large) / ideal / kRings;
-    held_join += MovedHeld(small, large) / ideal / kReplicas / kRings;
-    held_leave += MovedHeld(large, small) / ideal / kReplicas / kRings;
+    join += MovedHeld(small, large) / ideal / kReplicas / GetParam().rings();
+    leave += MovedHeld(large, small) / ideal / kReplicas / GetParam().rings();
   }
-  EXPECT_LE(first, 1.25);
-  EXPECT_LE(held_join, 1.25);
-  EXPECT_LE(held_leave, 1.25);
+  EXPECT_LE(join, 1.25);
+  EXPECT_LE(leave, 1.25);
 }
 
+// 200 members need all of the 16,384 partitions, 50 are well served by 4,096.
 INSTANTIATE_TEST_SUITE_P(, PlacementShape,
                          testing::Values(Shape{3}, Shape{5}, Shape{10}, Shape{20}, Shape{3, true},
                                          Shape{5, true}, Shape{10, true}, Shape{20, true},
                                          Shape{5, false, 3}, Shape{10, false, 3},
-                                         Shape{20, false, 3}, Shape{50, false, 1, 4096},
-                                         Shape{50, true, 1, 4096}, Shape{50, false, 3, 4096}));
+                                         Shape{20, false, 3}, Shape{20, true, 3}, Shape{50},
+                                         Shape{50, true}, Shape{50, false, 3},
+                                         Shape{50, false, 1, 4096}, Shape{50, true, 1, 4096},
+                                         Shape{50, false, 3, 4096}, Shape{50, true, 3, 4096},
+                                         Shape{200, false, 1, 4096}, Shape{200, false, 1, 16384},
+                                         Shape{200, true, 1, 16384}, Shape{200, false, 3, 16384}));
 
-// At 50 members a member has 20 of the default 1,024 partitions: one partition is five percent. The
-// bound still holds; the price is movement, which the next table keeps from growing unnoticed.
-class PlacementCoarse : public testing::TestWithParam<Shape> {};
+// Owners that change are handovers: no data moves. Where a member has some dozen partitions only,
+// one partition is the whole tolerance, nearly everybody stands at the bound, and owners change
+// that the newcomer never sees. This keeps it from growing unnoticed.
+struct Handovers {
+  Shape shape;
+  double most;
+};
 
-TEST_P(PlacementCoarse, KeepsTheBoundAndPaysInMovement) {
+class PlacementHandovers : public testing::TestWithParam<Handovers> {};
+
+TEST_P(PlacementHandovers, AreNotManyMoreThanTheNewcomerTakes) {
+  const Shape& shape = GetParam().shape;
   double first = 0;
-  double held = 0;
-  for (int seed = 0; seed < kRings; ++seed) {
-    const std::vector<RingMember> more = Ring(seed, GetParam(), 1);
-    const Placement small = ComputePlacement(Ring(seed, GetParam()), kReplicas, 1024);
-    const Placement large = ComputePlacement(more, kReplicas, 1024);
-    EXPECT_LE(MaxLoad(small, 0), 1.05);
-    EXPECT_LE(MaxLoad(large, 0), 1.05);
-    const double ideal = 1024 * more.back().weight / WeightOf(more);
-    first += MovedFirst(small, large) / ideal / kRings;
-    held += MovedHeld(small, large) / ideal / kReplicas / kRings;
+  for (int seed = 0; seed < shape.rings(); ++seed) {
+    const std::vector<RingMember> more = Ring(seed, shape, 1);
+    const double ideal = shape.partitions * more.back().weight / WeightOf(more);
+    first += MovedFirst(ComputePlacement(Ring(seed, shape), kReplicas, shape.partitions),
+                        ComputePlacement(more, kReplicas, shape.partitions)) /
+             ideal / shape.rings();
   }
-  EXPECT_LE(first, 1.9);
-  EXPECT_LE(held, 1.6);
+  EXPECT_LE(first, GetParam().most) << shape;
 }
 
-INSTANTIATE_TEST_SUITE_P(, PlacementCoarse, testing::Values(Shape{50}, Shape{50, true}));
+INSTANTIATE_TEST_SUITE_P(, PlacementHandovers,
+                         testing::Values(Handovers{{3}, 1.1}, Handovers{{3, true}, 1.1},
+                                         Handovers{{10}, 1.25}, Handovers{{10, true}, 1.25},
+                                         Handovers{{20}, 1.4}, Handovers{{50}, 2.3},
+                                         Handovers{{50, false, 1, 4096}, 1.3},
+                                         Handovers{{50, false, 1, 16384}, 1.1},
+                                         Handovers{{200, false, 1, 16384}, 1.7}));
 
-TEST(Placement, BalancesSecondPlacesReasonably) {
-  for (std::size_t members : {3, 5, 10, 20, 50}) {
-    EXPECT_LE(MaxLoad(ComputePlacement(Ring(1, {members}), kReplicas, 1024), 1), 1.25) << members;
+// Without a second holder an owner that changes is a copy that moves.
+TEST(Placement, BalancesAndMovesLittleWithoutReplicas) {
+  for (const Shape& shape : {Shape{3}, Shape{10}, Shape{50, false, 1, 4096}}) {
+    double moved = 0;
+    for (int seed = 0; seed < shape.rings(); ++seed) {
+      const std::vector<RingMember> more = Ring(seed, shape, 1);
+      const Placement small = ComputePlacement(Ring(seed, shape), 1, shape.partitions);
+      const Placement large = ComputePlacement(more, 1, shape.partitions);
+      EXPECT_LE(MaxLoad(small, 0), 1.05) << shape;
+      moved += MovedFirst(small, large) / (shape.partitions / WeightOf(more)) / shape.rings();
+    }
+    EXPECT_LE(moved, 1.25) << shape;
+  }
+}
+
+// What a dead member owned is spread over the others: the second places of its partitions.
+TEST(Placement, SpreadsThePartitionsOfADeadMemberOverTheOthers) {
+  const Placement placement = ComputePlacement(Ring(1, {10}), kReplicas, 1024);
+  for (std::uint16_t dead = 0; dead < 10; ++dead) {
+    std::vector<std::size_t> heirs(10);
+    std::size_t owned = 0;
+    for (const auto& list : placement.preference) {
+      if (list[0] != dead) continue;
+      ++owned;
+      ++heirs[list[1]];
+    }
+    for (std::uint16_t heir = 0; heir < 10; ++heir) {
+      if (heir == dead) continue;
+      EXPECT_LE(heirs[heir], owned / 3) << dead << " " << heir;
+      EXPECT_GE(heirs[heir], 1U) << dead << " " << heir;
+    }
   }
 }
 
@@ -185,7 +252,24 @@ TEST(Placement, StaysTheSameFromReleaseToRelease) {
   for (const auto& list : placement.preference) {
     for (std::uint16_t member : list) digest = digest * 1099511628211ULL + member + 1;
   }
-  EXPECT_EQ(digest, 0x55280a71517d03f4ULL);
+  EXPECT_EQ(digest, 969405289216745696ULL);
+}
+
+// Owners are balanced, whatever the ring: within five percent, or the one partition that arithmetic
+// asks for.
+RC_GTEST_PROP(PlacementProperty, BalancesTheOwnersOfAnyRingOfEqualMembers, ()) {
+  Shape shape;
+  shape.members = *rc::gen::inRange<std::size_t>(1, 60);
+  shape.zones = *rc::gen::inRange<std::uint32_t>(1, 4);
+  shape.partitions = 1U << *rc::gen::inRange(4, 12);
+  const auto replicas = *rc::gen::inRange<std::uint32_t>(1, kReplicasMax + 1);
+  const std::vector<RingMember> ring = Ring(*rc::gen::arbitrary<std::uint64_t>(), shape);
+  const Placement placement = ComputePlacement(ring, replicas, shape.partitions);
+  std::vector<std::size_t> owned(ring.size());
+  for (const auto& list : placement.preference) ++owned[list[0]];
+  const double mean = static_cast<double>(shape.partitions) / static_cast<double>(ring.size());
+  const double most = static_cast<double>(*std::max_element(owned.begin(), owned.end()));
+  RC_ASSERT(most <= std::max(mean * 1.05, std::ceil(mean)));
 }
 
 RC_GTEST_PROP(PlacementProperty, DependsOnTheSetAloneAndRespectsZones, ()) {
