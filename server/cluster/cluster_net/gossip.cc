@@ -5,8 +5,8 @@
 #include <variant>
 
 #include "base/log.h"
-#include "cluster/peer_codec.h"
 #include "cluster/broadcast_queue.h"
+#include "cluster/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 
 namespace gyre {
