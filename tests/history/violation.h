@@ -42,6 +42,7 @@ class Violations {
   // Adds `note` to the texts of those since there were `since`.
   void Annotate(std::uint64_t since, const std::string& note);
   const std::vector<Violation>& kept() const { return kept_; }
+  bool empty() const { return count_ == 0; }
   std::uint64_t count() const { return count_; }
   std::uint64_t count(Fault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
   // One line each, and how many were not kept; empty if there is none.

@@ -1,44 +1,12 @@
-// Whole clusters under load and faults, over seeds. A failing seed is printed; GYRE_SIM_SEED=<n>
-// runs it alone, GYRE_SIM_SEEDS=<n> runs more.
-#include <gmock/gmock.h>
+// Whole clusters under load and faults, over seeds: one scenario a test. Scenarios that a seed
+// composes are in nemesis_test.cc.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
-#include "base/log.h"
+#include "sim/seeds.h"
 #include "sim/sim_cluster.h"
 
 namespace gyre::sim {
 namespace {
-
-class Quiet : public testing::Environment {
- public:
-  void SetUp() override {
-    const bool trace = std::getenv("GYRE_SIM_TRACE") != nullptr;
-    spdlog::set_level(trace ? spdlog::level::debug : spdlog::level::err);
-    spdlog::set_pattern("%v");
-  }
-};
-const auto* const kQuiet = testing::AddGlobalTestEnvironment(new Quiet);
-
-std::uint64_t OnlySeed() {
-  const char* seed = std::getenv("GYRE_SIM_SEED");
-  return seed == nullptr ? 0 : std::strtoull(seed, nullptr, 10);
-}
-
-template <typename Scenario>
-void ForSeeds(std::uint64_t count, Scenario&& scenario) {
-  if (const std::uint64_t only = OnlySeed(); only != 0) return scenario(only);
-  for (std::uint64_t seed = 1; seed <= SeedCount(count); ++seed) {
-    SCOPED_TRACE("GYRE_SIM_SEED=" + std::to_string(seed));
-    scenario(seed);
-    if (testing::Test::HasFailure()) return;
-  }
-}
-
-#define EXPECT_CONVERGES(cluster) EXPECT_TRUE((cluster).Converge()) << (cluster).NotConverged()
-#define EXPECT_NO_VIOLATION(cluster) \
-  EXPECT_TRUE((cluster).history().violations().empty()) << (cluster).history().Report()
 
 TEST(Simulation, ThreeNodesFormARingAndKeepWhatIsWritten) {
   ForSeeds(8, [](std::uint64_t seed) {
@@ -206,8 +174,8 @@ TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
     cluster.world().Heal();
     cluster.world().Run(seconds(1));
     cluster.EndLoad();
-    EXPECT_GT(cluster.node(victim).replicator().stats().resyncs +
-                  cluster.node(other).replicator().stats().resyncs,
+    EXPECT_GT(cluster.node(victim).replicator_stats().resyncs +
+                  cluster.node(other).replicator_stats().resyncs,
               0U);
     EXPECT_CONVERGES(cluster);
     cluster.world().Run(milliseconds(200));  // all is settled: any copy may now become the only one
@@ -374,78 +342,6 @@ TEST(Simulation, AJoinIsCutShortByADeath) {
     cluster.ReadAll("at the end");
     EXPECT_NO_VIOLATION(cluster);
   });
-}
-
-TEST(Simulation, TheSameSeedIsTheSameRun) {
-  const auto run = [](std::uint64_t seed) {
-    SimCluster cluster(seed, 4);
-    cluster.StartAll(3);
-    cluster.world().network().datagram_loss = 0.1;
-    cluster.world().network().link_break = 0.01;
-    cluster.BeginLoad(4, 10);
-    cluster.world().Run(seconds(2));
-    cluster.Kill(1);
-    cluster.Start(3);
-    cluster.world().Run(seconds(4));
-    return std::pair(cluster.world().trace_hash(), cluster.world().events());
-  };
-  EXPECT_EQ(run(5), run(5));
-  EXPECT_NE(run(5).first, run(6).first);
-}
-
-// ---- The checker is tested, too: each of these bugs must be seen in some run. -------------------
-
-template <typename Scenario>
-bool IsCaught(const ClusterOptions& options, Scenario&& scenario) {
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
-    SimCluster cluster(seed, 4, options);
-    cluster.StartAll(3);
-    (void)cluster.Converge();
-    scenario(cluster);
-    cluster.EndLoad();
-    (void)cluster.Converge(seconds(10));
-    cluster.ReadAll("at the end");
-    if (!cluster.history().violations().empty()) return true;
-  }
-  return false;
-}
-
-void CrashUnderLoad(SimCluster& cluster) {
-  cluster.world().network().link_break = 0.4;  // what is not yet replicated stays so for a while
-  cluster.BeginLoad(8, 200);
-  cluster.world().Run(seconds(1));
-  cluster.Kill(1);
-  cluster.world().Run(seconds(4));
-}
-
-void JoinUnderLoad(SimCluster& cluster) {
-  cluster.BeginLoad(8, 15, milliseconds(1));
-  cluster.world().Run(milliseconds(300));
-  cluster.Start(3);
-  cluster.world().Run(seconds(2));
-}
-
-TEST(InjectedBug, NoneIsSeenWhereThereIsNone) {
-  EXPECT_FALSE(IsCaught({}, CrashUnderLoad));
-  EXPECT_FALSE(IsCaught({}, JoinUnderLoad));
-}
-
-TEST(InjectedBug, ADroppedReplicaWriteIsSeen) {
-  ClusterOptions options;
-  options.replicator_faults.drop_every = 20;
-  EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
-}
-
-TEST(InjectedBug, AnAckBeforeReplicationIsSeen) {
-  ClusterOptions options;
-  options.replicator_faults.ack_before_replication = true;
-  EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
-}
-
-TEST(InjectedBug, ALostFenceIsSeen) {
-  ClusterOptions options;
-  options.coordinator_faults.skip_fence = true;
-  EXPECT_TRUE(IsCaught(options, JoinUnderLoad));
 }
 
 }  // namespace

@@ -1,0 +1,304 @@
+#include "sim/nemesis.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace gyre::sim {
+namespace {
+
+// A death is known after 4 s at most, and evened out soon after.
+constexpr Duration kDowntimeMax = seconds(8);
+constexpr Duration kConvergeMax = seconds(60);
+constexpr Duration kHealed = seconds(5);  // from then on nothing stale is read
+constexpr std::int64_t kClockOffsetMs = 500;
+constexpr std::int64_t kClockDriftPpm = 200;
+constexpr std::int64_t kClockJumpMs = 3'600'000;
+
+std::string Name(NodeIndex node) { return "n" + std::to_string(node); }
+
+}  // namespace
+
+const char* NameOf(Trouble trouble) {
+  static constexpr const char* kNames[] = {
+      "crash",          "stop",           "drain",           "join",        "two joins",
+      "join and death", "join cancelled", "drain and death", "eviction",    "clock jump",
+      "pause",          "isolation",      "split",           "broken link", "one way"};
+  return kNames[static_cast<std::size_t>(trouble)];
+}
+
+const std::vector<Trouble>& NodeTroubles() {
+  static const std::vector<Trouble> kTroubles = {
+      Trouble::kCrash,    Trouble::kStop,         Trouble::kDrain,         Trouble::kJoin,
+      Trouble::kTwoJoins, Trouble::kJoinAndDeath, Trouble::kJoinCancelled, Trouble::kDrainAndDeath,
+      Trouble::kEviction, Trouble::kClockJump};
+  return kTroubles;
+}
+
+const std::vector<Trouble>& PauseTroubles() {
+  static const std::vector<Trouble> kTroubles = {Trouble::kPause};
+  return kTroubles;
+}
+
+const std::vector<Trouble>& PartitionTroubles() {
+  static const std::vector<Trouble> kTroubles = {Trouble::kIsolation, Trouble::kSplit,
+                                                 Trouble::kBrokenLink, Trouble::kOneWay};
+  return kTroubles;
+}
+
+Nemesis::Nemesis(SimCluster& cluster, NemesisOptions options)
+    : cluster_(cluster), options_(std::move(options)) {
+  if (!options_.clocks) return;
+  World& world = cluster_.world();
+  for (NodeIndex node = 0; node < world.size(); ++node) {
+    world.JumpClock(node, static_cast<std::int64_t>(Below(2 * kClockOffsetMs)) - kClockOffsetMs);
+    world.SetClockDrift(node,
+                        static_cast<std::int64_t>(Below(2 * kClockDriftPpm)) - kClockDriftPpm);
+  }
+}
+
+bool Nemesis::Round() {
+  const Trouble trouble = options_.troubles[Below(options_.troubles.size())];
+  const bool asleep = trouble >= Trouble::kPause;
+  const bool dies = trouble != Trouble::kStop && trouble != Trouble::kDrain &&
+                    trouble != Trouble::kJoin && trouble != Trouble::kTwoJoins;
+  story_ += "round " + std::to_string(++round_) + ", " + NameOf(trouble) + ":";
+  const bool noisy = options_.noise && Below(2) == 0;
+  // Who is cut off or asleep may answer reads with what it has until it hears of it.
+  cluster_.JudgeReads(!asleep);
+  cluster_.JudgeOwners(!dies && !noisy);
+  MakeNoise(noisy);
+  cluster_.BeginLoad(options_.load);
+  Wait(seconds(1));
+  Do(trouble);
+  Restore();
+  if (!cluster_.history().violations().empty()) return false;
+  cluster_.ReadAll("after " + story_);
+  story_ += " ";
+  return cluster_.history().violations().empty();
+}
+
+void Nemesis::Do(Trouble trouble) {
+  switch (trouble) {
+    case Trouble::kCrash:
+      return Crash();
+    case Trouble::kStop:
+      return Stop();
+    case Trouble::kDrain:
+      return Drain();
+    case Trouble::kTwoJoins:
+      Join();
+      Wait(milliseconds(200));
+      return Join();
+    case Trouble::kJoin:
+      return Join();
+    case Trouble::kJoinAndDeath: {
+      const NodeIndex victim = AnyLive();
+      Join();
+      Wait(milliseconds(500));
+      Kill(victim);
+      Wait(kDowntimeMax);
+      return Start(victim);
+    }
+    case Trouble::kJoinCancelled:
+      return JoinCancelled();
+    case Trouble::kDrainAndDeath:
+      return DrainAndDeath();
+    case Trouble::kEviction:
+      return Evict();
+    case Trouble::kClockJump:
+      return JumpClock();
+    case Trouble::kPause:
+      return Pause();
+    default:
+      return Partition(trouble);
+  }
+}
+
+// ---- Faults -----------------------------------------------------------------------------------
+
+void Nemesis::Crash() {
+  const NodeIndex victim = AnyLive();
+  Kill(victim);
+  Wait(kDowntimeMax);  // perhaps so short that nobody noticed
+  if (Below(4) == 0) cluster_.ForgetIncarnation(victim);
+  Start(victim);
+}
+
+void Nemesis::Stop() {
+  const NodeIndex victim = AnyLive();
+  Tell("stop " + Name(victim));
+  cluster_.Stop(victim);
+  Wait(kDowntimeMax);
+  Start(victim);
+}
+
+void Nemesis::Drain() {
+  const NodeIndex leaver = AnyLive();
+  const NodeIndex via = AnyLive();
+  Tell("drain " + Name(leaver) + " via " + Name(via));
+  if (!cluster_.Drain(leaver, via)) {
+    cluster_.history().Violate(history::Fault::kOther, "",
+                               Name(leaver) + " does not get empty: " + story_);
+  }
+  Wait(seconds(2));
+  Kill(leaver);
+  Wait(kDowntimeMax);
+  Start(leaver);
+}
+
+void Nemesis::Join() {
+  const NodeIndex fresh = AnyNew();
+  if (fresh != kNobody) Start(fresh);
+}
+
+void Nemesis::JoinCancelled() {
+  const NodeIndex fresh = AnyNew();
+  if (fresh == kNobody) return Crash();
+  Start(fresh);
+  Wait(milliseconds(800));
+  Kill(fresh);
+  Wait(kDowntimeMax);
+  if (Below(2) == 0) return Start(fresh);
+  Tell("remove " + Name(fresh));
+  cluster_.Remove(fresh, AnyLive());
+}
+
+void Nemesis::DrainAndDeath() {
+  const NodeIndex leaver = AnyLive();
+  const NodeIndex via = AnyOther(leaver);
+  const NodeIndex victim = Below(3) == 0 ? leaver : AnyOther(leaver);
+  Tell("drain " + Name(leaver) + " via " + Name(via));
+  cluster_.node(via).coordinator().Drain(IdOf(leaver), [](const Status&) {});
+  Wait(milliseconds(500));
+  Kill(victim);
+  Wait(kDowntimeMax);
+  Start(victim);
+}
+
+void Nemesis::Evict() {
+  const NodeIndex victim = AnyLive();
+  Kill(victim);
+  Wait(kDowntimeMax);
+  const NodeIndex via = AnyLive();
+  Tell("remove " + Name(victim) + " via " + Name(via));
+  cluster_.Remove(victim, via);  // refused where the death is not known yet
+  Wait(seconds(3));
+  Start(victim);
+}
+
+void Nemesis::JumpClock() {
+  const NodeIndex node = AnyLive();
+  const auto ms = static_cast<std::int64_t>(Below(2 * kClockJumpMs)) - kClockJumpMs;
+  Tell("clock of " + Name(node) + " jumps by " + std::to_string(ms) + " ms");
+  cluster_.world().JumpClock(node, ms);
+  Wait(seconds(2));
+  Crash();
+}
+
+void Nemesis::Pause() {
+  const NodeIndex node = AnyLive();
+  const auto span = milliseconds(100 + static_cast<std::int64_t>(Below(9000)));
+  Tell("pause " + Name(node) + " for " + std::to_string(span.count()) + " ms");
+  cluster_.world().Pause(node, span);
+  cluster_.world().Run(span);
+  Wait(seconds(2));
+}
+
+void Nemesis::Partition(Trouble trouble) {
+  World& world = cluster_.world();
+  const NodeIndex node = AnyLive();
+  const NodeIndex other = AnyOther(node);
+  Tell("cut " + Name(node));
+  if (trouble == Trouble::kIsolation) world.Isolate(node);
+  if (trouble == Trouble::kBrokenLink) {
+    Tell("and " + Name(other));
+    world.CutBoth(node, other);
+  }
+  if (trouble == Trouble::kOneWay) {
+    const bool deaf = Below(2) == 0;
+    const bool all = Below(2) == 0;
+    Tell(std::string(deaf ? "from" : "to") + (all ? " all" : " " + Name(other)));
+    for (NodeIndex each = 0; each < world.size(); ++each) {
+      if (each == node || (!all && each != other)) continue;
+      deaf ? world.Cut(each, node) : world.Cut(node, each);
+    }
+  }
+  if (trouble == Trouble::kSplit) {
+    const std::uint64_t side = Below(std::uint64_t{1} << world.size());
+    Tell("sides " + std::to_string(side));
+    for (NodeIndex a = 0; a < world.size(); ++a) {
+      for (NodeIndex b = 0; b < a; ++b) {
+        if (((side >> a) & 1) != ((side >> b) & 1)) world.CutBoth(a, b);
+      }
+    }
+  }
+  Wait(kDowntimeMax + seconds(2));
+}
+
+// ---- Around them ------------------------------------------------------------------------------
+
+void Nemesis::MakeNoise(bool noisy) {
+  NetworkOptions& network = cluster_.world().network();
+  network = {};
+  if (!noisy) return;
+  Tell("noise");
+  network.datagram_loss = 0.01 * static_cast<double>(Below(6));
+  network.datagram_twice = 0.05;
+  network.datagram_slow = 0.05;
+  network.link_break = 0.002 * static_cast<double>(Below(4));
+  if (Below(4) == 0) network.delay_max = milliseconds(20);
+}
+
+void Nemesis::Restore() {
+  cluster_.world().Heal();
+  MakeNoise(false);
+  Wait(seconds(1));
+  cluster_.EndLoad();
+  if (!cluster_.Converge(kConvergeMax)) {
+    cluster_.history().Violate(
+        history::Fault::kOther, "",
+        "it does not converge after " + story_ + ": " + cluster_.NotConverged());
+  }
+  cluster_.world().Run(kHealed);
+}
+
+void Nemesis::Wait(Duration most) {
+  const auto span = static_cast<std::uint64_t>(most.count());
+  cluster_.world().Run(Duration(static_cast<std::int64_t>(Below(span >> Below(5)))));
+}
+
+NodeIndex Nemesis::AnyLive() { return AnyOther(kNobody); }
+
+NodeIndex Nemesis::AnyOther(NodeIndex than) {
+  for (;;) {
+    const auto node = static_cast<NodeIndex>(Below(cluster_.world().size()));
+    if (node != than && cluster_.alive(node)) return node;
+  }
+}
+
+NodeIndex Nemesis::AnyNew() {
+  for (NodeIndex node = 0; node < cluster_.world().size(); ++node) {
+    if (!cluster_.alive(node)) return node;
+  }
+  return kNobody;
+}
+
+void Nemesis::Kill(NodeIndex node) {
+  Tell("kill " + Name(node));
+  cluster_.Kill(node);
+}
+
+void Nemesis::Start(NodeIndex node) {
+  Tell("start " + Name(node));
+  cluster_.Start(node);
+}
+
+void Nemesis::Tell(const std::string& what) {
+  const auto ms = cluster_.world().true_unix_now() % 1'000'000;
+  story_ += " " + what + " at " + std::to_string(ms) + ",";
+  GYRE_LOG_DEBUG("{} nemesis: {}", ms, what);
+}
+
+}  // namespace gyre::sim

@@ -1,0 +1,74 @@
+// Scenarios that seeds compose (nemesis.h), in blocks that ctest may run side by side.
+#include "sim/nemesis.h"
+
+#include <gtest/gtest.h>
+
+#include "sim/seeds.h"
+
+namespace gyre::sim {
+namespace {
+
+constexpr std::uint64_t kSeeds = 10;  // of a block
+constexpr int kRounds = 3;
+constexpr NodeIndex kNodesMax = 6;
+
+struct Copies {
+  std::uint32_t replicas;
+  std::uint32_t write_acks;
+};
+
+// Copies and the size of the cluster vary with the seed.
+ClusterOptions OptionsOf(std::uint64_t seed) {
+  static constexpr Copies kCopies[] = {{2, 2}, {3, 2}, {3, 3}};
+  ClusterOptions options;
+  options.replicas = kCopies[seed % 3].replicas;
+  options.write_acks = kCopies[seed % 3].write_acks;
+  return options;
+}
+
+void RunNemesis(std::uint64_t seed, const NemesisOptions& options) {
+  SimCluster cluster(seed, kNodesMax, OptionsOf(seed));
+  Nemesis nemesis(cluster, options);
+  cluster.StartAll(static_cast<NodeIndex>(3 + seed % 2));
+  EXPECT_CONVERGES(cluster);
+  for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
+  }
+  EXPECT_NO_VIOLATION(cluster);
+  EXPECT_GT(cluster.history().acknowledged(), 50U);
+}
+
+class NemesisTest : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  void Run(const std::vector<Trouble>& troubles, const LoadOptions& load) {
+    ForSeeds(
+        kSeeds, [&](std::uint64_t seed) { RunNemesis(seed, {.troubles = troubles, .load = load}); },
+        1 + GetParam() * kSeeds);
+  }
+};
+
+constexpr LoadOptions kEverything = {
+    .writers = 4, .keys = 15, .contestants = 4, .counters = 4, .swapped = 4};
+
+TEST_P(NemesisTest, NodesComeAndGo) { Run(NodeTroubles(), kEverything); }
+INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, testing::Range<std::uint64_t>(0, 4));
+
+// Exactly: every datagram, request and reply at the same nanosecond.
+TEST(Simulation, TheSameSeedIsTheSameRun) {
+  const auto run = [](std::uint64_t seed) {
+    SimCluster cluster(seed, kNodesMax, OptionsOf(seed));
+    std::vector<Trouble> troubles = NodeTroubles();
+    troubles.insert(troubles.end(), PartitionTroubles().begin(), PartitionTroubles().end());
+    troubles.insert(troubles.end(), PauseTroubles().begin(), PauseTroubles().end());
+    Nemesis nemesis(cluster, {.troubles = troubles, .load = kEverything});
+    cluster.StartAll(3);
+    for (int round = 0; round < 2; ++round) nemesis.Round();
+    return std::tuple(cluster.world().trace_hash(), cluster.world().events(), nemesis.story());
+  };
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    EXPECT_EQ(run(seed), run(seed));
+    EXPECT_NE(run(seed), run(seed + 100));
+  }
+}
+
+}  // namespace
+}  // namespace gyre::sim

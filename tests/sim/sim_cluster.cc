@@ -1,0 +1,90 @@
+#include "sim/sim_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace gyre::sim {
+
+SimCluster::SimCluster(std::uint64_t seed, std::size_t nodes_max, ClusterOptions options)
+    : world_(seed, nodes_max),
+      options_(std::move(options)),
+      nodes_(nodes_max),
+      incarnations_(nodes_max),
+      clients_(world_, history_, [this](NodeIndex node) { return nodes_[node].get(); }) {
+  clients_.copies = [this](const std::string& key) { return Copies(key); };
+}
+
+SimCluster::~SimCluster() {
+  for (NodeIndex node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node]) world_.Crash(node);
+  }
+}
+
+std::size_t SimCluster::live() const {
+  return static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(),
+                                                [](const auto& node) { return node != nullptr; }));
+}
+
+void SimCluster::Start(NodeIndex node) {
+  incarnations_[node] = std::max<std::uint64_t>(incarnations_[node] + 1,
+                                                static_cast<std::uint64_t>(world_.unix_now(node)));
+  const bool founder = node == 0 && !founded_;
+  if (founder) founded_ = true;
+  nodes_[node] = std::make_unique<SimNode>(world_, node, options_, incarnations_[node], founder);
+  SimNode* each = nodes_[node].get();
+  each->on_write = [this, node](PartitionId partition, const Operation& operation) {
+    CheckSingleOwner(node, partition);
+    clients_.OnWrite(operation);
+  };
+  world_.Boot(
+      node,
+      [each](NodeIndex, FrameType type, const std::string& payload,
+             std::function<void(std::string)> reply) {
+        each->OnRequest(type, payload, std::move(reply));
+      },
+      [each](NodeIndex from, const std::string& bytes) { each->OnDatagram(from, bytes); },
+      [each](NodeIndex to) { each->OnLinkDown(to); });
+  std::vector<Address> seeds;
+  for (NodeIndex other = 0; other < nodes_.size() && !founder; ++other) {
+    if (other != node && nodes_[other]) seeds.push_back(AddressOf(other));
+  }
+  each->Start(seeds);
+}
+
+void SimCluster::StartAll(NodeIndex count) {
+  for (NodeIndex node = 0; node < count; ++node) {
+    Start(node);
+    world_.Run(milliseconds(200));
+  }
+}
+
+void SimCluster::Kill(NodeIndex node) {
+  world_.Crash(node);
+  graveyard_.push_back(std::move(nodes_[node]));
+}
+
+bool SimCluster::Stop(NodeIndex node) {
+  const auto done = std::make_shared<bool>(false);
+  nodes_[node]->coordinator().BeginStop([done] { *done = true; });
+  const bool in_time = world_.RunUntil([done] { return *done; }, seconds(10));
+  world_.Run(milliseconds(100));  // what is in flight is finished
+  Kill(node);
+  return in_time;
+}
+
+bool SimCluster::Drain(NodeIndex node, NodeIndex via) {
+  const auto outcome = std::make_shared<std::optional<bool>>();
+  nodes_[via]->coordinator().Drain(
+      IdOf(node), [outcome](const Status& status) { *outcome = status.has_value(); });
+  world_.RunUntil([outcome] { return outcome->has_value(); }, seconds(30));
+  return outcome->value_or(false);
+}
+
+bool SimCluster::Remove(NodeIndex node, NodeIndex via) {
+  bool ok = false;
+  nodes_[via]->coordinator().Remove(IdOf(node),
+                                    [&ok](const Status& status) { ok = status.has_value(); });
+  return ok;
+}
+
+}  // namespace gyre::sim

@@ -1,0 +1,170 @@
+#include "sim/sim_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto_gen/cluster.pb.h"
+
+namespace gyre::sim {
+namespace {
+
+// As the background thread of production does.
+constexpr Duration kEngineTick = milliseconds(100);
+constexpr std::size_t kEngineBudget = 1000;
+
+}  // namespace
+
+SimNode::SimNode(World& world, NodeIndex index, const ClusterOptions& options,
+                 std::uint64_t incarnation, bool founder)
+    : world_(world),
+      index_(index),
+      id_(IdOf(index)),
+      options_(options),
+      control_(*this, kControlLink),
+      background_(*this, kBackgroundLink),
+      loops_{Loop(*this, 0), Loop(*this, 1)} {
+  MakeEngine();
+  MakeParts(incarnation, founder);
+}
+
+void SimNode::MakeEngine() {
+  EngineOptions options;
+  options.memory_bytes = options_.memory_bytes;
+  options.value_bytes_max = 64 * 1024;
+  options.partition_count = options_.partitions;
+  options.shard_count = 1;
+  options.version_node = static_cast<std::uint8_t>(index_);
+  options.tombstone_ttl_ms = options_.tombstone_ttl_ms;
+  engine_ = std::move(*Engine::Create(options));
+  table_ = std::make_unique<ReplicationTable>(options_.partitions);
+}
+
+void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
+  MemberInfo self;
+  self.id = id_;
+  self.name = "n" + std::to_string(index_);
+  self.host = AddressOf(index_).host;
+  self.port = AddressOf(index_).port;
+  self.incarnation = incarnation;
+  MembershipOptions membership = options_.membership;
+  membership.seed = world_.random().Next();
+  membership_ =
+      std::make_unique<Membership>(membership, self, options_.partitions, options_.replicas);
+
+  const auto clock = [this] { return world_.now(); };
+  const auto wall_clock = [this] { return world_.unix_now(index_); };
+  ReplicatorOptions replicator;
+  replicator.replicas = options_.replicas;
+  replicator.write_acks = options_.write_acks;
+  replicator.queue_bytes_max = options_.queue_bytes_max;
+  for (Loop& loop : loops_) {
+    loop.replicator = std::make_unique<ReplicatorImpl>(replicator, *engine_, *table_, views_,
+                                                       loop.links.transport, clock);
+    loop.replicator->set_faults(options_.replicator_faults);
+    loop.service = std::make_unique<PeerService>(*engine_, *table_, views_, *this, wall_clock);
+    loop.service->RelayThrough(loop.links.direct);
+  }
+  transfer_ = std::make_unique<Transfer>(
+      TransferOptions{}, id_, *engine_, background_.transport,
+      [this](PartitionId partition, std::uint64_t pull, bool filled) {
+        coordinator_->OnPulled(partition, pull, filled);
+      },
+      clock, wall_clock);
+  repair_ = std::make_unique<Repair>(RepairOptions{}, id_, *engine_, views_, background_.transport,
+                                     wall_clock);
+  repair_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
+    coordinator_->OnRecovered(partition, node, agreed);
+  };
+  OwnershipOptions ownership;
+  ownership.founder = founder;
+  coordinator_ = std::make_unique<Coordinator>(
+      ownership, id_,
+      Coordinator::Parts{*engine_, *table_, views_, control_.transport, *membership_, *this,
+                         [this](MembershipActions actions) { Perform(std::move(actions)); },
+                         clock});
+  coordinator_->set_faults(options_.coordinator_faults);
+}
+
+void SimNode::Start(std::vector<Address> seeds) {
+  Perform(membership_->SetSeeds(world_.now(), std::move(seeds)));
+  coordinator_->Start();
+  repair_->Start();
+  TickMembership();
+  TickEngine();
+}
+
+void SimNode::TickEngine() {
+  for (std::uint32_t i = 0; i < engine_->shard_count(); ++i) {
+    Shard& shard = engine_->shard(i);
+    MutexLock lock(shard.mutex());
+    shard.Tick(world_.unix_now(index_), kEngineBudget);
+  }
+  world_.At(index_, kEngineTick, [this] { TickEngine(); });
+}
+
+void SimNode::OnRequest(FrameType type, const std::string& payload,
+                        std::function<void(std::string)> reply) {
+  if (type == FrameType::kPeerRequest) {
+    return AnyLoop().service->Handle(payload, std::move(reply));
+  }
+  Execute(DecodeOperation(payload), world_.now() + seconds(1),
+          [reply](const Answer& answer) { reply(Encode(answer)); });
+}
+
+// What PeerService passes on: membership's, and the coordinator's.
+void SimNode::Handle(std::string payload, ControlPort::Done done) {
+  wire::PeerRequest request;
+  if (!request.ParseFromString(payload)) return done("");
+  wire::PeerReply reply;
+  if (request.has_push_pull()) {
+    Result<std::string> answer = std::string();
+    Perform(membership_->OnPushPull(world_.now(), request.push_pull().SerializeAsString(), answer));
+    if (answer) {
+      (void)reply.mutable_push_pull()->ParseFromString(*answer);
+    } else {
+      reply.mutable_error()->set_message(answer.error().message);
+    }
+    return done(reply.SerializeAsString());
+  }
+  if (request.has_confirm_down()) {
+    const std::optional<NodeId> suspect = NodeId::FromBytes(request.confirm_down().id());
+    reply.mutable_confirm_down()->set_down(suspect &&
+                                           membership_->SeemsDown(world_.now(), *suspect));
+    return done(reply.SerializeAsString());
+  }
+  coordinator_->Handle(payload, std::move(done));
+}
+
+SimNode::Loop& SimNode::AnyLoop() { return loops_[world_.random().Below(kLoops)]; }
+
+ReplicatorStats SimNode::replicator_stats() const {
+  ReplicatorStats sum;
+  for (const Loop& loop : loops_) {
+    const ReplicatorStats each = loop.replicator->stats();
+    sum.mutations_sent += each.mutations_sent;
+    sum.mutations_acked += each.mutations_acked;
+    sum.mutations_dropped += each.mutations_dropped;
+    sum.resyncs += each.resyncs;
+    sum.acks_late += each.acks_late;
+  }
+  return sum;
+}
+
+Role SimNode::role(PartitionId partition) {
+  Shard& shard = engine_->ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  return shard.info(partition).role;
+}
+
+std::string SimNode::Copy(const std::string& key_bytes) {
+  const Key key = engine_->KeyOf(key_bytes);
+  Shard& shard = engine_->ShardOf(key.partition);
+  MutexLock lock(shard.mutex());
+  const Record record = shard.Peek(key);
+  if (!record) return "nothing";
+  return (record.is_tombstone() ? std::string("tombstone") : std::string(record.value())) + " of " +
+         std::to_string(MillisOf(record.version()) % 1'000'000) + " ms by n" +
+         std::to_string(record.version() & 0xff);
+}
+
+}  // namespace gyre::sim
