@@ -1,7 +1,8 @@
 """Real processes for the end-to-end tests: gyred nodes and rings of them, and the servers they are compared with.
 
-Everything binds 127.0.0.1. Every process started here is stopped here, by its own pid. Nothing sleeps for
-readiness: `wait_for` polls a condition with a deadline and says what it waited for when that passes.
+Everything binds 127.0.0.1, or the addresses of hosts of our own (hosts.py). Every process started here is stopped here,
+by its own pid. Nothing sleeps for readiness: `wait_for` polls a condition with a deadline and says what it waited for
+when that passes.
 """
 
 import contextlib
@@ -105,8 +106,8 @@ class Resp:
     """Speaks RESP2 and RESP3 and returns replies as they are on the wire, so that two servers can be compared:
     (type byte, value), where value is bytes, an int, a list of replies, or None."""
 
-    def __init__(self, port, timeout=10.0):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout * PATIENCE)
+    def __init__(self, port, timeout=10.0, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout * PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 
@@ -268,9 +269,12 @@ class Process:
 
 
 class Node(Process):
-    """One gyred with all its ports open. `flags` replace or add to the flags, e.g. {"--memory": "64MiB"}."""
+    """One gyred with all its ports open. `flags` replace or add to the flags, e.g. {"--memory": "64MiB"}. `host` is
+    its address, `within` the words before a command that make it run where that address is (hosts.Hosts.within)."""
 
-    def __init__(self, name, directory, flags=None):
+    def __init__(self, name, directory, flags=None, host="127.0.0.1", within=()):
+        self.host = host
+        self.within = list(within)
         self.port = free_port()
         self.resp_port = free_port()
         self.cluster_port = free_port()
@@ -279,7 +283,7 @@ class Node(Process):
         self.directory = pathlib.Path(directory)
         self.flags = {
             "--name": name,
-            "--host": "127.0.0.1",
+            "--host": host,
             "--port": self.port,
             "--resp-port": self.resp_port,
             "--resp-cluster-port": self.cluster_port,
@@ -294,13 +298,13 @@ class Node(Process):
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self, join=None, wait=True):
         """Starts it, with `--join` where `join` (a list of nodes) is given, and waits until it is ready."""
         if join:
             self.flags["--join"] = ",".join(node.address for node in join)
-        self.command = [binary("gyred")]
+        self.command = [*self.within, binary("gyred")]
         for flag, value in self.flags.items():
             self.command += [flag, str(value)]
         self.spawn()
@@ -310,7 +314,7 @@ class Node(Process):
 
     def http(self, path, method="GET"):
         """(status, body) of an HTTP request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5 * PATIENCE)
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=5 * PATIENCE)
         try:
             connection.request(method, path)
             response = connection.getresponse()
@@ -327,7 +331,7 @@ class Node(Process):
         wait_for(self.ready, f"{self.name} ready\n{self.log()}", seconds)
 
     def resp(self, timeout=10.0):
-        return Resp(self.resp_port, timeout)
+        return Resp(self.resp_port, timeout, self.host)
 
     def status(self):
         """What `gyre status` shows, as the admin port says it."""
@@ -345,9 +349,11 @@ class Node(Process):
 
 
 class Ring:
-    """A ring of nodes n1, n2, ... in a directory of its own, which goes when it closes."""
+    """A ring of nodes n1, n2, ... in a directory of its own, which goes when it closes. With `hosts` (hosts.Hosts) each
+    node runs on one of its own, n1 on the host 0."""
 
-    def __init__(self, count, flags=None):
+    def __init__(self, count, flags=None, hosts=None):
+        self.hosts = hosts
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="gyre-e2e-"))
         self.flags = dict(flags or {})
         self.nodes = []
@@ -372,7 +378,9 @@ class Ring:
 
     def add(self, wait=True):
         """Starts one more node, which joins through the others; returns it."""
-        node = Node(f"n{len(self.nodes) + 1}", self.directory, self.flags)
+        index = len(self.nodes)
+        where = {} if self.hosts is None else {"host": self.hosts.address(index), "within": self.hosts.within(index)}
+        node = Node(f"n{index + 1}", self.directory, self.flags, **where)
         running = self.running()
         self.nodes.append(node)
         node.start(join=running[:3], wait=wait)
