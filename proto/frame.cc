@@ -34,7 +34,7 @@ Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_
   }
   const auto type = static_cast<std::uint8_t>(in[3]);
   if (type < static_cast<std::uint8_t>(FrameType::kRequest) ||
-      type > static_cast<std::uint8_t>(FrameType::kPeerReply)) {
+      type > static_cast<std::uint8_t>(FrameType::kHandshake)) {
     return Fail(ErrorCode::kProtocol, "unknown frame type " + std::to_string(type));
   }
   header.type = static_cast<FrameType>(type);

@@ -39,12 +39,13 @@ std::string LocalAddress(const uv_tcp_t& handle) {
 // ---- Begin ------------------------------------------------------------------------------------
 
 Connection::Connection(ConnectionContext& context, const ListenOptions& options)
-    : context_(context), handler_(*options.handler) {
+    : context_(context), handler_(*options.handler), keys_(options.keys) {
   session_.id = context.sessions.NextId();
   session_.protocol = options.protocol;
   session_.cluster_port = options.cluster_port;
   codec_ = options.codec(session_);
   ordered_ = codec_->ordered();
+  if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_);
 }
 
 void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
@@ -93,7 +94,7 @@ void Connection::StopReading() {
 }
 
 void Connection::OnAllocate(uv_buf_t* buffer) {
-  if (input_.empty() || ending_) {
+  if (input_.empty() || ending_ || gate_ != nullptr) {
     *buffer = uv_buf_init(context_.scratch.get(), ConnectionContext::kScratchBytes);
     return;
   }
@@ -110,7 +111,11 @@ void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   if (ending_) return;  // discarded: see "The end of a connection"
   session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
   const bool in_scratch = buffer->base == context_.scratch.get();
-  OnInput({buffer->base, bytes}, in_scratch);
+  if (gate_ != nullptr) {
+    OnGateInput({buffer->base, bytes});
+  } else {
+    OnInput({buffer->base, bytes}, in_scratch);
+  }
   if (!closed_ && bytes == buffer->len) YieldAfterFullReads();
 }
 
@@ -130,6 +135,55 @@ void Connection::OnInput(std::string_view fresh, bool in_scratch) {
   }
   handler_.EndOfBatch();
   Flush();
+}
+
+void Connection::OnGateInput(std::string_view fresh) {
+  if (input_.capacity() == 0) input_ = context_.pool->TakeBuffer();
+  if (!TakeThroughGate(fresh)) return;
+  if (input_.size() < wanted_) return;
+  ExecuteInput();
+  Flush();
+}
+
+// False if there is nothing more to do: the connection is closed, or ending.
+bool Connection::TakeThroughGate(std::string_view fresh) {
+  const PeerGate::Step step = gate_->Take(fresh, input_);
+  switch (step.next) {
+    case PeerGate::Next::kGoOn:
+      break;
+    case PeerGate::Next::kPlain:
+      gate_.reset();
+      return true;
+    case PeerGate::Next::kRefused: {
+      gate_.reset();
+      if (context_.links_log.Admits(context_.loop.now())) {
+        GYRE_LOG_WARN("peer refused: {} peer={}", step.error.message, session_.peer_address);
+      }
+      Request hello;
+      hello.id = step.request_id;
+      ReplyError(hello, step.error);
+      ending_ = true;
+      Flush();
+      return false;
+    }
+    case PeerGate::Next::kBroken:
+      if (context_.links_log.Admits(context_.loop.now())) {
+        GYRE_LOG_WARN("link closed: {} peer={}", step.error.message, session_.peer_address);
+      }
+      Close();
+      return false;
+  }
+  if (!step.answer.empty()) {
+    // The first bytes of a new connection: its socket has room for them.
+    uv_buf_t bytes = uv_buf_init(const_cast<char*>(step.answer.data()),
+                                 static_cast<unsigned>(step.answer.size()));
+    if (uv_try_write(stream(), &bytes, 1) != static_cast<int>(step.answer.size())) {
+      Close();
+      return false;
+    }
+    context_.counters.bytes_out.Add(step.answer.size());
+  }
+  return true;
 }
 
 void Connection::OnEof() {
@@ -208,6 +262,7 @@ std::size_t Connection::Execute(std::string_view input) {
         break;
       case Decoded::Status::kMalformed:
         context_.counters.protocol_errors.Add(1);
+        NoteMalformed(ahead.stop.error);
         ReplyError(ahead.requests[ahead.count], ahead.stop.error);
         ending_ = true;
         break;
@@ -227,7 +282,35 @@ bool Connection::PauseIfNeeded() {
   return true;
 }
 
+void Connection::NoteMalformed(const Error& error) {
+  // A hello, to a node without keys.
+  if (error.code != ErrorCode::kNotAllowed || !context_.links_log.Admits(context_.loop.now())) {
+    return;
+  }
+  GYRE_LOG_WARN(
+      "peer refused: it has a gossip key and this node runs without --gossip-key; give all nodes "
+      "of the cluster the same key, or none peer={}",
+      session_.peer_address);
+}
+
+// A stranger must not speak for a node of the cluster.
+bool Connection::RefusesPeer(const Request& request) {
+  if (gate_ != nullptr || (request.kind != Request::Kind::kPeer && request.hops == 0)) return false;
+  keys_->counters().peer_requests_plain.fetch_add(1, std::memory_order_relaxed);
+  if (context_.plain_log.Admits(context_.loop.now())) {
+    GYRE_LOG_WARN(
+        "peer request refused: it came without the gossip key; start that node with the "
+        "--gossip-key of this cluster peer={}",
+        session_.peer_address);
+  }
+  ReplyError(request, {ErrorCode::kNotAllowed,
+                       "this cluster is closed to nodes without its gossip key: start this node "
+                       "with --gossip-key FILE"});
+  return true;
+}
+
 void Connection::HandleRequest(const Request& request) {
+  if (keys_ != nullptr && RefusesPeer(request)) return;
   Buffer& target = Target();
   current_ = {.request = &request, .target = &target, .target_bytes = target.size()};
   handler_.Handle(request, session_, *this);
@@ -392,6 +475,14 @@ void Connection::Emit(Buffer& bytes) {
 // Gives the output to the kernel. False if that ended the connection.
 bool Connection::Write() {
   if (write_in_flight_ || output_.empty()) return true;
+  if (gate_ != nullptr && gate_->sealed()) {
+    const std::size_t plain_bytes = output_.size();
+    if (!gate_->Seal(output_)) {
+      Close();
+      return false;
+    }
+    output_bytes_ += output_.size() - plain_bytes;
+  }
   uv_buf_t bytes = uv_buf_init(output_.mutable_data(), static_cast<unsigned>(output_.size()));
   const int written = uv_try_write(stream(), &bytes, 1);
   if (written < 0 && written != UV_EAGAIN) {

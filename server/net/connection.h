@@ -22,6 +22,12 @@
 // and discard its bytes until it closes, too: closing a socket with unread input would make the
 // kernel send a reset, which can destroy the last reply on its way.
 //
+// Links of peers. Where the port has keys, a PeerGate stands between the socket and the codec until
+// the first bytes tell a client from a peer. A client's connection goes on without it, and may not
+// speak as a peer; a peer's is opened and sealed by the gate from then on:
+//
+//   kernel -> scratch -> gate -> input ...                       output -> gate -> kernel
+//
 // Close() is called only where no handler or codec is on the stack. A slot that becomes finished
 // elsewhere marks the connection as due; due connections flush before the loop sleeps.
 #pragma once
@@ -38,10 +44,12 @@
 #include <string_view>
 
 #include "base/buffer.h"
+#include "base/log_limit.h"
 #include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/intrusive_list.h"
 #include "net/listener.h"
+#include "net/peer_gate.h"
 #include "net/reply_slot.h"
 #include "net/server.h"
 #include "protocol/codec.h"
@@ -108,6 +116,8 @@ class ConnectionContext {
   IntrusiveList<Connection> all;
   IntrusiveList<Connection, DueTag> due;
   IntrusiveList<Connection, WatchTag> watched;
+  LogLimit plain_log;  // of peers without a key
+  LogLimit links_log;  // of links with another key, or broken
 
   struct {
     Counter connections, accepted, rejected, accept_errors, closed_slow, protocol_errors, requests,
@@ -166,12 +176,16 @@ class Connection final : public IntrusiveListNode<Connection>,
   void OnAllocate(uv_buf_t* buffer);
   void OnRead(ssize_t count, const uv_buf_t* buffer);
   void OnInput(std::string_view fresh, bool in_scratch);
+  void OnGateInput(std::string_view fresh);
+  bool TakeThroughGate(std::string_view fresh);
   void OnEof();
   void ExecuteInput();
   std::size_t Execute(std::string_view input);
   void Decode(std::string_view input, std::size_t from);
   void HandleRequest(const Request& request);
   void ReplyError(const Request& request, const Error& error);
+  bool RefusesPeer(const Request& request);
+  void NoteMalformed(const Error& error);
   void YieldAfterFullReads();
 
   // Output.
@@ -207,7 +221,9 @@ class Connection final : public IntrusiveListNode<Connection>,
   Handler& handler_;
   Session session_;
   std::unique_ptr<Codec> codec_;
-  bool ordered_;  // codec_->ordered()
+  bool ordered_;                    // codec_->ordered()
+  Keyring* const keys_;             // null: this port knows no keys
+  std::unique_ptr<PeerGate> gate_;  // null without keys, and once it is known to be a client's
 
   Buffer input_;            // bytes of requests not executed yet
   std::size_t wanted_ = 0;  // the codec needs this many in input_ to go on; 0: any more

@@ -6,6 +6,8 @@
 #include "base/buffer.h"
 #include "base/prng.h"
 #include "net/resolver.h"
+#include "protocol/native_codec.h"
+#include "secret/link_handshake.h"
 
 namespace gyre {
 namespace {
@@ -16,6 +18,22 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kReserveAtOnce = 1024 * 1024;
 // Memory that an empty buffer keeps.
 constexpr std::size_t kKeptBytesMax = 256 * 1024;
+
+// The reply of a node that refuses a handshake.
+constexpr std::size_t kHandshakeReplyBytesMax = 4096;
+// Of its words, as far as they are repeated.
+constexpr std::size_t kRefusalBytesMax = 256;
+
+// What a node says that refuses the handshake. It has proven nothing, so its words are made
+// harmless for a log.
+std::string ReadRefusal(std::string_view payload) {
+  const Result<Reply> reply = DecodeReply(payload, nullptr);
+  if (!reply || reply->kind != Reply::Kind::kError) return "it refuses the handshake";
+  std::string words = reply->bytes.substr(0, kRefusalBytesMax);
+  std::replace_if(
+      words.begin(), words.end(), [](char byte) { return byte < ' ' || byte > '~'; }, '?');
+  return words;
+}
 
 void Trim(Buffer& buffer) {
   if (buffer.empty() && buffer.capacity() > kKeptBytesMax) buffer.Release();
@@ -57,21 +75,26 @@ struct FrameLink::Impl {
   void OnResolved(Result<std::vector<SocketAddress>> found);
   void TryNextAddress();
   void OnConnected(int status);
+  void BeginHandshake();
+  void OnHandshake();
+  void GoUp();
   void CloseSocket();
   void GoDown(ErrorCode code, const std::string& reason, int uv_error);
 
   // Traffic.
   bool Send(FrameType type, std::uint64_t request_id, std::string_view payload);
   void Flush();
+  bool SealOutput();
   void OnWritten(int status);
   void OnAllocate(uv_buf_t* buffer);
   void OnRead(ssize_t count);
+  bool OpenInput();
   void DeliverFrames();
 
   std::size_t QueueBytes() const {
     return output.size() + (socket == nullptr ? 0 : socket->writing.size());
   }
-  uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&socket->handle); }
+  uv_stream_t* stream_handle() { return reinterpret_cast<uv_stream_t*>(&socket->handle); }
   std::string name() const { return host + ':' + std::to_string(port); }
 
   EventLoop& loop;
@@ -91,6 +114,13 @@ struct FrameLink::Impl {
   int last_error = 0;
 
   bool heard = false;  // a frame came on this connection
+
+  // With keys.
+  std::unique_ptr<LinkInitiator> handshake;  // until the answer came
+  std::unique_ptr<LinkStream> stream;
+  Buffer sealed;      // came, and is not opened yet
+  Buffer spare;       // used again for each flush
+  bool held = false;  // see Hold
 
   // After failures.
   Duration backoff{};
@@ -169,19 +199,58 @@ void FrameLink::Impl::OnConnected(int status) {
     last_error = status;
     return TryNextAddress();
   }
-  connect_timer.Stop();
-  addresses.clear();
   heard = false;
-  state = State::kUp;
   uv_tcp_nodelay(&socket->handle, 1);
   uv_read_start(
-      stream(),
+      stream_handle(),
       [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
         static_cast<Impl*>(static_cast<Socket*>(handle->data)->link)->OnAllocate(buffer);
       },
       [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
         static_cast<Impl*>(static_cast<Socket*>(stream->data)->link)->OnRead(count);
       });
+  options.keys == nullptr ? GoUp() : BeginHandshake();
+}
+
+void FrameLink::Impl::BeginHandshake() {
+  handshake = std::make_unique<LinkInitiator>(*options.keys);
+  std::string hello;
+  AppendFrame(FrameType::kHandshake, 0, handshake->hello(), hello);
+  uv_buf_t bytes = uv_buf_init(hello.data(), static_cast<unsigned>(hello.size()));
+  const int written = uv_try_write(stream_handle(), &bytes, 1);
+  // The first bytes of a new connection: its socket has room for them, unless it is broken again.
+  if (written != static_cast<int>(hello.size())) {
+    GoDown(ErrorCode::kUnavailable, "it broke at once", written < 0 ? written : 0);
+  }
+}
+
+// The answer to our hello; or an error, in the clear, from a node without our key.
+void FrameLink::Impl::OnHandshake() {
+  if (sealed.size() < FrameHeader::kBytes) return;
+  const auto refused = [this](const std::string& why) {
+    options.keys->counters().handshakes_failed.fetch_add(1, std::memory_order_relaxed);
+    GoDown(ErrorCode::kNotAllowed, why, 0);
+  };
+  const Result<FrameHeader> header = DecodeFrameHeader(sealed.data(), kHandshakeReplyBytesMax);
+  if (!header) return refused(header.error().message);
+  const std::size_t frame_bytes = FrameHeader::kBytes + header->payload_bytes;
+  if (sealed.size() < frame_bytes) return;
+  const std::string_view payload = sealed.view().substr(FrameHeader::kBytes, header->payload_bytes);
+  if (header->type == FrameType::kReply) return refused(ReadRefusal(payload));
+  if (header->type != FrameType::kHandshake) return refused("it does not answer as a node does");
+  Result<std::unique_ptr<LinkStream>> agreed = handshake->OnAnswer(payload);
+  handshake.reset();
+  if (!agreed) return refused(agreed.error().message);
+  options.keys->counters().handshakes.fetch_add(1, std::memory_order_relaxed);
+  stream = std::move(*agreed);
+  sealed.Consume(frame_bytes);
+  GoUp();
+}
+
+void FrameLink::Impl::GoUp() {
+  connect_timer.Stop();
+  addresses.clear();
+  state = State::kUp;
   const std::shared_ptr<bool> gone = destroyed;
   const auto kept = callbacks;
   if (kept->on_up) kept->on_up();
@@ -194,6 +263,10 @@ void FrameLink::Impl::CloseSocket() {
   socket->link = nullptr;
   socket.reset();
   write_in_flight = false;
+  handshake.reset();
+  stream.reset();
+  sealed.Release();
+  held = false;
 }
 
 // Everything that was queued is forgotten, then the owner is told.
@@ -244,9 +317,10 @@ void FrameLink::Impl::Flush() {
   if (state == State::kConnecting && socket == nullptr && !addresses.empty()) {
     return TryNextAddress();
   }
-  if (state != State::kUp || write_in_flight || output.empty()) return;
+  if (state != State::kUp || write_in_flight || held || output.empty()) return;
+  if (stream != nullptr && !SealOutput()) return;
   uv_buf_t bytes = uv_buf_init(output.mutable_data(), static_cast<unsigned>(output.size()));
-  const int written = uv_try_write(stream(), &bytes, 1);
+  const int written = uv_try_write(stream_handle(), &bytes, 1);
   // An error is left to the read side, which hears of it as well, so that Send's caller gets no
   // callback.
   if (written > 0) output.Consume(static_cast<std::size_t>(written));
@@ -258,12 +332,28 @@ void FrameLink::Impl::Flush() {
       uv_buf_init(socket->writing.mutable_data(), static_cast<unsigned>(socket->writing.size()));
   socket->write.data = socket.get();
   const int error =
-      uv_write(&socket->write, stream(), &bytes, 1, [](uv_write_t* request, int status) {
+      uv_write(&socket->write, stream_handle(), &bytes, 1, [](uv_write_t* request, int status) {
         auto* owner = static_cast<Socket*>(request->data);
         if (owner->link != nullptr) static_cast<Impl*>(owner->link)->OnWritten(status);
       });
   write_in_flight = error == 0;
   if (error != 0) socket->writing.Clear();
+}
+
+// False: the key is gone, and the link goes down.
+bool FrameLink::Impl::SealOutput() {
+  if (stream->revoked()) {
+    // From a timer: this may be within the caller's Send.
+    connect_timer.Start(Duration::zero(), Duration::zero(), [this] {
+      GoDown(ErrorCode::kUnavailable, "its gossip key was removed from --gossip-key", 0);
+    });
+    return false;
+  }
+  stream->Seal(output.view(), spare);
+  std::swap(output, spare);
+  spare.Clear();
+  Trim(spare);
+  return true;
 }
 
 void FrameLink::Impl::OnWritten(int status) {
@@ -275,6 +365,11 @@ void FrameLink::Impl::OnWritten(int status) {
 }
 
 void FrameLink::Impl::OnAllocate(uv_buf_t* buffer) {
+  if (options.keys != nullptr) {
+    char* room = sealed.Prepare(kReadBytes);
+    *buffer = uv_buf_init(room, static_cast<unsigned>(sealed.writable()));
+    return;
+  }
   const std::size_t missing = wanted > input.size() ? wanted - input.size() : 0;
   // Not all at once: a header alone must not get memory for the payload that it announces.
   const std::size_t step = std::max(3 * input.size(), kReserveAtOnce);
@@ -289,8 +384,26 @@ void FrameLink::Impl::OnRead(ssize_t count) {
                   count == UV_EOF ? "closed by the peer" : uv_strerror(static_cast<int>(count)),
                   static_cast<int>(count));
   }
-  input.Commit(static_cast<std::size_t>(count));
-  DeliverFrames();
+  if (options.keys == nullptr) {
+    input.Commit(static_cast<std::size_t>(count));
+    return DeliverFrames();
+  }
+  sealed.Commit(static_cast<std::size_t>(count));
+  if (state == State::kConnecting) return OnHandshake();
+  if (OpenInput()) DeliverFrames();
+}
+
+// False if the link went down.
+bool FrameLink::Impl::OpenInput() {
+  const Result<std::size_t> opened = stream->Open(sealed.view(), input);
+  if (!opened) {
+    options.keys->counters().links_broken.fetch_add(1, std::memory_order_relaxed);
+    GoDown(ErrorCode::kProtocol, opened.error().message, 0);
+    return false;
+  }
+  sealed.Consume(*opened);
+  Trim(sealed);
+  return true;
 }
 
 void FrameLink::Impl::DeliverFrames() {
@@ -345,6 +458,28 @@ bool FrameLink::Connect() { return impl_->BeginConnect(); }
 void FrameLink::ResetBackoff() {
   impl_->backoff = Duration::zero();
   impl_->not_before = TimePoint{};
+}
+
+bool FrameLink::outdated() const {
+  return impl_->state == State::kUp && impl_->stream != nullptr && impl_->stream->outdated();
+}
+
+bool FrameLink::Hold() {
+  impl_->Flush();
+  impl_->held = impl_->output.empty();
+  return impl_->held;
+}
+
+void FrameLink::Renew() {
+  Impl& link = *impl_;
+  link.connect_timer.Stop();
+  link.CloseSocket();
+  link.addresses.clear();
+  link.input.Release();
+  link.wanted = 0;
+  link.state = State::kDown;
+  ResetBackoff();
+  if (!link.output.empty()) link.BeginConnect();
 }
 
 void FrameLink::Close() {

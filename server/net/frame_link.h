@@ -11,6 +11,9 @@
 // what it had outstanding. After a failed attempt no other is made for a time that doubles with
 // each failure and is drawn at random from the upper half of it; Send is refused meanwhile, so
 // callers fail fast.
+//
+// With keys, the handshake of link_handshake.h follows each connection before anything else is
+// sent; the link counts as connecting until it is over, and what is sent then is sealed.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +31,8 @@
 
 namespace gyre {
 
+class Keyring;
+
 struct FrameLinkOptions {
   // From the name lookup to the established connection.
   Duration connect_timeout = std::chrono::milliseconds(1000);
@@ -38,6 +43,9 @@ struct FrameLinkOptions {
   std::size_t queue_bytes_max = std::size_t{64} << 20;
   // The largest payload to accept.
   std::size_t payload_bytes_max = kValueBytesHardMax + kFrameSlackBytes;
+  // Where set, the link is encrypted, and a peer that does not know the key is none. Outlives the
+  // link.
+  Keyring* keys = nullptr;
 };
 
 class FrameLink {
@@ -88,6 +96,16 @@ class FrameLink {
   void ResetBackoff();
   // Breaks the connection and forgets the queue, silently.
   void Close();
+
+  // Changing the key of a link that is in use, without a call lost or out of order: once `outdated`
+  // (it is up, with a key that is no longer the one to send with), Hold; when all that was sent
+  // before is answered, Renew.
+  bool outdated() const;
+  // What is queued from now on stays here. False, and nothing changes: not all that was queued has
+  // left yet.
+  bool Hold();
+  // Breaks the connection, silently; makes another, on which what was queued since Hold leaves.
+  void Renew();
 
  private:
   struct Impl;

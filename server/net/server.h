@@ -23,6 +23,8 @@
 
 namespace gyre {
 
+class Keyring;
+
 struct ConnectionLimits {
   // Of the whole process (all that are in the SessionRegistry). One more is answered with an error
   // and closed.
@@ -51,6 +53,9 @@ struct ListenOptions {
   CodecFactory codec;
   Handler* handler = nullptr;      // borrowed; outlives the server
   std::string flag_name = "port";  // named by errors, e.g. "--resp-port"
+  // Where set, requests of peers are served on encrypted connections only; borrowed, outlives the
+  // server. Native ports.
+  Keyring* keys = nullptr;
 };
 
 // Counters only grow; gauges are marked.

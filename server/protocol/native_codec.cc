@@ -105,6 +105,12 @@ Decoded NativeCodec::Decode(std::string_view input, Request& request) {
   }
   request.id = (*header)->request_id;
   const FrameType type = (*header)->type;
+  // With a key, the connection would have taken it (net/peer_gate.h).
+  if (type == FrameType::kHandshake) {
+    return MalformedInput(ErrorCode::kNotAllowed,
+                          "the node there runs without --gossip-key and this one with it: give all "
+                          "nodes of the cluster the same key, or none");
+  }
   if (type != FrameType::kRequest && type != FrameType::kPeerRequest) {
     return MalformedInput(ErrorCode::kProtocol,
                           "a reply frame was sent to a node as if it had asked");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/server_fixture.h"
+#include "secret/keyring.h"
 
 namespace gyre::test {
 namespace {
@@ -27,10 +28,10 @@ class FrameLinkTest : public ::testing::Test {
     server_.reset();
   }
 
-  void StartServer(CodecFactory codec, std::uint16_t port = 0) {
+  void StartServer(CodecFactory codec, std::uint16_t port = 0, Keyring* keys = nullptr) {
     server_ = std::make_unique<Server>(*loop_, sessions_);
-    const Status status =
-        server_->Listen({.port = port, .codec = std::move(codec), .handler = &handler_});
+    const Status status = server_->Listen(
+        {.port = port, .codec = std::move(codec), .handler = &handler_, .keys = keys});
     ASSERT_TRUE(status) << status.error().message;
   }
   void MakeLink(FrameLinkOptions options = {}, const std::string& host = "127.0.0.1") {
@@ -270,6 +271,132 @@ TEST_F(FrameLinkTest, GivesUpConnectingInTime) {
   EXPECT_FALSE(down_.refused);
   EXPECT_EQ(down_.error.code, ErrorCode::kUnavailable);
   close(file);
+}
+
+// ---- With keys --------------------------------------------------------------------------------
+
+class SealedLinkTest : public FrameLinkTest {
+ protected:
+  SealedLinkTest() {
+    server_.reset();
+    StartServer(Frames(), 0, &theirs_);
+    port_ = server_->bound_port();
+  }
+  ~SealedLinkTest() override {
+    link_.reset();
+    handler_.pending.clear();
+    server_.reset();
+  }
+
+  static GossipKey NewKey() { return ParseGossipKeys(GenerateGossipKey())->front(); }
+  void MakeSealedLink() {
+    FrameLinkOptions options;
+    options.keys = &ours_;
+    options.backoff_min = options.backoff_max = std::chrono::milliseconds(1);
+    MakeLink(options);
+  }
+
+  const GossipKey key_ = NewKey();
+  Keyring ours_{{key_}};
+  Keyring theirs_{{key_}};
+};
+
+TEST_F(SealedLinkTest, CarriesFramesOfEachSizeBothWays) {
+  MakeSealedLink();
+  const std::string large(5'000'000, 'v');
+  Then(5, [&] {
+    Send(1, "echo a");
+    EXPECT_EQ(link_->state(), FrameLink::State::kConnecting);
+    Send(2, "echo " + large);
+    Send(3, "blob 9000000");
+    Send(4, "echo b");
+  });
+  EXPECT_EQ(Play(), (Story{"up", "1=a", "2=" + large, "3=" + std::string(9'000'000, 'x'), "4=b"}));
+  EXPECT_EQ(ours_.stats().handshakes, 1U);
+  EXPECT_EQ(theirs_.stats().handshakes, 1U);
+  EXPECT_EQ(link_->queue_bytes(), 0U);
+}
+
+TEST_F(SealedLinkTest, AnswersLateOverTheSameLink) {
+  MakeSealedLink();
+  Then(2, [this] {
+    Send(1, "later x");
+    Send(2, "echo b");
+  });
+  Then(1, [this] {
+    PendingReply reply = handler_.pending.at("x");
+    handler_.pending.clear();
+    reply.writer().Bulk("x");
+    reply.Finish();
+  });
+  EXPECT_EQ(Play(), (Story{"up", "2=b", "1=x"}));
+}
+
+TEST_F(SealedLinkTest, AStrangerIsToldAndNeverUp) {
+  ours_.Replace({NewKey()});
+  MakeSealedLink();
+  Then(1, [this] { Send(1, "echo a"); });
+  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(down_.error.code, ErrorCode::kNotAllowed);
+  EXPECT_FALSE(down_.was_up);
+  EXPECT_FALSE(down_.reset) << "it lives: its failure detector must not hear of a death";
+  EXPECT_EQ(theirs_.stats().handshakes_failed, 1U);
+  EXPECT_EQ(ours_.stats().handshakes_failed, 1U);
+}
+
+TEST_F(SealedLinkTest, ANodeWithoutAKeySaysSo) {
+  server_.reset();
+  StartServer(MakeNativeCodecFactory({}));
+  port_ = server_->bound_port();
+  MakeSealedLink();
+  Then(1, [this] { Send(1, "echo a"); });
+  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(down_.error.code, ErrorCode::kNotAllowed);
+  EXPECT_NE(down_.error.message.find("runs without --gossip-key"), std::string::npos)
+      << down_.error.message;
+}
+
+TEST_F(SealedLinkTest, AClientWithoutAKeyIsServedInTheClear) {
+  MakeLink();
+  Then(3, [this] {
+    Send(1, "echo a");
+    Send(2, "echo " + std::string(200'000, 'b'));
+  });
+  EXPECT_EQ(Play(), (Story{"up", "1=a", "2=" + std::string(200'000, 'b')}));
+  EXPECT_EQ(theirs_.stats().handshakes, 0U);
+}
+
+TEST_F(SealedLinkTest, IsMadeAgainWithTheNewKeyAndLosesNothing) {
+  const GossipKey fresh = NewKey();
+  theirs_.Replace({key_, fresh});
+  MakeSealedLink();
+  Then(2, [this] { Send(1, "echo a"); });
+  Then(2, [&] {
+    EXPECT_FALSE(link_->outdated());
+    ours_.Replace({fresh, key_});
+    EXPECT_TRUE(link_->outdated());
+    ASSERT_TRUE(link_->Hold());
+    Send(2, "echo b");
+    link_->Renew();
+  });
+  Then(1, [&] {
+    theirs_.Replace({fresh});
+    Send(3, "echo c");
+  });
+  EXPECT_EQ(Play(), (Story{"up", "1=a", "up", "2=b", "3=c"}));
+  EXPECT_FALSE(link_->outdated());
+  EXPECT_EQ(ours_.stats().handshakes, 2U);
+}
+
+TEST_F(SealedLinkTest, BreaksWithItsKey) {
+  MakeSealedLink();
+  Then(2, [this] { Send(1, "echo a"); });
+  Then(1, [this] {
+    theirs_.Replace({NewKey()});
+    Send(2, "echo b");
+  });
+  EXPECT_EQ(Play(), (Story{"up", "1=a", "down"}));
+  EXPECT_EQ(theirs_.stats().links_broken, 1U);
 }
 
 }  // namespace

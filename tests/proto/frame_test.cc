@@ -53,7 +53,7 @@ TEST(FrameTest, RefusesWhatBreaksItsRules) {
       {2, kProtocolVersion + 1, "upgrade one release at a time"},
       {2, '\xff', "protocol version 255"},
       {3, 0, "unknown frame type 0"},
-      {3, 5, "unknown frame type 5"},
+      {3, 6, "unknown frame type 6"},
       {3, '\xff', "unknown frame type 255"},
   };
   for (const auto& [at, byte, message] : cases) {

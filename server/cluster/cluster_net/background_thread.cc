@@ -19,9 +19,9 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   if (!loop) return tl::unexpected<Error>(loop.error());
   thread->loop_ = std::move(*loop);
   BackgroundThread* self = thread.get();
-  thread->links_ =
-      std::make_unique<NetTransport>(*thread->loop_, views, NetTransportOptions{},
-                                     [self](const NodeId& id) { self->on_link_down(id); });
+  thread->links_ = std::make_unique<NetTransport>(
+      *thread->loop_, views, NetTransportOptions{.keys = options.keys},
+      [self](const NodeId& id) { self->on_link_down(id); });
   thread->transport_ = std::make_unique<RelayTransport>(options.self.id, *thread->links_, views,
                                                         [self] { return self->loop_->now(); });
   TransferOptions transfer;

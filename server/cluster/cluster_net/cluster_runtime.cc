@@ -9,6 +9,7 @@
 #include "cluster_net/control_thread.h"
 #include "cluster_net/net_transport.h"
 #include "net/event_loop.h"
+#include "secret/keyring.h"
 
 namespace gyre {
 namespace {
@@ -36,7 +37,7 @@ void Add(const RelayStats& one, RelayStats& sum) {
 struct Worker {
   Worker(EventLoop& loop, const ClusterRuntimeOptions& options, Engine& engine,
          ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread)
-      : links(loop, views, NetTransportOptions{},
+      : links(loop, views, NetTransportOptions{.keys = options.keys},
               [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
         transport(options.self.id, links, views, [&loop] { return loop.now(); }),
         replicator(MakeReplicator(options.replicator, engine, table, views, transport,

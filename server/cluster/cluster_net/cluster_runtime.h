@@ -26,6 +26,7 @@
 namespace gyre {
 
 class EventLoop;
+class Keyring;
 
 struct ClusterRuntimeOptions {
   MemberInfo self;  // id, name, addresses, zone, weight, incarnation
@@ -37,6 +38,9 @@ struct ClusterRuntimeOptions {
   std::uint64_t transfer_bytes_per_second = 0;
   // Partitions a second that are compared with their other holders; 0: no repair.
   std::uint32_t repair_partitions_per_second = 256;
+  // --gossip-key: gossip and links to peers are encrypted with it; outlives the runtime. Null: in
+  // the clear.
+  Keyring* keys = nullptr;
 };
 
 // What one worker loop uses; on its thread only. Owned by the runtime.

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "cluster/peer_codec.h"
+#include "secret/datagram_seal.h"
 
 namespace gyre {
 namespace {
@@ -24,17 +25,19 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   if (!loop) return tl::unexpected<Error>(loop.error());
   self->loop_ = std::move(*loop);
   self->links_ =
-      std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{},
+      std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{.keys = options.keys},
                                      [self](const NodeId& id) { self->gossip_->LinkDown(id); });
   self->transport_ = std::make_unique<RelayTransport>(options.self.id, *self->links_, views,
                                                       [self] { return self->loop_->now(); });
-  self->membership_ =
-      std::make_unique<Membership>(options.membership, options.self,
-                                   engine.options().partition_count, options.replicator.replicas);
+  MembershipOptions membership = options.membership;
+  if (options.keys != nullptr) membership.datagram_bytes_max -= kDatagramSealBytes;
+  self->membership_ = std::make_unique<Membership>(
+      membership, options.self, engine.options().partition_count, options.replicator.replicas);
   Gossip::Hooks hooks;
   hooks.on_state_changed = [self] { self->coordinator_->OnStateChanged(); };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
-  self->gossip_ = std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks));
+  self->gossip_ =
+      std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks), options.keys);
   if (Status bound = self->gossip_->Bind(options.self.host, options.self.port); !bound) {
     return Fail(bound.error().code, bound.error().message + ": choose another --port");
   }

@@ -23,20 +23,40 @@ constexpr char kPushPullTag = 8 << 3 | 2;  // field 8 of PeerRequest, length-del
 
 }  // namespace
 
-Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks)
+Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys)
     : loop_(loop),
       membership_(membership),
       hooks_(std::move(hooks)),
+      keys_(keys),
       socket_(loop,
               [this](const std::string& ip, std::uint16_t port, std::string_view bytes) {
-                if (started_) Perform(membership_.OnDatagram(loop_.now(), {ip, port}, bytes));
+                if (started_) OnDatagram({ip, port}, bytes);
               }),
       timer_(loop),
       reaper_(loop, [this] {
         std::erase_if(exchanges_, [](const auto& exchange) { return exchange->over(); });
-      }) {}
+      }) {
+  if (keys_ == nullptr) return;
+  sealer_.emplace(*keys_);
+  opener_.emplace(*keys_);
+}
 
 Gossip::~Gossip() = default;
+
+void Gossip::OnDatagram(const Address& from, std::string_view bytes) {
+  Result<std::string_view> plain = bytes;
+  if (opener_) {
+    plain = opener_->Open(bytes, loop_.now(), loop_.unix_now());
+  } else if (LooksSealed(bytes)) {
+    plain = Fail(ErrorCode::kNotAllowed,
+                 "it is sealed and this node has no key: start it with the --gossip-key of the "
+                 "cluster");
+  }
+  if (plain) return Perform(membership_.OnDatagram(loop_.now(), from, *plain));
+  if (dropped_log_.Admits(loop_.now())) {
+    GYRE_LOG_WARN("gossip dropped: {} from={}:{}", plain.error().message, from.host, from.port);
+  }
+}
 
 Status Gossip::Bind(const std::string& host, std::uint16_t port) {
   return socket_.Bind(host, port);
@@ -74,6 +94,7 @@ void Gossip::Perform(MembershipActions actions) {
 }
 
 void Gossip::Do(SendDatagram& action) {
+  if (sealer_) action.bytes = sealer_->Seal(action.bytes, loop_.unix_now());
   socket_.Send(action.to.host, action.to.port, action.bytes);
 }
 
@@ -145,7 +166,7 @@ void Gossip::Exchange(const Address& to, const std::string& request, Duration de
                       PeerExchange::Done done) {
   if (exchanges_.size() >= kExchangesMax) return;
   exchanges_.push_back(std::make_unique<PeerExchange>(
-      loop_, to, request, deadline,
+      loop_, to, request, deadline, keys_,
       [this, done = std::move(done)](const PeerExchange::Outcome& outcome) {
         reaper_.Schedule();
         done(outcome);
@@ -157,6 +178,10 @@ void Gossip::Exchange(const Address& to, const std::string& request, Duration de
 Result<std::string> Gossip::HandlePushPull(std::string_view payload) {
   Result<std::string> reply;
   Perform(membership_.OnPushPull(loop_.now(), payload, reply));
+  // Its own operator is told by the answer.
+  if (!reply && refused_log_.Admits(loop_.now())) {
+    GYRE_LOG_WARN("a node was not let in; it was told: {}", reply.error().message);
+  }
   return reply;
 }
 

@@ -10,15 +10,18 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/log_limit.h"
 #include "cluster/membership.h"
 #include "cluster_net/peer_exchange.h"
 #include "net/event_loop.h"
 #include "net/udp_socket.h"
 #include "proto/result.h"
+#include "secret/datagram_seal.h"
 
 namespace gyre {
 
@@ -32,7 +35,8 @@ class Gossip {
     std::function<void()> on_declared_dead;
   };
 
-  Gossip(EventLoop& loop, Membership& membership, Hooks hooks);
+  // With `keys`, which outlive it, datagrams are sealed and exchanges encrypted.
+  Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys = nullptr);
   ~Gossip();
   Gossip(const Gossip&) = delete;
   Gossip& operator=(const Gossip&) = delete;
@@ -63,6 +67,7 @@ class Gossip {
   const UdpStats& udp_stats() const { return socket_.stats(); }
 
  private:
+  void OnDatagram(const Address& from, std::string_view bytes);
   void Do(SendDatagram& action);
   void Do(StartPushPull& action);
   void Do(AskConfirmDown& action);
@@ -80,6 +85,11 @@ class Gossip {
   EventLoop& loop_;
   Membership& membership_;
   Hooks hooks_;
+  Keyring* const keys_;
+  std::optional<DatagramSealer> sealer_;  // with keys
+  std::optional<DatagramOpener> opener_;
+  LogLimit dropped_log_;
+  LogLimit refused_log_;
   UdpSocket socket_;
   Timer timer_;
   TimePoint timer_due_{};

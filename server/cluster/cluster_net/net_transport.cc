@@ -30,6 +30,7 @@ void NetTransport::Call(const NodeId& to, FrameType type, std::string payload, D
   if (peer == nullptr) {
     return FailSoon(std::move(done), ErrorCode::kUnavailable, "no address is known for the node");
   }
+  if (options_.keys != nullptr) RenewIfOutdated(*peer);
   if (peer->pending.size() >= options_.calls_max ||
       !peer->link->Send(type, peer->last_id + 1, payload)) {
     return FailSoon(
@@ -64,7 +65,10 @@ void NetTransport::Close() {
   closed_ = true;
   deadline_timer_.Stop();
   timers_.clear();
-  for (auto& [id, peer] : peers_) peer->link->Close();
+  for (auto& [id, peer] : peers_) {
+    peer->held = false;
+    peer->link->Close();
+  }
   for (auto& [id, peer] : peers_) {
     FailPending(*peer, [](std::uint64_t) {
       return Error{ErrorCode::kClosed, "this node is stopping"};
@@ -116,6 +120,8 @@ void NetTransport::Connect(const NodeId& id, Peer& peer) {
   peer.heard = loop_.now();
   FrameLinkOptions options;
   options.queue_bytes_max = options_.queue_bytes_max;
+  options.keys = options_.keys;
+  peer.held = false;
   FrameLink::Callbacks callbacks;
   callbacks.on_frame = [this, &peer](const FrameHeader& header, std::string_view payload) {
     OnFrame(peer, header, payload);
@@ -125,14 +131,34 @@ void NetTransport::Connect(const NodeId& id, Peer& peer) {
       std::make_unique<FrameLink>(loop_, peer.host, peer.port, options, std::move(callbacks));
 }
 
+void NetTransport::RenewIfOutdated(Peer& peer) {
+  if (peer.held || !peer.link->outdated() || !peer.link->Hold()) return;
+  peer.held = true;
+  peer.held_after = peer.last_id;
+  peer.before_hold = peer.pending.size();
+  if (peer.before_hold == 0) NoteEnded(peer, 0);
+}
+
+// `call` was answered or given up, or is none (0).
+void NetTransport::NoteEnded(Peer& peer, std::uint64_t call) {
+  if (!peer.held) return;
+  if (call != 0 && call <= peer.held_after) --peer.before_hold;
+  if (peer.before_hold > 0) return;
+  peer.held = false;
+  peer.link->Renew();
+}
+
 void NetTransport::OnFrame(Peer& peer, const FrameHeader& header, std::string_view payload) {
   peer.heard = loop_.now();
   if (header.type != FrameType::kReply && header.type != FrameType::kPeerReply) return;
   auto node = peer.pending.extract(header.request_id);
-  if (!node.empty()) node.mapped().done(payload);  // else it is too late for this one
+  if (node.empty()) return;            // it is too late for this one
+  NoteEnded(peer, header.request_id);  // before what `done` may call
+  node.mapped().done(payload);
 }
 
 void NetTransport::OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& down) {
+  peer.held = false;
   const std::uint64_t sent =
       down.was_up ? peer.last_id - std::min(peer.last_id, down.frames_unsent) : 0;
   if ((down.refused || down.reset) && on_link_down_) on_link_down_(id);
@@ -174,9 +200,11 @@ void NetTransport::CheckDeadlines() {
     std::erase_if(peer->pending, [&](auto& entry) {
       if (now < entry.second.deadline) return false;
       late.push_back(std::move(entry.second.done));
+      if (peer->held && entry.first <= peer->held_after) --peer->before_hold;
       return true;
     });
     if (late.size() != late_before) BreakSilent(id, *peer, now);
+    if (peer->held && peer->before_hold == 0) NoteEnded(*peer, 0);
     left += peer->pending.size();
   }
   if (left == 0) deadline_timer_.Stop();

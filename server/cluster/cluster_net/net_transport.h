@@ -6,6 +6,10 @@
 // the others' outcome is unknown (kIo). A link on which calls ran out of time and nothing came for
 // kSilenceMax is made anew: TCP by itself would go on repeating into a cut cable, and so slowly
 // that it would not notice for a minute that it carries again.
+//
+// When the key to send with changes, each link is made again with the new one between two calls:
+// what was sent before is answered first, what comes meanwhile waits. So no call is lost and none
+// overtakes another.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +28,8 @@ struct NetTransportOptions {
   std::size_t queue_bytes_max = std::size_t{64}
                                 << 20;  // for each peer, not yet taken by the kernel
   std::size_t calls_max = 65536;        // unanswered, for each peer
+  // Where set, links are encrypted; outlives the transport.
+  Keyring* keys = nullptr;
 };
 
 class NetTransport final : public Transport {
@@ -56,12 +62,19 @@ class NetTransport final : public Transport {
     std::uint64_t last_id = 0;
     TimePoint heard{};  // the last frame, or when the link was made
     std::unordered_map<std::uint64_t, Pending> pending;
+    // While the link is held (FrameLink::Hold): the last call before, and how many up to it are
+    // pending.
+    std::uint64_t held_after = 0;
+    std::size_t before_hold = 0;
+    bool held = false;
     std::unique_ptr<FrameLink> link;  // last: its callbacks use the rest
   };
 
   void NoteView();
   Peer* PeerOf(const NodeId& id);
   void Connect(const NodeId& id, Peer& peer);
+  void RenewIfOutdated(Peer& peer);
+  void NoteEnded(Peer& peer, std::uint64_t call);
   void FailSoon(Done done, ErrorCode code, std::string message);
   void OnFrame(Peer& peer, const FrameHeader& header, std::string_view payload);
   void OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& down);
