@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "ops/cluster_metrics.h"
+#include "ops/gossip_key_file.h"
 #include "ops/open_files.h"
 
 namespace gyre {
@@ -64,7 +65,8 @@ EngineOptions EngineOptionsOf(const Config& config, const Identity& identity) {
   return options;
 }
 
-ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& identity) {
+ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& identity,
+                                       Keyring* keys) {
   ClusterRuntimeOptions options;
   options.self = SelfOf(config, identity);
   options.membership.cluster_name = config.cluster_name;
@@ -73,6 +75,7 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
   for (const HostPort& seed : config.join) options.seeds.push_back({seed.host, seed.port});
   options.replicator.replicas = config.replicas;
   options.replicator.write_acks = config.write_acks;
+  options.keys = keys;
   return options;
 }
 
@@ -96,6 +99,11 @@ Status Node::Init() {
     return Fail(ErrorCode::kNotAllowed,
                 "--consistency majority is not offered by this release: leave it at available");
   }
+  if (!config_.gossip_key.empty()) {
+    Result<std::vector<GossipKey>> keys = ReadGossipKeyFile(config_.gossip_key);
+    if (!keys) return tl::unexpected(keys.error());
+    keys_ = std::make_unique<Keyring>(std::move(*keys));
+  }
   if (Status free = CheckPorts(); !free) return free;
   Result<Identity> identity = LoadIdentity(config_.data_dir, UnixNow());
   if (!identity) return tl::unexpected(identity.error());
@@ -116,7 +124,7 @@ Status Node::Init() {
   engine_ = std::move(*engine);
 
   Result<std::unique_ptr<ClusterRuntime>> runtime =
-      ClusterRuntime::Create(RuntimeOptionsOf(config_, identity_), *engine_);
+      ClusterRuntime::Create(RuntimeOptionsOf(config_, identity_, keys_.get()), *engine_);
   if (!runtime) return tl::unexpected(runtime.error());
   runtime_ = std::move(*runtime);
 
@@ -124,13 +132,14 @@ Status Node::Init() {
       std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_, workers_);
   for (const auto& loop : worker_loops_) {
     Result<std::unique_ptr<Worker>> worker =
-        Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_);
+        Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get());
     if (!worker) return tl::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
   if (Status listening = ListenHttp(); !listening) return listening;
 
-  Result<std::unique_ptr<Signals>> signals = Signals::Create(*admin_loop_, [this] { OnSignal(); });
+  Result<std::unique_ptr<Signals>> signals = Signals::Create(
+      *admin_loop_, [this] { OnSignal(); }, [this] { OnReload(); });
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
   watch_ = std::make_unique<Timer>(*admin_loop_);
@@ -210,6 +219,22 @@ void Node::OnSignal() {
   runtime_->BeginStop([this] { admin_loop_->Post([this] { StopWorkers(); }); });
 }
 
+// Rotation of the key without a restart.
+void Node::OnReload() {
+  if (keys_ == nullptr) {
+    GYRE_LOG_INFO("SIGHUP: there is nothing to read again (it is for --gossip-key)");
+    return;
+  }
+  Result<std::vector<GossipKey>> keys = ReadGossipKeyFile(config_.gossip_key);
+  if (!keys) {
+    GYRE_LOG_ERROR("the gossip keys stay as they were: {}", keys.error().message);
+    return;
+  }
+  keys_->Replace(std::move(*keys));
+  GYRE_LOG_INFO("gossip keys read again, the one to send with first fingerprints={}",
+                keys_->Fingerprints());
+}
+
 void Node::StopWorkers() {
   for (const auto& worker : workers_) worker->Stop(kDrainGrace);
   http_server_->Drain(admin_loop_->now() + kDrainGrace, [this] { admin_loop_->Stop(); });
@@ -248,6 +273,7 @@ std::string Node::Metrics() {
   WriteServerMetrics(servers, out);
   WriteLoopMetrics(busy, out);
   WriteMembershipMetrics(cluster.membership, out);
+  if (keys_ != nullptr) WriteSecretMetrics(keys_->stats(), out);
   WriteReplicatorMetrics({cluster.replication}, out);
   WriteClusterMetrics(cluster, out);
   if (const ClusterViewPtr view = runtime_->views().Load(); view != nullptr) {

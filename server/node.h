@@ -15,6 +15,7 @@
 #include "ops/admin_http.h"
 #include "ops/config.h"
 #include "ops/identity.h"
+#include "secret/keyring.h"
 #include "signals.h"
 #include "storage/engine.h"
 #include "worker.h"
@@ -37,6 +38,7 @@ class Node {
   Status CheckPorts() const;
   Status ListenHttp();
   void OnSignal();
+  void OnReload();
   void StopWorkers();
   void WatchWorkers();
   // The reason why the node is not ready, or empty.
@@ -49,6 +51,7 @@ class Node {
   SessionRegistry sessions_;
   std::unique_ptr<EventLoop> admin_loop_;
   std::vector<std::unique_ptr<EventLoop>> worker_loops_;
+  std::unique_ptr<Keyring> keys_;  // null: without --gossip-key
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ClusterRuntime> runtime_;
   std::unique_ptr<NodeAdmin> admin_;

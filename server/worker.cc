@@ -30,9 +30,10 @@ CodecLimits CodecLimitsFor(const Config& config) {
 
 Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& loop,
                                                ClusterRuntime& runtime, Engine& engine,
-                                               SessionRegistry& sessions, Admin& admin) {
+                                               SessionRegistry& sessions, Admin& admin,
+                                               Keyring* keys) {
   std::unique_ptr<Worker> worker(new Worker(config, loop, runtime, engine, sessions, admin));
-  if (Status listening = worker->Listen(config); !listening) {
+  if (Status listening = worker->Listen(config, keys); !listening) {
     return tl::unexpected(listening.error());
   }
   return worker;
@@ -60,7 +61,7 @@ Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, E
 
 Worker::~Worker() = default;
 
-Status Worker::Listen(const Config& config) {
+Status Worker::Listen(const Config& config, Keyring* keys) {
   struct Port {
     std::uint16_t number;
     Protocol protocol;
@@ -76,12 +77,14 @@ Status Worker::Listen(const Config& config) {
   };
   for (const Port& port : ports) {
     if (port.number == 0) continue;
-    Status listening = server_.Listen({.host = config.host,
-                                       .port = port.number,
-                                       .protocol = port.protocol,
-                                       .cluster_port = port.cluster_port,
-                                       .codec = port.codec,
-                                       .handler = &dispatcher_});
+    Status listening =
+        server_.Listen({.host = config.host,
+                        .port = port.number,
+                        .protocol = port.protocol,
+                        .cluster_port = port.cluster_port,
+                        .codec = port.codec,
+                        .handler = &dispatcher_,
+                        .keys = port.protocol == Protocol::kNative ? keys : nullptr});
     if (!listening) return listening;
   }
   return {};

@@ -12,6 +12,7 @@
 
 #include "ops/config_file.h"
 #include "ops/config_options.h"
+#include "secret/keyring.h"
 
 namespace gyre {
 namespace {
@@ -41,7 +42,7 @@ std::string DefaultName(std::uint16_t port) {
 struct CommandLine {
   std::vector<std::pair<const Option*, std::string>> values;  // in the table's order
   std::string config_path;
-  std::string print;  // --help or --version
+  std::string print;  // --help, --version, --gen-gossip-key
 };
 
 Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
@@ -50,6 +51,9 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
       "Sizes are like 256MiB or 1g, durations like 500ms or 5m. A flag wins over the file of "
       "--config."};
   app.set_version_flag("--version", "gyred " GYRE_VERSION);
+  bool generate_key = false;
+  app.add_flag("--gen-gossip-key", generate_key,
+               "Print a new key for the file of --gossip-key, and exit.");
   CommandLine line;
   std::map<std::string, std::vector<std::string>> given;
   for (const Option& option : ConfigOptions()) {
@@ -76,6 +80,7 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
     line.print = out.str();
     return line;
   }
+  if (generate_key) line.print = GenerateGossipKey() + '\n';
   for (const Option& option : ConfigOptions()) {
     for (const std::string& text : given[option.name]) line.values.emplace_back(&option, text);
   }

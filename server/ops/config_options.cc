@@ -213,6 +213,16 @@ const std::vector<Option>& ConfigOptions() {
       {"cluster-name", "NAME", kText,
        "Nodes of another name cannot join by accident. Default: gyre. The same on all nodes.",
        [](Text t, Config& c) { return StoreName(t, false, c.cluster_name); }},
+      {"gossip-key", "FILE", kText,
+       "File with the key that all nodes of the cluster share: gossip and links between nodes are "
+       "encrypted, and nodes without it cannot join. One key or two, a line each (base64 or hex of "
+       "32 bytes): the first is used to send, both are accepted; SIGHUP reads it again. Default: "
+       "none.",
+       [](Text t, Config& c) {
+         if (t.empty()) return Status(Invalid("the file's name is empty"));
+         c.gossip_key = t;
+         return Status();
+       }},
       {"partitions", "N", kNumber,
        "Units of ownership, a power of two up to 16384. Default: 1024. Fixed for the life of a "
        "cluster, the same on all nodes.",

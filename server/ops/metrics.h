@@ -12,6 +12,7 @@
 #include "cluster/replicator.h"
 #include "net/duration_histogram.h"
 #include "net/server.h"
+#include "secret/keyring.h"
 #include "storage/shard.h"
 
 namespace gyre {
@@ -57,6 +58,8 @@ void WriteServerMetrics(const std::vector<ServerStats>& loops, MetricsWriter& ou
 void WriteLoopMetrics(const std::vector<DurationHistogram::Snapshot>& loops, MetricsWriter& out);
 void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWriter& out);
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out);
+// With --gossip-key.
+void WriteSecretMetrics(const SecretStats& stats, MetricsWriter& out);
 // gyre_build_info, start time, resident memory, CPU seconds, open files of this process.
 void WriteProcessMetrics(std::string_view version, MetricsWriter& out);
 

@@ -92,6 +92,7 @@ TEST(RoomMetricsTest, AreAValidPage) {
   WriteLoopMetrics({histogram.Read(), histogram.Read()}, out);
   WriteReplicatorMetrics({ReplicatorStats{}, ReplicatorStats{}}, out);
   WriteMembershipMetrics({.deaths = 2}, out);
+  WriteSecretMetrics({.datagrams_replayed = 1}, out);
   const std::string text = out.Take();
   CheckExposition(text);
   for (const char* line :
