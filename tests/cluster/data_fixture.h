@@ -28,7 +28,7 @@ class NoControl final : public ControlPort {
 struct DataNode {
   DataNode(sim::World& the_world, sim::NodeIndex node, std::uint32_t partitions,
            ReplicatorOptions options)
-      : world(the_world), index(node), id(sim::IdOf(node)), transport(the_world, node) {
+      : world(the_world), index(node), id(sim::IdOf(node)), transport(the_world, node, 0) {
     EngineOptions engine_options;
     engine_options.memory_bytes = std::size_t{8} << 20;
     engine_options.value_bytes_max = std::size_t{1} << 20;

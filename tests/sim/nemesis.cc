@@ -296,7 +296,7 @@ void Nemesis::Start(NodeIndex node) {
 }
 
 void Nemesis::Tell(const std::string& what) {
-  const auto ms = cluster_.world().true_unix_now() % 1'000'000;
+  const auto ms = cluster_.world().unix_now() % 1'000'000;
   story_ += " " + what + " at " + std::to_string(ms) + ",";
   GYRE_LOG_DEBUG("{} nemesis: {}", ms, what);
 }

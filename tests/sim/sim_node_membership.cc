@@ -70,12 +70,12 @@ void SimNode::Perform(const AskConfirmDown& action) {
 void SimNode::Perform(const StateChanged&) { coordinator_->OnStateChanged(); }
 
 void SimNode::Perform(const DeclaredDead&) {
-  GYRE_LOG_DEBUG("n{} {} declared dead", index_, world_.true_unix_now() % 1'000'000);
+  GYRE_LOG_DEBUG("n{} {} declared dead", index_, world_.unix_now() % 1'000'000);
   coordinator_->OnDeclaredDead();
 }
 
 void SimNode::Perform(const LogLine& line) {
-  GYRE_LOG_DEBUG("n{} {} {}", index_, world_.true_unix_now() % 1'000'000, line.text);
+  GYRE_LOG_DEBUG("n{} {} {}", index_, world_.unix_now() % 1'000'000, line.text);
 }
 
 void SimNode::TickMembership() {

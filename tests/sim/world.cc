@@ -82,7 +82,7 @@ void World::Step() {
   (*event.task)();
 }
 
-UnixMillis World::true_unix_now() const {
+UnixMillis World::unix_now() const {
   return kWallClockStart +
          std::chrono::duration_cast<milliseconds>(now_.time_since_epoch()).count();
 }
@@ -91,12 +91,12 @@ UnixMillis World::unix_now(NodeIndex node) const {
   const Node& each = nodes_[node];
   const std::int64_t us =
       std::chrono::duration_cast<std::chrono::microseconds>(now_ - each.drift_since).count();
-  return true_unix_now() + each.clock_offset_ms + us / 1000 * each.drift_ppm / 1'000'000;
+  return unix_now() + each.clock_offset_ms + us / 1000 * each.drift_ppm / 1'000'000;
 }
 
 void World::SetClockDrift(NodeIndex node, std::int64_t ppm) {
   Node& each = nodes_[node];
-  each.clock_offset_ms = unix_now(node) - true_unix_now();
+  each.clock_offset_ms = unix_now(node) - unix_now();
   each.drift_since = now_;
   each.drift_ppm = ppm;
 }

@@ -91,7 +91,7 @@ class World {
   bool RunUntil(const std::function<bool()>& condition, Duration span);
 
   // ---- Wall clocks ----
-  UnixMillis true_unix_now() const;
+  UnixMillis unix_now() const;
   UnixMillis unix_now(NodeIndex node) const;
   void JumpClock(NodeIndex node, std::int64_t ms) { nodes_[node].clock_offset_ms += ms; }
   // Parts per million; 0 from the beginning. The clock goes on from where it is.
