@@ -269,6 +269,28 @@ void Engine::HintRing() {
   ArmRingTimer();
 }
 
+Result<RingInfo> Engine::AdoptRing(const Value& reply) {
+  Result<RingInfo> ring = ring_.Adopt(reply);
+  if (ring && !closing_) BreakDeadLinks(Now());
+  return ring;
+}
+
+// A node that hangs, or whose cable is cut, breaks no connection: what was sent to it would wait
+// for its deadline, although another node took over. A node that others cannot reach but we can is
+// not silent, and may answer.
+void Engine::BreakDeadLinks(TimePoint now) {
+  std::vector<Link*> silent;
+  for (const RingNode& member : router_.table().nodes()) {
+    if (member.state != NodeState::kDead) continue;
+    const Node* node = router_.Find(member.address.ToString());
+    if (node == nullptr) continue;
+    for (const auto& link : node->links()) {
+      if (link->Unanswered(now, kDeadSilenceMin)) silent.push_back(link.get());
+    }
+  }
+  for (Link* link : silent) link->Break({ErrorCode::kIo, "the node is dead, as others say"});
+}
+
 void Engine::ArmRingTimer() {
   if (closing_) return;
   const TimePoint due = ring_.due();
@@ -368,10 +390,7 @@ void Engine::DispatchOrPause(Operation& operation, TimePoint now) {
 void Engine::ArmNext(Operation& operation, TimePoint now) {
   TimePoint due = operation.deadline;
   const Milliseconds hedge_after = options_.retry.hedge_after;
-  if (operation.effect == Effect::kRead && operation.pinned.empty() && hedge_after.count() > 0 &&
-      operation.attempt_count < Operation::kAttemptsAtOnceMax) {
-    due = std::min(due, now + hedge_after);
-  }
+  if (operation.pinned.empty() && hedge_after.count() > 0) due = std::min(due, now + hedge_after);
   wheel_.Arm(operation, Millis(due));
 }
 
@@ -393,10 +412,22 @@ void Engine::OnDue(Operation& operation, TimePoint now) {
     if (operation.tries > 0) counters_.retries.fetch_add(1, std::memory_order_relaxed);
     return DispatchOrPause(operation, now);
   }
+  NoteSilence(operation, now);
   if (MayHedge(operation, now) && Dispatch(operation, now)) {
     counters_.hedges.fetch_add(1, std::memory_order_relaxed);
   }
   ArmNext(operation, now);
+}
+
+// A read is passed over a silent node from now on. Not so a write's: it may wait for its copies.
+void Engine::NoteSilence(const Operation& operation, TimePoint now) {
+  for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
+    const Operation::Attempt& attempt = operation.attempts[i];
+    if (!attempt.link->SilentSince(attempt.sent_at)) continue;
+    if (operation.effect == Effect::kRead) attempt.link->node().set_stalled(true);
+    ring_.HintSilence(now);
+    ArmRingTimer();
+  }
 }
 
 // A node that answers others is busy rather than gone: asking a second one early would only make
@@ -407,10 +438,7 @@ bool Engine::MayHedge(const Operation& operation, TimePoint now) const {
     return false;
   }
   const Operation::Attempt& attempt = operation.attempts[0];
-  if (attempt.link->SilentSince(attempt.sent_at)) {
-    attempt.link->node().set_stalled(true);
-    return true;
-  }
+  if (attempt.link->SilentSince(attempt.sent_at)) return true;
   return now - operation.started >= (operation.deadline - operation.started) / 2;
 }
 

@@ -51,13 +51,16 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   // As last learned. Any thread.
   std::shared_ptr<const RoutingTable> table() const { return ring_.table(); }
   // Parses a RING reply and adopts it. I/O thread.
-  Result<RingInfo> AdoptRing(const Value& reply) { return ring_.Adopt(reply); }
+  Result<RingInfo> AdoptRing(const Value& reply);
   Stats stats() const;
 
  private:
   // A link on which requests were given up and that was silent for so long is broken and made anew.
   static constexpr Milliseconds kLinkSilenceMax{2000};
   static constexpr Milliseconds kMaintenanceInterval{250};
+  // What waits for a node that the ring calls dead is taken elsewhere after so long without a sign
+  // of life from it.
+  static constexpr Milliseconds kDeadSilenceMin{100};
   // The node gets a little less time than we have, so that its own, better informed error comes in
   // time.
   static constexpr Milliseconds kDeadlineMargin{20};
@@ -84,6 +87,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   void OnTick();
   void OnMaintenance();
   void HintRing();
+  void BreakDeadLinks(TimePoint now);
   void ArmRingTimer();
   void AskRing();
   void FlushDirty();
@@ -95,6 +99,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   void DispatchOrPause(Operation& operation, TimePoint now);
   void OnDue(Operation& operation, TimePoint now);
   void ArmNext(Operation& operation, TimePoint now);
+  void NoteSilence(const Operation& operation, TimePoint now);
   bool MayHedge(const Operation& operation, TimePoint now) const;
   void OnLostAttempt(Operation& operation, bool sent, Error error);
   void AfterFailedAttempt(Operation& operation, Verdict verdict, Error error);

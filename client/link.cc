@@ -52,6 +52,10 @@ void Link::ConnectNext() {
                                  connect_timeout_, *this);
 }
 
+bool Link::Unanswered(TimePoint now, Milliseconds silence) const {
+  return state_ == State::kConnected && !in_flight_.empty() && now - last_received_ > silence;
+}
+
 bool Link::Dead(TimePoint now, Milliseconds silence_max) const {
   return state_ == State::kConnected && forgotten_since_received_ > 0 &&
          now - last_received_ > silence_max;

@@ -71,6 +71,8 @@ class Link final : private Connection::Owner {
   bool idle() const { return in_flight_.empty(); }
   // Nothing was received since `since`.
   bool SilentSince(TimePoint since) const { return last_received_ <= since; }
+  // It is connected, requests wait for an answer, and nothing at all came for `silence`.
+  bool Unanswered(TimePoint now, Milliseconds silence) const;
   // Requests were given up on it and nothing at all came for `silence_max`: it is better to begin
   // anew.
   bool Dead(TimePoint now, Milliseconds silence_max) const;

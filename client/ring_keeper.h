@@ -1,6 +1,7 @@
 // Keeps the ring fresh: publishes the newest routing table to all threads, and says when to ask for
 // it again: at an interval, and soon after anything hints that it changed, but never in a storm of
-// hints more often than each kGapMin, nor twice at once.
+// hints more often than each kGapMin, nor twice at once. While a node does not answer it is asked
+// for each kSilenceGap: the others may declare that node dead at any moment.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,7 @@ namespace gyre::client {
 class RingKeeper {
  public:
   static constexpr Milliseconds kGapMin{50};
+  static constexpr Milliseconds kSilenceGap{200};
 
   RingKeeper(Router& router, Milliseconds interval, TimePoint now)
       : router_(router), interval_(interval), due_(now + interval) {}
@@ -34,10 +36,9 @@ class RingKeeper {
   Result<RingInfo> Adopt(const Value& reply);
 
   // Something hints that the ring changed.
-  void Hint(TimePoint now) {
-    const TimePoint soonest = asked_ + kGapMin;
-    due_ = std::min(due_, std::max(now, soonest));
-  }
+  void Hint(TimePoint now) { AskBy(std::max(now, asked_ + kGapMin)); }
+  // A node leaves requests without an answer.
+  void HintSilence(TimePoint now) { AskBy(std::max(now, asked_ + kSilenceGap)); }
   // When to ask next; never while an answer is awaited.
   TimePoint due() const { return awaiting_ ? TimePoint::max() : due_; }
   void OnAsk(TimePoint now) {
@@ -51,6 +52,8 @@ class RingKeeper {
   }
 
  private:
+  void AskBy(TimePoint time) { due_ = std::min(due_, time); }
+
   Router& router_;
   const Milliseconds interval_;
   TimePoint due_;

@@ -184,6 +184,29 @@ TEST_F(FailoverTest, AWriteWithoutAnAnswerInTimeIsUnknown) {
   EXPECT_TRUE(client().Set(key, "3")) << "the late answers confuse nobody";
 }
 
+TEST_F(FailoverTest, AWriteDoesNotWaitForASilentNodeThatIsDead) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  cluster_.node(1).Pause();
+  auto write = client().SetAsync(key, "v");
+  cluster_.node(1).AwaitCount("SET", 1);
+  cluster_.DeclareDead(1);
+  EXPECT_TRUE(*write.get());
+  EXPECT_EQ(cluster_.store().Get(key), "v");
+}
+
+TEST_F(FailoverTest, AnIncrOnASilentNodeThatIsDeadIsUnknown) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  cluster_.node(1).Pause();
+  auto sum = client().IncrAsync(key, 1);
+  cluster_.node(1).AwaitCount("INCRBY", 1);
+  cluster_.DeclareDead(1);
+  const auto answer = sum.get();
+  EXPECT_EQ(CodeOf(answer), ErrorCode::kUnknownOutcome);
+  EXPECT_NE(answer.error().message.find("dead"), std::string::npos) << answer.error().message;
+}
+
 TEST_F(FailoverTest, AWriteThatNoNodeTookIsNotDone) {
   Connect();
   for (std::size_t i = 0; i < 3; ++i) cluster_.node(i).Kill();

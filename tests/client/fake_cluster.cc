@@ -211,6 +211,7 @@ FakeCluster::FakeCluster(std::size_t node_count) {
     nodes_.push_back(std::make_unique<FakeNode>(*this, i));
   }
   on_ring_.assign(node_count, true);
+  declared_dead_.assign(node_count, false);
   for (std::uint32_t i = 0; i < kPartitions; ++i) owners_.push_back(i % node_count);
   TellTruth();
 }
@@ -252,6 +253,15 @@ void FakeCluster::Kill(std::size_t node) {
 
 void FakeCluster::KillWithoutTakeover(std::size_t node) { nodes_[node]->Kill(); }
 
+void FakeCluster::DeclareDead(std::size_t node) {
+  TakeOver(node);
+  {
+    const std::scoped_lock lock(mutex_);
+    declared_dead_[node] = true;
+  }
+  TellTruth();
+}
+
 void FakeCluster::Leave(std::size_t node) {
   MoveAll(node, (node + 1) % nodes_.size());
   {
@@ -277,7 +287,7 @@ wire::RingView FakeCluster::TrueRing() const {
     member->set_port(nodes_[i]->port());
     member->set_zone(i % 2 == 0 ? "a" : "b");
     member->set_weight(1);
-    member->set_state(nodes_[i]->up() ? wire::ALIVE : wire::DEAD);
+    member->set_state(nodes_[i]->up() && !declared_dead_[i] ? wire::ALIVE : wire::DEAD);
   }
   std::string* holders = ring.mutable_holders();
   const auto add = [&](std::uint16_t index) {

@@ -118,6 +118,8 @@ class FakeCluster {
   // Kills the node, and nobody takes over: requests for its keys get kUnavailable.
   void KillWithoutTakeover(std::size_t node);
   void TakeOver(std::size_t dead);
+  // The others take over and tell that the node is dead. It may only be paused.
+  void DeclareDead(std::size_t node);
   // From now on the ring told is the truth.
   void TellTruth();
   // A node leaves the ring, as after a drain.
@@ -138,6 +140,7 @@ class FakeCluster {
   mutable std::mutex mutex_;
   std::vector<std::size_t> owners_;  // the truth, by partition
   std::vector<bool> on_ring_;
+  std::vector<bool> declared_dead_;
   wire::RingView told_;
   std::uint64_t digest_ = 1;
 };
