@@ -30,6 +30,8 @@ enum class PullReplyField : protozero::pbf_tag_type {
   kDone = 3,
   kFlushedVersion = 4,
   kRefused = 5,
+  kOutageEndMs = 6,
+  kOutageLengthMs = 7,
 };
 enum class ReplicateReplyField : protozero::pbf_tag_type { kRefused = 1, kFailed = 2 };
 enum class PeerReplyField : protozero::pbf_tag_type { kReplicate = 1, kPull = 2, kError = 15 };
@@ -162,6 +164,12 @@ void ReadPull(protozero::data_view bytes, PullPage& page) {
         break;
       case protozero::tag_and_type(PullReplyField::kRefused, Wire::varint):
         page.refused = message.get_bool();
+        break;
+      case protozero::tag_and_type(PullReplyField::kOutageEndMs, Wire::varint):
+        page.outage.end = message.get_int64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kOutageLengthMs, Wire::varint):
+        page.outage.length = message.get_int64();
         break;
       default:
         message.skip();
@@ -310,11 +318,15 @@ std::string EncodeReplicateReply(const ReplicateResult& result) {
   return out;
 }
 
-std::string PullPageWriter::Finish(std::uint64_t next_cursor, Version flushed) {
+std::string PullPageWriter::Finish(std::uint64_t next_cursor, const PartitionInfo& info) {
   protozero::pbf_builder<PullReplyField> message(body_);
   if (next_cursor != 0) message.add_fixed64(PullReplyField::kNextCursor, next_cursor);
   if (next_cursor == 0) message.add_bool(PullReplyField::kDone, true);
-  message.add_fixed64(PullReplyField::kFlushedVersion, flushed);
+  message.add_fixed64(PullReplyField::kFlushedVersion, info.flushed);
+  if (info.outage.end != 0) {
+    message.add_int64(PullReplyField::kOutageEndMs, info.outage.end);
+    message.add_int64(PullReplyField::kOutageLengthMs, info.outage.length);
+  }
   std::string out;
   protozero::pbf_builder<PeerReplyField> reply(out);
   reply.add_bytes(PeerReplyField::kPull, body_);
@@ -328,6 +340,15 @@ std::string PullPageWriter::Refused() {
   std::string out;
   protozero::pbf_builder<PeerReplyField> reply(out);
   reply.add_bytes(PeerReplyField::kPull, body);
+  return out;
+}
+
+std::string EncodePeerMessage(int field, std::string_view message) {
+  std::string out;
+  out.reserve(message.size() + 16);
+  AppendVarint(static_cast<std::uint64_t>(field) << 3 | kLengthDelimited, out);
+  AppendVarint(message.size(), out);
+  out.append(message);
   return out;
 }
 

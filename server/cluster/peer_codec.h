@@ -17,6 +17,7 @@
 #include "cluster/transport.h"
 #include "proto/result.h"
 #include "storage/record.h"
+#include "storage/shard.h"
 
 namespace gyre {
 
@@ -52,6 +53,7 @@ struct PullPage {
   bool done = false;
   Version flushed_version = 0;
   bool refused = false;
+  Outage outage;
 };
 // `page` is cleared first; its views point into `reply`, an encoded PeerReply. A PeerError becomes
 // its Error.
@@ -73,12 +75,15 @@ class PullPageWriter {
   }
   std::size_t bytes() const { return body_.size(); }
   // `next_cursor` as Shard::Walk returned it: 0 is the end.
-  std::string Finish(std::uint64_t next_cursor, Version flushed);
+  std::string Finish(std::uint64_t next_cursor, const PartitionInfo& info);
   static std::string Refused();
 
  private:
   std::string body_;
 };
+
+// A PeerRequest or PeerReply that has `message`, encoded already, in `field`.
+std::string EncodePeerMessage(int field, std::string_view message);
 
 // A PeerReply with a PeerError.
 std::string EncodePeerError(const Error& error);

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "cluster/peer_codec.h"
+#include "cluster/pullers.h"
 #include "proto_gen/cluster.pb.h"
 
 namespace gyre {
@@ -35,31 +36,6 @@ bool IsComplete(Role role) {
 // Not while recovering: what is merged then goes to no puller.
 bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
 
-ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {
-  for (std::uint8_t i = 0; i < set.count; ++i) {
-    if (set.targets[i].node == node) return &set.targets[i];
-  }
-  return nullptr;
-}
-
-// From here on every write of the partition goes to `node`. False: there are too many targets
-// already.
-bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t incarnation) {
-  ReplicaSet::Target* target = FindTarget(set, node);
-  if (target == nullptr) {
-    if (set.count == set.targets.size()) return false;
-    target = &set.targets[set.count++];
-  }
-  *target = {node, incarnation, ReplicaSet::Standing::kPulling, false};
-  return true;
-}
-
-// Still a puller: not removed as dead, nor behind since a write for it was dropped.
-bool IsPuller(ReplicaSet& set, const NodeId& node) {
-  const ReplicaSet::Target* target = FindTarget(set, node);
-  return target != nullptr && target->standing == ReplicaSet::Standing::kPulling;
-}
-
 }  // namespace
 
 PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
@@ -68,7 +44,8 @@ PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher&
       table_(table),
       views_(views),
       control_(control),
-      wall_clock_(std::move(wall_clock)) {}
+      wall_clock_(std::move(wall_clock)),
+      differences_(engine, table, views, wall_clock_) {}
 
 PeerService::~PeerService() { *alive_ = false; }
 
@@ -79,6 +56,9 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
     kDigests = 6,
     kVersions = 7,
     kFetch = 10,
+    kCompare = 25,
+    kDifference = 26,
+    kOffer = 27,
     kRelay = 45,
   };
   try {
@@ -100,6 +80,12 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
           return reply(OnFetch(body));
         case Kind::kRelay:
           return OnRelay(body, std::move(reply));
+        case Kind::kCompare:
+          return reply(differences_.OnCompare(body));
+        case Kind::kDifference:
+          return reply(differences_.OnDifference(body));
+        case Kind::kOffer:
+          return reply(differences_.OnOffer(body));
         default:
           return control_.Handle(std::string(payload), std::move(reply));
       }
@@ -192,7 +178,7 @@ std::string PeerService::OnPull(std::string_view pull) {
                                             page.Add(partition, record);
                                             return page.bytes() < bytes_max;
                                           });
-    return page.Finish(next, shard.info(partition).flushed);
+    return page.Finish(next, shard.info(partition));
   }
 }
 
@@ -258,7 +244,7 @@ std::string PeerService::OnFetch(std::string_view fetch) {
                                             page.Add(request.partition(), record);
                                           return page.bytes() < kPullBytesMax;
                                         });
-  return page.Finish(next, shard.info(request.partition()).flushed);
+  return page.Finish(next, shard.info(request.partition()));
 }
 
 // The deadline of the caller bounds the wait; what does not get through ends as it would have

@@ -1,7 +1,8 @@
 // Answers what other nodes ask of this one. One for each worker loop, on its thread.
 //
-// The data messages (replicate, pull, digests, versions, fetch) act on the engine here, under the
-// shards' locks; the others decide something and go to the control thread through `ControlPort`.
+// The data messages (replicate, pull, digests, versions, fetch, compare and what follows it) act on
+// the engine here, under the shards' locks; the others decide something and go to the control
+// thread through `ControlPort`.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "cluster/difference_service.h"
 #include "cluster/replicator.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
@@ -38,6 +40,9 @@ class PeerService {
               WallClock wall_clock = UnixNow);
   ~PeerService();
 
+  // Of the same loop: sends on what another node offers.
+  void set_replicator(Replicator& replicator) { differences_.set_replicator(replicator); }
+
   // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply
   // exactly once, from within the call or later; what is malformed is answered with a PeerError.
   void Handle(std::string_view payload, Reply reply);
@@ -65,6 +70,7 @@ class PeerService {
   Transport* direct_ = nullptr;
   std::size_t relayed_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  DifferenceService differences_;
 };
 
 }  // namespace gyre

@@ -31,6 +31,10 @@ struct TransferStats {
   std::uint64_t pulls_failed = 0;  // begun again later
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
+  // Of copies that were here already (difference_pull.h):
+  std::uint64_t records_matched = 0;    // not pulled, the owner has the same
+  std::uint64_t records_offered = 0;    // sent to the owner, which lacked them
+  std::uint64_t records_forgotten = 0;  // void: the owner may have evicted or deleted them
 };
 
 struct RepairStats {

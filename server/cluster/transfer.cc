@@ -50,6 +50,10 @@ void Transfer::Schedule() {
     Pull* pull = Find(partition, id);
     if (pull == nullptr) continue;  // stopped while it stood in the queue
     pull->active = true;
+    if (HasCopy(partition)) {
+      pull->difference =
+          std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
+    }
     ++active_;
     counters_.active.store(active_, std::memory_order_relaxed);
     Ask(partition, id);
@@ -59,14 +63,19 @@ void Transfer::Schedule() {
 void Transfer::Ask(PartitionId partition, std::uint64_t id) {
   const Pull* pull = Find(partition, id);
   if (pull == nullptr) return;
-  wire::PeerRequest request;
-  wire::Pull& body = *request.mutable_pull();
-  body.set_from(std::string(self_.raw()));
-  body.set_partition(partition);
-  body.set_cursor(pull->cursor);
-  body.set_bytes_max(static_cast<std::uint32_t>(options_.page_bytes));
-  transport_.Call(pull->source, FrameType::kPeerRequest, request.SerializeAsString(),
-                  options_.page_timeout,
+  std::string payload;
+  if (pull->difference != nullptr) {
+    payload = pull->difference->Request(wall_clock_());
+  } else {
+    wire::PeerRequest request;
+    wire::Pull& body = *request.mutable_pull();
+    body.set_from(std::string(self_.raw()));
+    body.set_partition(partition);
+    body.set_cursor(pull->cursor);
+    body.set_bytes_max(static_cast<std::uint32_t>(options_.page_bytes));
+    payload = request.SerializeAsString();
+  }
+  transport_.Call(pull->source, FrameType::kPeerRequest, std::move(payload), options_.page_timeout,
                   [this, alive = alive_, partition, id](Result<std::string_view> reply) {
                     if (*alive) OnReply(partition, id, reply);
                   });
@@ -75,6 +84,7 @@ void Transfer::Ask(PartitionId partition, std::uint64_t id) {
 void Transfer::OnReply(PartitionId partition, std::uint64_t id, Result<std::string_view> reply) {
   Pull* pull = Find(partition, id);
   if (pull == nullptr) return;
+  if (reply && pull->difference != nullptr) return OnDifference(partition, *pull, *reply);
   const Status decoded =
       reply ? DecodePullReply(*reply, page_) : Status(tl::unexpected<Error>(reply.error()));
   if (!decoded) {
@@ -90,6 +100,35 @@ void Transfer::OnReply(PartitionId partition, std::uint64_t id, Result<std::stri
   After(pause, [this, partition, id] { Ask(partition, id); });
 }
 
+void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view reply) {
+  using Step = DifferencePull::Step;
+  const DifferenceCounts before = pull.difference->counts();
+  const Step step = pull.difference->OnReply(reply, wall_clock_());
+  const DifferenceCounts& after = pull.difference->counts();
+  const auto add = [](std::atomic<std::uint64_t>& counter, std::uint64_t count) {
+    counter.fetch_add(count, std::memory_order_relaxed);
+  };
+  add(counters_.records, after.pulled - before.pulled);
+  add(counters_.bytes, after.pulled_bytes - before.pulled_bytes);
+  add(counters_.matched, after.matched - before.matched);
+  add(counters_.offered, after.offered - before.offered);
+  add(counters_.forgotten, after.forgotten - before.forgotten);
+  if (step != Step::kMore) return End(partition, step == Step::kFilled);
+  pull.attempts_left = options_.attempts;
+  const std::uint64_t id = pull.id;
+  const Duration pause = Pace(reply.size());
+  if (pause == Duration{}) return Ask(partition, id);
+  After(pause, [this, partition, id] { Ask(partition, id); });
+}
+
+// What has come here of a partition that never was whole is not worth comparing.
+bool Transfer::HasCopy(PartitionId partition) {
+  Shard& shard = engine_.ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  const PartitionInfo& info = shard.info(partition);
+  return info.was_whole && info.records + info.tombstones > 0;
+}
+
 // False: the partition was dropped here meanwhile.
 bool Transfer::Apply(PartitionId partition, const PullPage& page) {
   const UnixMillis now = wall_clock_();
@@ -99,6 +138,7 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
     if (info.role == Role::kAbsent) return false;
+    shard.SetOutage(partition, page.outage);
     if (page.flushed_version > info.flushed) shard.Flush(partition, page.flushed_version);
     const std::size_t end = std::min(next + kApplyBatch, page.mutations.size());
     for (; next < end; ++next) {
@@ -149,6 +189,9 @@ TransferStats Transfer::stats() const {
   stats.pulls_failed = counters_.failed.load(std::memory_order_relaxed);
   stats.records = counters_.records.load(std::memory_order_relaxed);
   stats.bytes = counters_.bytes.load(std::memory_order_relaxed);
+  stats.records_matched = counters_.matched.load(std::memory_order_relaxed);
+  stats.records_offered = counters_.offered.load(std::memory_order_relaxed);
+  stats.records_forgotten = counters_.forgotten.load(std::memory_order_relaxed);
   return stats;
 }
 

@@ -2,8 +2,9 @@
 //
 // A few partitions at a time, one page of each on its way, all of them together below the rate
 // limit. A pull that is refused or does not get through ends as failed; whoever asked for it
-// decides again. The source sends new writes from the first page on, and a receiver keeps the
-// higher version, so pages and writes may come in any order.
+// decides again. Where there is a copy already (it missed writes, or came from a snapshot), only
+// what differs is pulled: difference_pull.h. The source sends new writes from the first page on,
+// and a receiver keeps the higher version, so pages and writes may come in any order.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <string_view>
 
+#include "cluster/difference_pull.h"
 #include "cluster/peer_codec.h"
 #include "cluster/stats.h"
 #include "cluster/transport.h"
@@ -58,11 +60,15 @@ class Transfer {
     std::uint64_t cursor = 0;
     int attempts_left = 0;
     bool active = false;
+    // Where there is a copy already; made once the pull is active.
+    std::unique_ptr<DifferencePull> difference = nullptr;
   };
 
   void Schedule();
   void Ask(PartitionId partition, std::uint64_t id);
   void OnReply(PartitionId partition, std::uint64_t id, Result<std::string_view> reply);
+  void OnDifference(PartitionId partition, Pull& pull, std::string_view reply);
+  bool HasCopy(PartitionId partition);
   bool Apply(PartitionId partition, const PullPage& page);
   void End(PartitionId partition, bool filled);
   Pull* Find(PartitionId partition, std::uint64_t id);
@@ -86,6 +92,7 @@ class Transfer {
 
   struct Counters {
     std::atomic<std::uint64_t> left{0}, active{0}, done{0}, failed{0}, records{0}, bytes{0};
+    std::atomic<std::uint64_t> matched{0}, offered{0}, forgotten{0};
   };
   Counters counters_;
 };

@@ -46,6 +46,15 @@ void WriteTransfer(const TransferStats& stats, MetricsWriter& out) {
               stats.pulls_failed);
   out.Counter("gyre_transfer_records_total", "Records received while filling.", stats.records);
   out.Counter("gyre_transfer_bytes_total", "Bytes received while filling.", stats.bytes);
+  out.Counter(
+      "gyre_transfer_records_matched_total",
+      "Records of copies that were here already and that the owner has the same: not pulled.",
+      stats.records_matched);
+  out.Counter("gyre_transfer_records_offered_total",
+              "Records of such copies that the owner lacked, sent to it.", stats.records_offered);
+  out.Counter("gyre_transfer_records_forgotten_total",
+              "Records of such copies that the owner may have evicted or deleted: removed.",
+              stats.records_forgotten);
 }
 
 void WriteRepair(const RepairStats& stats, MetricsWriter& out) {

@@ -80,6 +80,7 @@ struct PartitionInfo {
   // Restored from a snapshot, whole as of then, and not settled with anybody since; 0 once it is
   // whole again, or if it never was restored.
   UnixMillis as_of = 0;
+  bool was_whole = false;  // the copy was whole once, here or in the snapshot it came from
   Outage outage;
 };
 

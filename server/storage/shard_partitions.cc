@@ -27,7 +27,9 @@ const PartitionInfo& Shard::info(PartitionId partition) const { return StateOf(p
 void Shard::SetRole(PartitionId partition, Role role) {
   PartitionInfo& info = StateOf(partition).info;
   info.role = role;
-  if (role >= Role::kReplica) info.as_of = 0;
+  if (role < Role::kReplica) return;
+  info.as_of = 0;
+  info.was_whole = true;
 }
 
 void Shard::SetKeepsTombstones(PartitionId partition, bool keeps) {
@@ -44,6 +46,7 @@ void Shard::BeginRestore(PartitionId partition, UnixMillis as_of, Version newest
   PartitionInfo& info = StateOf(partition).info;
   info.newest_evicted = newest_evicted;
   info.as_of = as_of;
+  info.was_whole = true;
   info.outage = {now, std::max<UnixMillis>(now - as_of, 0)};
 }
 
@@ -83,6 +86,7 @@ void Shard::Drop(PartitionId partition) {
   info.role = Role::kAbsent;
   info.newest_evicted = 0;
   info.as_of = 0;
+  info.was_whole = false;
   info.outage = {};
 }
 

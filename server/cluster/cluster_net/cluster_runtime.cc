@@ -46,6 +46,7 @@ struct Worker {
         peers(engine, table, views, control, [&loop] { return loop.unix_now(); }),
         part{transport, *replicator, peers} {
     peers.RelayThrough(links);
+    peers.set_replicator(*replicator);
   }
 
   NetTransport links;

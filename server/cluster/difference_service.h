@@ -1,0 +1,42 @@
+// The owner's side of a pull by difference (difference_pull.h): answers Compare, Difference and
+// Offer.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "cluster/replicator.h"
+#include "cluster/view.h"
+#include "proto_gen/cluster.pb.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+class DifferenceService {
+ public:
+  // On one loop. All of them outlive it.
+  DifferenceService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
+                    std::function<UnixMillis()> wall_clock);
+
+  // Sends what was offered on to the other holders; without one, repair does. Of the same loop.
+  void set_replicator(Replicator& replicator) { replicator_ = &replicator; }
+
+  // The encoded message of the PeerRequest; returns the encoded PeerReply.
+  std::string OnCompare(std::string_view bytes);
+  std::string OnDifference(std::string_view bytes);
+  std::string OnOffer(std::string_view bytes);
+
+ private:
+  bool BeginPull(PartitionId partition, const NodeId& from);
+  bool Serves(PartitionId partition, const NodeId& from)
+      GYRE_REQUIRES(engine_.ShardOf(partition).mutex());
+
+  Engine& engine_;
+  ReplicationTable& table_;
+  ViewPublisher& views_;
+  const std::function<UnixMillis()> wall_clock_;
+  Replicator* replicator_ = nullptr;
+};
+
+}  // namespace gyre
