@@ -82,8 +82,7 @@ class DifferenceTest : public DataTest {
     const Key k = n(node).engine->KeyOf(key);
     Shard& shard = n(node).engine->ShardOf(k.partition);
     MutexLock lock(shard.mutex());
-    ASSERT_TRUE(shard.Apply({k.partition, key, value, At(at), kNeverExpires, 0, tombstone},
-                            world.unix_now()));
+    ASSERT_TRUE(shard.Apply({k.partition, key, value, At(at), kNeverExpires, 0, tombstone}, Now()));
   }
   void PutAtAll(const std::string& key, const std::string& value, UnixMillis at) {
     for (std::size_t node : {0U, 1U, 2U}) Put(node, key, value, at);
@@ -93,7 +92,7 @@ class DifferenceTest : public DataTest {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       Shard& shard = n(1).engine->ShardOf(partition);
       MutexLock lock(shard.mutex());
-      shard.BeginRestore(partition, as_of, 0, world.unix_now());
+      shard.BeginRestore(partition, as_of, 0, Now());
     }
   }
   void Pull() {
@@ -103,7 +102,7 @@ class DifferenceTest : public DataTest {
     transfer = std::make_unique<Transfer>(
         TransferOptions{}, n(1).id, *n(1).engine, n(1).transport,
         [this](PartitionId, std::uint64_t, bool filled) { filled_ += filled ? 1 : 0; },
-        [this] { return world.now(); }, [this] { return world.unix_now(); });
+        [this] { return world.now(); }, [this] { return Now(); });
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       transfer->Start(partition, n(0).id, 100 + partition);
     }

@@ -63,6 +63,7 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
     loop.replicator->set_faults(options_.replicator_faults);
     loop.service = std::make_unique<PeerService>(*engine_, *table_, views_, *this, wall_clock);
     loop.service->RelayThrough(loop.links.direct);
+    loop.service->set_replicator(*loop.replicator);
   }
   transfer_ = std::make_unique<Transfer>(
       TransferOptions{}, id_, *engine_, background_.transport,
