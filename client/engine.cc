@@ -413,10 +413,17 @@ void Engine::OnDue(Operation& operation, TimePoint now) {
     return DispatchOrPause(operation, now);
   }
   NoteSilence(operation, now);
-  if (MayHedge(operation, now) && Dispatch(operation, now)) {
-    counters_.hedges.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (MayHedge(operation, now)) Hedge(operation, now);
   ArmNext(operation, now);
+}
+
+void Engine::Hedge(Operation& operation, TimePoint now) {
+  if (Dispatch(operation, now)) {
+    counters_.hedges.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  // The others could not help, but may next time: somebody takes over from a node that is silent.
+  operation.tried.assign(1, &operation.attempts[0].link->node());
 }
 
 // A read is passed over a silent node from now on. Not so a write's: it may wait for its copies.

@@ -101,6 +101,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   void ArmNext(Operation& operation, TimePoint now);
   void NoteSilence(const Operation& operation, TimePoint now);
   bool MayHedge(const Operation& operation, TimePoint now) const;
+  void Hedge(Operation& operation, TimePoint now);
   void OnLostAttempt(Operation& operation, bool sent, Error error);
   void AfterFailedAttempt(Operation& operation, Verdict verdict, Error error);
   void FailAtDeadline(Operation& operation);
