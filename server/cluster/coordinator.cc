@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "cluster/freshness.h"
 #include "cluster/peer_codec.h"
 
 namespace gyre {
@@ -126,6 +127,7 @@ void Coordinator::JoinIfNeeded() {
 }
 
 void Coordinator::OnDeclaredDead() {
+  parts_.table.freshness.Overrule();
   // While it was away, it may have been evicted from the ring; a drain is never undone by this,
   // since a drained node was not on the ring before.
   const ClusterView& view = ownership_.view();
@@ -187,6 +189,14 @@ void Coordinator::Perform(const StopPull& action) { parts_.pulls.Stop(action.par
 
 void Coordinator::Perform(const StartRecovery& action) {
   parts_.pulls.Recover(action.partition, action.node);
+}
+
+void Coordinator::Perform(const RaiseVersions& action) {
+  const UnixMillis lead =
+      std::chrono::duration_cast<std::chrono::milliseconds>(kTakeoverLead).count();
+  Shard& shard = parts_.engine.ShardOf(action.partition);
+  MutexLock lock(shard.mutex());
+  shard.RaiseVersions(parts_.wall_clock() + lead);
 }
 
 void Coordinator::Perform(SendHandover& action) {

@@ -54,6 +54,7 @@ class Coordinator {
     // StateChanged.
     std::function<void(MembershipActions)> perform;
     std::function<TimePoint()> clock = SteadyNow;
+    std::function<UnixMillis()> wall_clock = UnixNow;
   };
 
   Coordinator(OwnershipOptions options, NodeId self, Parts parts);
@@ -110,6 +111,7 @@ class Coordinator {
   void Perform(const StartPull& action);
   void Perform(const StopPull& action);
   void Perform(const StartRecovery& action);
+  void Perform(const RaiseVersions& action);
   void Perform(SendHandover& action);
   void Perform(SendTakeOver& action);
   void Perform(PublishHoldings& action);

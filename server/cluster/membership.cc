@@ -57,6 +57,7 @@ void Membership::Impl::Begin(TimePoint event_now) {
   };
   probe_at = now + some(options.probe_interval);
   gossip_at = now;
+  fresh_at = now;
   push_pull_at = now + options.push_pull_interval / 2 + some(options.push_pull_interval / 2);
   rejoin_at = now + options.probe_interval;
   evict_at = now + kEvictCheckInterval;
@@ -80,6 +81,7 @@ void Membership::Impl::Tick(TimePoint) {
   ExpireRelays();
   RunProbe();
   RunLinkDowns();
+  KeepFresh();
   RunSyncs();
   if (now >= rejoin_at) Rejoin();
   if (now >= evict_at) {
@@ -91,7 +93,7 @@ void Membership::Impl::Tick(TimePoint) {
 
 TimePoint Membership::Impl::next_tick() const {
   if (!started) return TimePoint::min();
-  TimePoint next = std::min({probe_at, push_pull_at, rejoin_at, evict_at});
+  TimePoint next = std::min({probe_at, push_pull_at, rejoin_at, evict_at, fresh_at});
   if (!queue.empty() || !accused.empty()) next = std::min(next, gossip_at);
   if (probe) next = std::min(next, probe->asked_others ? probe->deadline : probe->ask_others_at);
   for (const auto& [sequence, relay] : relays) next = std::min(next, relay.deadline);
@@ -311,6 +313,10 @@ MembershipStats Membership::stats() const {
 
 TimePoint Membership::next_tick() const { return impl_->next_tick(); }
 bool Membership::joined() const { return impl_->joined(); }
+
+TimePoint Membership::confirmed_at() const {
+  return impl_->ServingCount() <= 1 ? TimePoint::max() : impl_->confirmed_at;
+}
 
 bool Membership::SeemsDown(TimePoint now, const NodeId& id) const {
   return impl_->SeemsDown(now, id);

@@ -2,6 +2,7 @@
 //
 //   membership.cc        events, timers, datagrams out
 //   membership_probe.cc  who is alive: probes, suspicion, links that are down
+//   membership_fresh.cc  proof that others hear this node
 //   membership_merge.cc  what others say: members, holdings, ring
 //   membership_sync.cc   push/pull, seeds, the dead
 //   membership_ring.cc   this node's own entries; eviction
@@ -46,11 +47,19 @@ struct Membership::Impl {
   struct Probe {
     NodeId target;
     std::uint32_t sequence = 0;
+    TimePoint sent_at{};
     TimePoint ask_others_at{};
     bool asked_others = false;
     TimePoint deadline{};
     std::set<NodeId> helpers;
     std::set<NodeId> nacked;
+  };
+
+  // A ping that accuses nobody.
+  struct FreshPing {
+    std::uint32_t sequence = 0;
+    NodeId target;
+    TimePoint sent_at{};
   };
 
   // A ping for somebody else.
@@ -110,6 +119,11 @@ struct Membership::Impl {
   void OnConfirmedDown(const NodeId& id, std::uint64_t incarnation);
   bool SeemsDown(TimePoint now, const NodeId& id) const;
   void Heard(const NodeId& id);
+
+  // ---- membership_fresh.cc ----
+  void KeepFresh();
+  // Whether it answers one of these pings.
+  bool OnFreshAck(const NodeId& id, std::uint32_t sequence);
 
   // ---- membership_merge.cc ----
   void MergeMember(const MemberRecord& record, const NodeId& from);
@@ -202,6 +216,9 @@ struct Membership::Impl {
   std::map<NodeId, Suspicion> suspicions;
   std::set<NodeId> accused;  // the suspects whose probe failed here
   std::map<NodeId, LinkDown> link_downs;
+  TimePoint confirmed_at{};  // when the newest ping that was answered was sent
+  TimePoint fresh_at{};
+  std::vector<FreshPing> fresh_pings;
 
   // Dissemination.
   BroadcastQueue queue;

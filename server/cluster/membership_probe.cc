@@ -42,6 +42,7 @@ void Membership::Impl::StartProbe() {
   Probe fresh;
   fresh.target = *target;
   fresh.sequence = next_sequence++;
+  fresh.sent_at = now;
   fresh.ask_others_at = now + awareness.Scale(options.probe_timeout);
   fresh.deadline = probe_at;
   probe = fresh;
@@ -106,10 +107,12 @@ void Membership::Impl::OnAck(const NodeId& id, std::uint32_t sequence) {
   if (probe && probe->sequence == sequence &&
       (id == probe->target || probe->helpers.count(id) > 0)) {
     Heard(probe->target);
+    confirmed_at = std::max(confirmed_at, probe->sent_at);
     probe.reset();
     awareness.Adjust(-1);
     return;
   }
+  if (OnFreshAck(id, sequence)) return;
   const auto relay = relays.find(sequence);
   if (relay == relays.end() || relay->second.target != id) return;
   wire::GossipMessage message;

@@ -125,6 +125,11 @@ struct StartRecovery {
   PartitionId partition = 0;
   NodeId node;
 };
+// This node takes the partition over from an owner that may not know: its versions begin ahead
+// (freshness.h).
+struct RaiseVersions {
+  PartitionId partition = 0;
+};
 struct SendHandover {
   NodeId to;
   std::vector<PartitionId> partitions;
@@ -152,7 +157,7 @@ struct LogEvent {
 };
 using OwnershipAction =
     std::variant<SetRole, SetTargets, MarkSettled, DropCopy, StartPull, StopPull, StartRecovery,
-                 SendHandover, SendTakeOver, PublishHoldings, PublishView, LogEvent>;
+                 RaiseVersions, SendHandover, SendTakeOver, PublishHoldings, PublishView, LogEvent>;
 using OwnershipActions = std::vector<OwnershipAction>;
 
 class Ownership {

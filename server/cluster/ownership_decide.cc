@@ -83,6 +83,7 @@ void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) 
 void Ownership::TakeOver(TimePoint now, PartitionId partition) {
   ++taken_now_;
   ++stats_.takeovers;
+  actions_.push_back(RaiseVersions{partition});
   std::vector<Source> sources;
   for (MemberIndex member : built_.view.complete[partition]) {
     const MemberInfo& info = built_.view.members[member];

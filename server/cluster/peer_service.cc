@@ -36,6 +36,12 @@ bool IsComplete(Role role) {
 // Not while recovering: what is merged then goes to no puller.
 bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
 
+// An owner takes no other's word: whoever sends it mutations was the owner once and does not know
+// yet that it is no longer (freshness.h).
+bool Refuses(Role role) {
+  return role == Role::kAbsent || role == Role::kOwner || role == Role::kRecovering;
+}
+
 }  // namespace
 
 PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
@@ -123,7 +129,7 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
       }
       Shard& shard = engine_.ShardOf(mutation->partition);
       MutexLock lock(shard.mutex());
-      if (shard.info(mutation->partition).role == Role::kAbsent) {
+      if (Refuses(shard.info(mutation->partition).role)) {
         refuse(mutation->partition);
       } else if (!shard.Apply(*mutation, now)) {
         result.failed.push_back(index);
@@ -137,7 +143,7 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
       }
       Shard& shard = engine_.ShardOf(mark->partition);
       MutexLock lock(shard.mutex());
-      if (shard.info(mark->partition).role == Role::kAbsent) {
+      if (Refuses(shard.info(mark->partition).role)) {
         refuse(mark->partition);
       } else {
         shard.Flush(mark->partition, mark->version);

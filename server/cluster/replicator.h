@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "cluster/freshness.h"
 #include "cluster/transport.h"
 #include "proto/limits.h"
 #include "storage/engine.h"
@@ -63,9 +64,12 @@ struct ReplicatorStats {
 struct ReplicationTable {
   explicit ReplicationTable(std::uint32_t partition_count)
       : sets(partition_count), in_flight(partition_count) {}
+  ReplicationTable(std::uint32_t partition_count, std::function<TimePoint()> clock)
+      : sets(partition_count), in_flight(partition_count), freshness(std::move(clock)) {}
   std::vector<ReplicaSet> sets;                       // [partition], under its shard's mutex
   std::vector<std::atomic<std::uint32_t>> in_flight;  // [partition] mutations sent, not yet settled
   std::atomic<std::uint64_t> revision{1};             // grows with each change of `sets`
+  Freshness freshness;                                // of this node as an owner
 };
 
 class Replicator {

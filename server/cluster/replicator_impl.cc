@@ -79,6 +79,7 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
   const Ticket ticket = next_ticket_++;
   Write& write = window_.emplace_back();
   write.partition = partition;
+  write.overruled = table_.freshness.overruled();
   write.revision = table_.revision.load(std::memory_order_acquire);
   const bool fault = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
   for (std::uint8_t i = 0; i < set.count; ++i) {
@@ -289,6 +290,14 @@ void ReplicatorImpl::Refresh([[maybe_unused]] Ticket ticket, Write& write) {
 }
 
 ReplicatorImpl::Verdict ReplicatorImpl::Judge(Ticket ticket, Write& write, std::uint32_t acks) {
+  const Verdict verdict = JudgeCopies(ticket, write, acks);
+  if (verdict != Verdict::kEnough || acks <= 1) return verdict;
+  if (write.overruled != table_.freshness.overruled()) return Verdict::kOverruled;
+  return table_.freshness.Holds() ? Verdict::kEnough : Verdict::kPending;
+}
+
+ReplicatorImpl::Verdict ReplicatorImpl::JudgeCopies(Ticket ticket, Write& write,
+                                                    std::uint32_t acks) {
   if (acks <= 1 || faults_.ack_before_replication) return Verdict::kEnough;
   if (write.revision != table_.revision.load(std::memory_order_acquire)) Refresh(ticket, write);
   const int needed = static_cast<int>(acks) - 1;
@@ -326,6 +335,12 @@ void ReplicatorImpl::Decide(Ticket ticket) {
       case Verdict::kFailed:
         decided.emplace_back(std::move(waiter.done),
                              tl::unexpected<Error>(UnknownOutcome("a replica has no room for it")));
+        return true;
+      case Verdict::kOverruled:
+        decided.emplace_back(
+            std::move(waiter.done),
+            tl::unexpected<Error>(
+                UnknownOutcome("this node had been declared dead, and another owns the key now")));
         return true;
       case Verdict::kPending:
         break;

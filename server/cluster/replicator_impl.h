@@ -69,7 +69,8 @@ class ReplicatorImpl final : public Replicator {
     std::uint8_t current = 0;   // still a target, as of `revision`
     std::uint8_t complete = 0;  // likewise, and complete
     bool waited = false;
-    std::uint64_t revision = 0;  // of the table, when `current` and `complete` were read
+    std::uint32_t overruled = 0;  // Freshness::overruled, when it was submitted
+    std::uint64_t revision = 0;   // of the table, when `current` and `complete` were read
     std::array<ReplicaQueue*, kReplicasMax> targets{};
     ReplicaBatchPtr source;  // a batch that has its bytes, while they may be needed again
     std::size_t source_entry = 0;
@@ -87,7 +88,7 @@ class ReplicatorImpl final : public Replicator {
     TimePoint deadline{};
     std::function<void(std::uint32_t)> done;
   };
-  enum class Verdict : std::uint8_t { kPending, kEnough, kFailed };
+  enum class Verdict : std::uint8_t { kPending, kEnough, kFailed, kOverruled };
 
   template <typename Append>
   Ticket SubmitEncoded(PartitionId partition, bool is_flush, Append&& append);
@@ -104,7 +105,9 @@ class ReplicatorImpl final : public Replicator {
   void Settle(ReplicaQueue& queue, const ReplicaBatch::Entry& entry, bool acked, bool failed);
   void GiveUp(ReplicaQueue& queue);
 
+  // Of the copies, and of this node's right to acknowledge.
   Verdict Judge(Ticket ticket, Write& write, std::uint32_t acks);
+  Verdict JudgeCopies(Ticket ticket, Write& write, std::uint32_t acks);
   void Refresh(Ticket ticket, Write& write);
   void Decide(Ticket ticket);
   void DecideAll();

@@ -51,6 +51,9 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
     return {.role = role};
   }
   if (command.Is(kWrite)) {
+    if (!services_.replication.freshness.Holds()) [[unlikely]] {
+      return {.role = role};
+    }
     if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
       reply.Fail(enough.error());
       return {.executed = true, .failed = true};
@@ -106,6 +109,7 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     if (!MayExecute(role, command, origin)) return {.role = role};
   }
   if (command.Is(kWrite)) {
+    if (!services_.replication.freshness.Holds()) return {.role = Role::kOwner};
     for (const Key& key : keys) {
       if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
         error_ = enough.error();

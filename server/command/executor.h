@@ -53,6 +53,7 @@ class Executor {
   // Requires the shard's mutex.
   Execution RunLocked(const Command& command, Arguments args, std::size_t key_index, const Key& key,
                       Shard& shard, UnixMillis now, ReplyWriter& reply);
+
   bool AnyExists(const std::vector<Key>& keys, UnixMillis now);
 
   const Services& services_;

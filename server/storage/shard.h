@@ -164,6 +164,8 @@ class Shard {
   bool Forget(const Key& key, Version version) GYRE_REQUIRES(mutex_);
 
   Version NextVersion(UnixMillis now) GYRE_REQUIRES(mutex_);
+  // No version will be lower than that of `millis`.
+  void RaiseVersions(UnixMillis millis) GYRE_REQUIRES(mutex_);
 
   // ---- Partitions. Requires mutex().
   // --------------------------------------------------------------------

@@ -244,6 +244,48 @@ TEST_F(MembershipTest, OneCutLinkIsBridgedByTheOthers) {
   EXPECT_EQ(cluster.Deaths(), 0U);
 }
 
+TEST_F(MembershipTest, KnowsUpToWhenOthersHeardIt) {
+  cluster.Start(0);
+  EXPECT_EQ(cluster.at(0).confirmed_at(), TimePoint::max()) << "there is nobody else";
+  Form(3);
+  cluster.Run(seconds(10));
+  const auto age = [&](std::uint64_t number) {
+    return cluster.now() - cluster.at(number).confirmed_at();
+  };
+  EXPECT_LT(age(0), seconds(1));
+  cluster.Cut(0, 1);
+  cluster.Cut(0, 2);  // it hears them, they do not hear it
+  cluster.Run(milliseconds(1600));
+  EXPECT_GT(age(0), milliseconds(1500));
+  EXPECT_LT(age(1), seconds(1));
+  cluster.Heal();
+  cluster.Run(milliseconds(300));
+  EXPECT_LT(age(0), milliseconds(500)) << "it asks at once";
+}
+
+TEST_F(MembershipTest, StaysFreshWhereDatagramsAreLostAndOthersAreDead) {
+  Form(4);
+  cluster.set_loss(0.05);
+  cluster.Kill(3);
+  Duration oldest{};
+  for (int i = 0; i < 6000; ++i) {
+    cluster.Run(milliseconds(10));
+    oldest = std::max(oldest, cluster.now() - cluster.at(0).confirmed_at());
+  }
+  EXPECT_LT(oldest, milliseconds(1500));
+}
+
+TEST_F(MembershipTest, APausedNodeLearnsOfItsDeathBeforeItIsFreshAgain) {
+  Form(3);
+  cluster.Pause(2);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.AllSee(2, MemberState::kDead); }, seconds(20)));
+  const TimePoint resumed = cluster.now();
+  cluster.Resume(2);
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.at(2).confirmed_at() >= resumed; }, seconds(2)));
+  EXPECT_EQ(cluster.declared_dead(2), 1);
+}
+
 // ---- Coming back ------------------------------------------------------------------------------
 
 TEST_F(MembershipTest, APartitionHealsByItselfAndBothSidesLearnOfTheirDeaths) {

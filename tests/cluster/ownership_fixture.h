@@ -34,7 +34,8 @@ class OwnershipCluster {
     std::vector<std::pair<PartitionId, std::uint64_t>> pulls;  // begun, not ended
     std::vector<std::string> log;
     ClusterViewPtr view;
-    bool hears = true;  // gossip reaches it
+    bool hears = true;       // gossip reaches it
+    std::size_t raised = 0;  // partitions whose versions begin ahead
   };
 
   // ---- Who is there ----
@@ -163,6 +164,7 @@ class OwnershipCluster {
   void Perform(const NodeId& id, const StartRecovery& action) {
     recoveries_.push_back({id, action.node, {action.partition}});
   }
+  void Perform(const NodeId& id, const RaiseVersions&) { ++machines_[id].raised; }
   void Perform(const NodeId& id, const StopPull& action) {
     std::erase_if(machines_[id].pulls,
                   [&](const auto& pull) { return pull.first == action.partition; });

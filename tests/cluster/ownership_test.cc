@@ -92,6 +92,7 @@ TEST_F(ThreeNodes, WhenTheOwnerDiesTheNextCompleteTakesOverAtOnceAndTheThirdWarm
       cluster.at(n1).ownership->stats().takeovers + cluster.at(n3).ownership->stats().takeovers,
       orphans);
   EXPECT_EQ(cluster.at(n1).ownership->stats().losses, 0U);
+  EXPECT_EQ(cluster.at(n1).raised + cluster.at(n3).raised, orphans);
   cluster.SetPullsEnd(true);
   cluster.Pass(seconds(1));
   EXPECT_EQ(cluster.CountRole(n1, Role::kOwner) + cluster.CountRole(n1, Role::kReplica), kAll);

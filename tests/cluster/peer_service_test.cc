@@ -69,8 +69,21 @@ TEST_F(PeerServiceTest, GeneratedAndHandWrittenMessagesAreTheSame) {
   EXPECT_EQ(decoded->flags, 99U);
 }
 
-TEST_F(PeerServiceTest, MutationsApplyInEveryRoleButAbsent) {
-  for (Role role : {Role::kWarming, Role::kReplica, Role::kOwner, Role::kHandingOver}) {
+TEST_F(PeerServiceTest, AnOwnerTakesNoOthersWord) {
+  for (Role role : {Role::kOwner, Role::kRecovering}) {
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      n(0).SetRole(partition, role);
+    }
+    wire::PeerRequest request;
+    Add(request, "k");
+    EXPECT_THAT(Ask(request).replicate().refused(),
+                testing::ElementsAre(n(0).engine->KeyOf("k").partition));
+    EXPECT_EQ(n(0).Read("k"), "-");
+  }
+}
+
+TEST_F(PeerServiceTest, MutationsApplyWhereAnotherMayOwn) {
+  for (Role role : {Role::kWarming, Role::kReplica, Role::kHandingOver}) {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       n(0).SetRole(partition, role);
     }
@@ -98,7 +111,9 @@ TEST_F(PeerServiceTest, WhatIsAbsentIsRefusedAndTheRestApplied) {
 }
 
 TEST_F(PeerServiceTest, AMutationThatCannotBeStoredIsNamed) {
-  MakeOwner({});
+  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    n(0).SetRole(partition, Role::kReplica);
+  }
   wire::PeerRequest request;
   Add(request, "a");
   Add(request, "b").set_value(std::string((std::size_t{1} << 20) + 1, 'x'));  // over --max-value

@@ -12,6 +12,8 @@ namespace {
 constexpr Duration kDowntimeMax = seconds(8);
 constexpr Duration kConvergeMax = seconds(60);
 constexpr Duration kHealed = seconds(5);  // from then on nothing stale is read
+// With three copies and two deaths at once, one is left.
+constexpr std::size_t kRingLeast = 3;
 constexpr std::int64_t kClockOffsetMs = 500;
 constexpr std::int64_t kClockDriftPpm = 200;
 constexpr std::int64_t kClockJumpMs = 3'600'000;
@@ -165,7 +167,10 @@ void Nemesis::JoinCancelled() {
   cluster_.Remove(fresh, AnyLive());
 }
 
+// The drained node stays, off the ring: where that would leave a ring whose death of one node is
+// that of all copies, it is not done.
 void Nemesis::DrainAndDeath() {
+  if (RingSize() <= kRingLeast) return Crash();
   const NodeIndex leaver = AnyLive();
   const NodeIndex via = AnyOther(leaver);
   const NodeIndex victim = Below(3) == 0 ? leaver : AnyOther(leaver);
@@ -267,6 +272,11 @@ void Nemesis::Restore() {
 void Nemesis::Wait(Duration most) {
   const auto span = static_cast<std::uint64_t>(most.count());
   cluster_.world().Run(Duration(static_cast<std::int64_t>(Below(span >> Below(5)))));
+}
+
+std::size_t Nemesis::RingSize() {
+  const ClusterViewPtr view = cluster_.node(AnyLive()).view();
+  return static_cast<std::size_t>(std::count(view->on_ring.begin(), view->on_ring.end(), true));
 }
 
 NodeIndex Nemesis::AnyLive() { return AnyOther(kNobody); }

@@ -73,6 +73,7 @@ class Nemesis {
   std::uint64_t Below(std::uint64_t bound) { return cluster_.world().random().Below(bound); }
   // Runs for a random time up to `most`, short ones as likely as long ones.
   void Wait(Duration most);
+  std::size_t RingSize();  // as one of the nodes sees it
   NodeIndex AnyLive();
   NodeIndex AnyOther(NodeIndex than);
   NodeIndex AnyNew();  // kNobody: all are there

@@ -52,6 +52,10 @@ constexpr LoadOptions kEverything = {
 TEST_P(NemesisTest, NodesComeAndGo) { Run(NodeTroubles(), kEverything); }
 INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, testing::Range<std::uint64_t>(0, 4));
 
+// Also counters and tokens: an owner that was stopped or cut off orders no writes until it knows
+// what became of it (freshness.h).
+TEST_P(NemesisTest, NodesArePaused) { Run(PauseTroubles(), kEverything); }
+
 // Exactly: every datagram, request and reply at the same nanosecond.
 TEST(Simulation, TheSameSeedIsTheSameRun) {
   const auto run = [](std::uint64_t seed) {

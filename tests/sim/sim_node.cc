@@ -36,7 +36,7 @@ void SimNode::MakeEngine() {
   options.version_node = static_cast<std::uint8_t>(index_);
   options.tombstone_ttl_ms = options_.tombstone_ttl_ms;
   engine_ = std::move(*Engine::Create(options));
-  table_ = std::make_unique<ReplicationTable>(options_.partitions);
+  table_ = std::make_unique<ReplicationTable>(options_.partitions, [this] { return world_.now(); });
 }
 
 void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
@@ -81,8 +81,8 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
   coordinator_ = std::make_unique<Coordinator>(
       ownership, id_,
       Coordinator::Parts{*engine_, *table_, views_, control_.transport, *membership_, *this,
-                         [this](MembershipActions actions) { Perform(std::move(actions)); },
-                         clock});
+                         [this](MembershipActions actions) { Perform(std::move(actions)); }, clock,
+                         wall_clock});
   coordinator_->set_faults(options_.coordinator_faults);
 }
 

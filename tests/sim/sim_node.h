@@ -33,6 +33,7 @@ struct ClusterOptions {
   MembershipOptions membership;
   ReplicatorFaults replicator_faults;
   CoordinatorFaults coordinator_faults;
+  bool act_when_stale = false;  // a fault: an owner that was stopped goes on as if it had not been
 };
 
 inline Address AddressOf(NodeIndex node) { return {"10.0.0." + std::to_string(node), 7700}; }
@@ -135,6 +136,7 @@ class SimNode final : public ControlPort, public PullPort {
   const NodeId id_;
   const ClusterOptions options_;
   ViewPublisher views_;
+  int performing_ = 0;  // how deep
   Links control_;
   Links background_;
   std::unique_ptr<Engine> engine_;

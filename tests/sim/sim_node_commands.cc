@@ -126,6 +126,9 @@ bool SimNode::Run(const Operation& operation, const Key& key, Loop& loop,
     Shard& shard = engine_->ShardOf(key.partition);
     MutexLock lock(shard.mutex());
     if (shard.info(key.partition).role != Role::kOwner) return false;
+    if (!operation.is_read() && !options_.act_when_stale && !table_->freshness.Holds()) {
+      return false;
+    }
     done = Apply(operation, key, shard, *loop.replicator);
   }
   if (done.answer) {

@@ -22,9 +22,11 @@ void SimNode::OnDatagram(NodeIndex from, const std::string& bytes) {
 void SimNode::OnLinkDown(NodeIndex to) { Perform(membership_->OnLinkDown(world_.now(), IdOf(to))); }
 
 void SimNode::Perform(MembershipActions actions) {
+  ++performing_;
   for (MembershipAction& action : actions) {
     std::visit([this](auto& each) { Perform(each); }, action);
   }
+  if (--performing_ == 0) table_->freshness.Confirm(membership_->confirmed_at());
 }
 
 void SimNode::Perform(SendDatagram& action) {

@@ -176,7 +176,7 @@ class World {
 // The Transport of one thread of a node.
 class SimTransport final : public Transport {
  public:
-  SimTransport(World& world, NodeIndex self, World::Link link)
+  SimTransport(World& world, NodeIndex self, World::Link link = 0)
       : world_(world), self_(self), link_(link) {}
 
   void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,

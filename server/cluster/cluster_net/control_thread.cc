@@ -36,6 +36,9 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   Gossip::Hooks hooks;
   hooks.on_state_changed = [self] { self->coordinator_->OnStateChanged(); };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
+  hooks.on_performed = [self, &table] {
+    table.freshness.Confirm(self->membership_->confirmed_at());
+  };
   self->gossip_ =
       std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks), options.keys);
   if (Status bound = self->gossip_->Bind(options.self.host, options.self.port); !bound) {

@@ -90,6 +90,7 @@ void Gossip::Perform(MembershipActions actions) {
     std::visit([this](auto& each) { Do(each); }, action);
   }
   performing_ = false;
+  if (hooks_.on_performed) hooks_.on_performed();
   Schedule();
 }
 

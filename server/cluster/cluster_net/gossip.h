@@ -33,6 +33,8 @@ class Gossip {
     std::function<void()> on_state_changed;
     // Others had declared this node dead while it was alive.
     std::function<void()> on_declared_dead;
+    // Everything that an event gave rise to has been performed.
+    std::function<void()> on_performed;
   };
 
   // With `keys`, which outlive it, datagrams are sealed and exchanges encrypted.

@@ -1,0 +1,42 @@
+// Proof that others hear this node (freshness.h): answers to its own pings. The failure detector's
+// probes give it as a rule; where they fail or slow down, a few pings that accuse nobody stand in.
+#include <algorithm>
+
+#include "cluster/membership_impl.h"
+
+namespace gyre {
+namespace {
+
+constexpr Duration kFreshAfter = std::chrono::milliseconds(700);
+constexpr Duration kFreshInterval = std::chrono::milliseconds(200);
+constexpr std::size_t kFreshPings = 2;      // each time
+constexpr std::size_t kFreshPingsMax = 16;  // unanswered
+
+}  // namespace
+
+void Membership::Impl::KeepFresh() {
+  if (now < fresh_at) return;
+  fresh_at = std::max(confirmed_at + kFreshAfter, now + kFreshInterval);
+  if (stopping || ServingCount() <= 1 || now - confirmed_at < kFreshAfter) return;
+  for (const NodeId& id : RandomPeers(kFreshPings, state.self)) {
+    const std::uint32_t sequence = next_sequence++;
+    if (fresh_pings.size() == kFreshPingsMax) fresh_pings.erase(fresh_pings.begin());
+    fresh_pings.push_back({sequence, id, now});
+    wire::GossipMessage message;
+    message.mutable_ping()->set_sequence(sequence);
+    message.mutable_ping()->set_target(std::string(id.raw()));
+    SendTo(id, message);
+  }
+}
+
+bool Membership::Impl::OnFreshAck(const NodeId& id, std::uint32_t sequence) {
+  const auto ping = std::find_if(fresh_pings.begin(), fresh_pings.end(), [&](const auto& each) {
+    return each.sequence == sequence && each.target == id;
+  });
+  if (ping == fresh_pings.end()) return false;
+  confirmed_at = std::max(confirmed_at, ping->sent_at);
+  fresh_pings.erase(ping);
+  return true;
+}
+
+}  // namespace gyre
