@@ -104,6 +104,7 @@ void Repair::Round() {
     }
   }
   for (const auto& [node, partitions] : requests) CompareDigests(node, partitions);
+  CountDiffering();
   while (!differing_.empty() && jobs_.size() - recoveries_ < options_.jobs_max) {
     const Pair pair = differing_.back();
     differing_.pop_back();
@@ -290,6 +291,8 @@ void Repair::Even(const JobPtr& job) {
   const UnixMillis young_from = job->recovers ? kNothingIsYoung : now - options_.young_ms;
   job->plan = PlanRepair(job->here, job->there, reliable ? 0 : forgotten, young_from);
   counters_.withheld.fetch_add(job->plan.withheld, std::memory_order_relaxed);
+  counters_.divergent.fetch_add(job->plan.send.size() + job->plan.fetch.size() + job->plan.withheld,
+                                std::memory_order_relaxed);
   job->send.insert(job->plan.send.begin(), job->plan.send.end());
   if (job->plan.fetch.size() > kFetchHashes) {
     job->plan.fetch.resize(kFetchHashes);
@@ -393,8 +396,15 @@ void Repair::After(Duration delay, std::function<void()> task) {
   });
 }
 
+void Repair::CountDiffering() {
+  counters_.differing.store(differing_.size() + recovering_.size() + jobs_.size(),
+                            std::memory_order_relaxed);
+}
+
 RepairStats Repair::stats() const {
   RepairStats stats;
+  stats.differing = counters_.differing.load(std::memory_order_relaxed);
+  stats.divergent = counters_.divergent.load(std::memory_order_relaxed);
   stats.compared = counters_.compared.load(std::memory_order_relaxed);
   stats.different = counters_.different.load(std::memory_order_relaxed);
   stats.sent = counters_.sent.load(std::memory_order_relaxed);

@@ -110,6 +110,7 @@ class Repair {
                          const wire::DigestsReply& digests);
   void BeginRecoveries();
   void EndRecovery(const Pair& pair, bool agreed);
+  void CountDiffering();
   void Begin(const Pair& pair, bool recovers);
   void AskVersions(const JobPtr& job);
   void AskEvicted(const JobPtr& job);
@@ -141,7 +142,8 @@ class Repair {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   struct Counters {
-    std::atomic<std::uint64_t> compared{0}, different{0}, sent{0}, fetched{0}, withheld{0};
+    std::atomic<std::uint64_t> compared{0}, different{0}, differing{0}, divergent{0}, sent{0},
+        fetched{0}, withheld{0};
   };
   Counters counters_;
 };

@@ -61,6 +61,14 @@ void WriteRepair(const RepairStats& stats, MetricsWriter& out) {
   out.Counter("gyre_repair_compared_total", "Digests compared with another holder.",
               stats.compared);
   out.Counter("gyre_repair_different_total", "Of those, the ones that differed.", stats.different);
+  out.Gauge("gyre_repair_copies_differing",
+            "Copies of partitions that were found to differ and are still to be evened out.",
+            static_cast<double>(stats.differing));
+  out.Counter(
+      "gyre_repair_records_divergent_total",
+      "Records found in different states on two holders: after a network partition, or lost "
+      "on the way.",
+      stats.divergent);
   out.Counter("gyre_repair_records_sent_total", "Records sent to a holder that lacked them.",
               stats.sent);
   out.Counter("gyre_repair_records_fetched_total", "Records fetched from a holder.", stats.fetched);
