@@ -12,7 +12,7 @@ import hosts
 import nemesis
 
 ROUNDS = harness.soak(1, 5)
-LOCAL = harness.soak(["kill", "pause-half", "rolling-restart"], nemesis.LOCAL)
+LOCAL = harness.soak(["kill", "pause-thrice", "rolling-restart"], nemesis.LOCAL)
 NETWORK = harness.soak(["cut-link-one-way", "cut-incoming", "partition-both"], nemesis.NETWORK)
 
 
