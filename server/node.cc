@@ -123,13 +123,17 @@ Status Node::Init() {
   if (!engine) return tl::unexpected(engine.error());
   engine_ = std::move(*engine);
 
+  snapshot_ = std::make_unique<NodeSnapshot>(config_.data_dir,
+                                             SnapshotOwner{identity_.id, config_.cluster_name});
+  ClusterRuntimeOptions runtime_options = RuntimeOptionsOf(config_, identity_, keys_.get());
+  runtime_options.restored = RestoreSnapshot();
   Result<std::unique_ptr<ClusterRuntime>> runtime =
-      ClusterRuntime::Create(RuntimeOptionsOf(config_, identity_, keys_.get()), *engine_);
+      ClusterRuntime::Create(std::move(runtime_options), *engine_);
   if (!runtime) return tl::unexpected(runtime.error());
   runtime_ = std::move(*runtime);
 
-  admin_ =
-      std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_, workers_);
+  admin_ = std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_,
+                                       snapshot_->stats(), workers_);
   for (const auto& loop : worker_loops_) {
     Result<std::unique_ptr<Worker>> worker =
         Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get());
@@ -143,7 +147,18 @@ Status Node::Init() {
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
   watch_ = std::make_unique<Timer>(*admin_loop_);
-  return {};
+  // Last: where the start fails before, the snapshot stays.
+  return snapshot_->Consume();
+}
+
+RestoredCopies Node::RestoreSnapshot() {
+  RestoredCopies copies;
+  const std::optional<RestoredSnapshot> restored = snapshot_->Restore(*engine_);
+  if (!restored) return copies;
+  copies.as_of = restored->as_of;
+  copies.partitions.resize(config_.partitions);
+  for (PartitionId partition : restored->partitions) copies.partitions[partition] = true;
+  return copies;
 }
 
 Status Node::CheckPorts() const {
@@ -205,6 +220,10 @@ void Node::Run() {
   admin_loop_->Run();
   for (const auto& worker : workers_) worker->Join();
   runtime_->Stop();
+  if (config_.snapshot_on_exit) {
+    signals_.reset();  // another signal ends the process, and the writing with it
+    snapshot_->Write(*engine_);
+  }
   GYRE_LOG_INFO("stopped");
 }
 
@@ -276,6 +295,7 @@ std::string Node::Metrics() {
   if (keys_ != nullptr) WriteSecretMetrics(keys_->stats(), out);
   WriteReplicatorMetrics({cluster.replication}, out);
   WriteClusterMetrics(cluster, out);
+  WriteSnapshotMetrics(snapshot_->stats(), out);
   if (const ClusterViewPtr view = runtime_->views().Load(); view != nullptr) {
     WriteViewMetrics(*view, out);
   }

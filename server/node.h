@@ -12,6 +12,7 @@
 #include "net/event_loop.h"
 #include "net/server.h"
 #include "node_admin.h"
+#include "node_snapshot.h"
 #include "ops/admin_http.h"
 #include "ops/config.h"
 #include "ops/identity.h"
@@ -35,6 +36,7 @@ class Node {
  private:
   explicit Node(const Config& config);
   Status Init();
+  RestoredCopies RestoreSnapshot();
   Status CheckPorts() const;
   Status ListenHttp();
   void OnSignal();
@@ -53,6 +55,7 @@ class Node {
   std::vector<std::unique_ptr<EventLoop>> worker_loops_;
   std::unique_ptr<Keyring> keys_;  // null: without --gossip-key
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<NodeSnapshot> snapshot_;
   std::unique_ptr<ClusterRuntime> runtime_;
   std::unique_ptr<NodeAdmin> admin_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -138,6 +138,11 @@ Json RingJson(const ClusterView& view, const ClusterStats& stats) {
           {"warming_here", stats.ownership.warming},
           {"transfers_left_here", stats.transfer.partitions_left},
           {"transferred_bytes", stats.transfer.bytes},
+          {"transferred_records", stats.transfer.records},
+          {"matched_records", stats.transfer.records_matched},
+          {"offered_records", stats.transfer.records_offered},
+          {"forgotten_records", stats.transfer.records_forgotten},
+          {"restored_here", stats.ownership.restored},
           {"takeovers", stats.ownership.takeovers},
           {"losses", stats.ownership.losses}};
 }
@@ -145,13 +150,14 @@ Json RingJson(const ClusterView& view, const ClusterStats& stats) {
 }  // namespace
 
 NodeAdmin::NodeAdmin(const Config& config, const Identity& identity, SessionRegistry& sessions,
-                     Engine& engine, ClusterRuntime& runtime,
+                     Engine& engine, ClusterRuntime& runtime, const SnapshotStats& snapshot,
                      const std::vector<std::unique_ptr<Worker>>& workers)
     : config_(config),
       identity_(identity),
       sessions_(sessions),
       engine_(engine),
       runtime_(runtime),
+      snapshot_(snapshot),
       workers_(workers),
       started_ms_(UnixNow()) {}
 
@@ -314,6 +320,7 @@ Admin::Fields NodeAdmin::Parameters() const {
           {"weight", number(config_.weight)},
           {"cluster-name", config_.cluster_name},
           {"data-dir", config_.data_dir},
+          {"snapshot-on-exit", config_.snapshot_on_exit ? "yes" : "no"},
           {"log-level", std::string(spdlog::level::to_string_view(spdlog::get_level()).data())},
           // What Redis's tools ask for.
           {"port", number(config_.resp_port)},
@@ -394,6 +401,13 @@ std::string NodeAdmin::StatusJson() {
                  {"refused_memory", counters.storage.refused_memory},
                  {"connections", sessions_.count()},
                  {"requests", counters.server.requests}};
+  status["snapshot"] = {{"on_exit", config_.snapshot_on_exit},
+                        {"last", snapshot_.outcome_name()},
+                        {"reason", snapshot_.reason},
+                        {"records", snapshot_.records},
+                        {"bytes", snapshot_.bytes},
+                        {"load_seconds", snapshot_.seconds},
+                        {"taken_ms", snapshot_.taken_ms}};
   if (const ClusterViewPtr view = runtime_.views().Load(); view != nullptr) {
     status["ring"] = RingJson(*view, cluster);
     status["members"] = MembersJson(*view);

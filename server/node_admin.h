@@ -11,6 +11,7 @@
 #include "command/admin.h"
 #include "ops/config.h"
 #include "ops/identity.h"
+#include "ops/snapshot_stats.h"
 #include "protocol/session.h"
 #include "storage/engine.h"
 #include "worker.h"
@@ -21,7 +22,7 @@ namespace gyre {
 class NodeAdmin final : public Admin {
  public:
   NodeAdmin(const Config& config, const Identity& identity, SessionRegistry& sessions,
-            Engine& engine, ClusterRuntime& runtime,
+            Engine& engine, ClusterRuntime& runtime, const SnapshotStats& snapshot,
             const std::vector<std::unique_ptr<Worker>>& workers);
 
   Fields Info(std::string_view section) override;
@@ -55,6 +56,7 @@ class NodeAdmin final : public Admin {
   SessionRegistry& sessions_;
   Engine& engine_;
   ClusterRuntime& runtime_;
+  const SnapshotStats& snapshot_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
   const UnixMillis started_ms_;
 

@@ -181,6 +181,14 @@ void Coordinator::Perform(const DropCopy& action) {
   shard.Drop(action.partition);
 }
 
+// Nobody remembers what was deleted before, so whoever has records of before may bring them.
+void Coordinator::Perform(const BeginEmpty& action) {
+  const UnixMillis now = parts_.wall_clock();
+  Shard& shard = parts_.engine.ShardOf(action.partition);
+  MutexLock lock(shard.mutex());
+  shard.SetOutage(action.partition, {now, now});
+}
+
 void Coordinator::Perform(const StartPull& action) {
   parts_.pulls.Start(action.partition, action.source, action.pull);
 }
@@ -232,8 +240,8 @@ void Coordinator::Perform(SendTakeOver& action) {
 }
 
 void Coordinator::Perform(PublishHoldings& action) {
-  parts_.perform(
-      parts_.membership.SetHoldings(now(), std::move(action.complete), std::move(action.owned)));
+  parts_.perform(parts_.membership.SetHoldings(
+      now(), std::move(action.complete), std::move(action.owned), std::move(action.restored)));
 }
 
 void Coordinator::Perform(PublishView& action) { parts_.views.Publish(std::move(action.view)); }

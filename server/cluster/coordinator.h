@@ -108,6 +108,7 @@ class Coordinator {
   void Perform(SetTargets& action);
   void Perform(const MarkSettled& action);
   void Perform(const DropCopy& action);
+  void Perform(const BeginEmpty& action);
   void Perform(const StartPull& action);
   void Perform(const StopPull& action);
   void Perform(const StartRecovery& action);

@@ -380,10 +380,10 @@ MembershipActions Membership::OnConfirmedDown(TimePoint now, const NodeId& id,
   return impl_->Finish();
 }
 
-MembershipActions Membership::SetHoldings(TimePoint now, PartitionSet complete,
-                                          PartitionSet owned) {
+MembershipActions Membership::SetHoldings(TimePoint now, PartitionSet complete, PartitionSet owned,
+                                          RestoredCopies restored) {
   impl_->Begin(now);
-  impl_->SetHoldings(std::move(complete), std::move(owned));
+  impl_->SetHoldings(std::move(complete), std::move(owned), std::move(restored));
   return impl_->Finish();
 }
 

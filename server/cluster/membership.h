@@ -183,7 +183,8 @@ class Membership {
   bool SeemsDown(TimePoint now, const NodeId& id) const;
 
   // This node's own entries.
-  MembershipActions SetHoldings(TimePoint now, PartitionSet complete, PartitionSet owned);
+  MembershipActions SetHoldings(TimePoint now, PartitionSet complete, PartitionSet owned,
+                                RestoredCopies restored = {});
   MembershipActions JoinRing(TimePoint now);
   // This node, or (gyre remove, drain of another) any.
   MembershipActions LeaveRing(TimePoint now, const NodeId& id);

@@ -165,7 +165,7 @@ struct Membership::Impl {
   bool joined() const;
 
   // ---- membership_ring.cc ----
-  void SetHoldings(PartitionSet complete, PartitionSet owned);
+  void SetHoldings(PartitionSet complete, PartitionSet owned, RestoredCopies restored);
   void JoinRing();
   void LeaveRing(const NodeId& id, bool evicted);
   void Stop();

@@ -13,15 +13,21 @@ constexpr std::size_t kGoodbyeFanout = 8;
 
 }  // namespace
 
-void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned) {
+void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned,
+                                   RestoredCopies restored) {
   complete.resize(state.partition_count);
   owned.resize(state.partition_count);
+  if (restored.as_of == 0) restored.partitions.clear();
   Holdings& known = known_holdings[state.self];
-  if (known.incarnation == epoch && known.complete == complete && known.owned == owned) return;
+  if (known.incarnation == epoch && known.complete == complete && known.owned == owned &&
+      known.restored == restored) {
+    return;
+  }
   known.revision = known.incarnation == epoch ? known.revision + 1 : 1;
   known.incarnation = epoch;
   known.complete = std::move(complete);
   known.owned = std::move(owned);
+  known.restored = std::move(restored);
   Changed();
   ExportHoldings(state.self);
   wire::Broadcast broadcast;

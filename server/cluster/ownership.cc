@@ -22,6 +22,11 @@ Ownership::Ownership(OwnershipOptions options, NodeId self, std::uint32_t partit
   built_.view.holders.resize(partition_count);
   built_.view.complete.resize(partition_count);
   built_.claimant.assign(partition_count, kNoMember);
+  for (PartitionId partition = 0; partition < options_.restored.partitions.size(); ++partition) {
+    if (!options_.restored.partitions[partition]) continue;
+    locals_[partition].restored = locals_[partition].stale = true;
+    Enter(partition, Phase::kWaiting);
+  }
 }
 
 OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
@@ -30,6 +35,11 @@ OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
   if (ring != ring_) {
     ring_ = std::move(ring);
     placement_ = ComputePlacement(ring_, state_.replicas, state_.partition_count);
+  }
+  restorers_.clear();
+  for (const auto& [id, holdings] : state_.holdings) {
+    if (id == self_ || holdings.restored.as_of == 0 || Serving(id) == nullptr) continue;
+    restorers_.emplace_back(id, &holdings.restored);
   }
   NoteStability(now);
   NoteStopping();

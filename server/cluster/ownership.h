@@ -44,6 +44,21 @@
 // (kWaiting, the data kept) unless nobody else is complete; it pulls, which merges by version, and
 // repair ships back what it has newer. The same holds for an owner that yields to a better-placed
 // one after a network partition.
+//
+// A copy from a snapshot (`restored`) is such a stale copy from the start: its node went away and
+// others may have gone on. Where another node orders the writes, it pulls what differs
+// (difference_pull.h). Where nobody has the partition whole, the whole cluster was stopped, and a
+// restored copy becomes the complete one instead of an empty partition:
+//   - the newest one wins: of the serving nodes that say to have one, the one whose snapshot is
+//     whole as of the latest time. It saw what the others did not: a node that stops hands its
+//     partitions over, so who stopped last had every write.
+//   - it waits until its picture of the cluster has not changed for `settle`, also where it founds
+//     the cluster, so that nodes that are started together are compared.
+//   - all other restored copies then pull from it, and bring what it lacks, by version. What it has
+//     deleted does not come back, however long the cluster was down: for tombstones that time does
+//     not count (Outage in storage/shard.h).
+//   - a partition that nobody has restored begins empty, and remembers no deletions of before: a
+//     node that comes later with a restored copy brings it, within the tombstone time.
 #pragma once
 
 #include <cstdint>
@@ -87,6 +102,7 @@ struct OwnershipOptions {
   std::size_t handover_batch_max = 64;  // partitions of one Handover
   // No seeds: this node founds the cluster, every partition is complete and empty at once.
   bool founder = false;
+  RestoredCopies restored;
 };
 
 // ---- Actions; order matters
@@ -109,6 +125,10 @@ struct MarkSettled {  // `node` is complete from now on: before the next write
   std::uint64_t incarnation = 0;
 };
 struct DropCopy {
+  PartitionId partition = 0;
+};
+// The partition begins here, with nothing from before.
+struct BeginEmpty {
   PartitionId partition = 0;
 };
 struct StartPull {
@@ -147,6 +167,7 @@ struct OwnershipGrant {
 struct PublishHoldings {
   PartitionSet complete;
   PartitionSet owned;
+  RestoredCopies restored;
 };
 struct PublishView {
   ClusterViewPtr view;
@@ -156,8 +177,9 @@ struct LogEvent {
   std::string text;
 };
 using OwnershipAction =
-    std::variant<SetRole, SetTargets, MarkSettled, DropCopy, StartPull, StopPull, StartRecovery,
-                 RaiseVersions, SendHandover, SendTakeOver, PublishHoldings, PublishView, LogEvent>;
+    std::variant<SetRole, SetTargets, MarkSettled, DropCopy, BeginEmpty, StartPull, StopPull,
+                 StartRecovery, RaiseVersions, SendHandover, SendTakeOver, PublishHoldings,
+                 PublishView, LogEvent>;
 using OwnershipActions = std::vector<OwnershipAction>;
 
 class Ownership {
@@ -263,6 +285,7 @@ class Ownership {
     std::uint64_t pull = 0;
     TimePoint retry_at{};
     bool asked = false;        // a Handover is on its way
+    bool restored = false;     // from a snapshot, not settled since
     bool stale = false;        // the copy may lack writes, or have some that others lack
     TimePoint linger_until{};  // a stale copy that was settled
     TimePoint complete_since{};
@@ -296,7 +319,9 @@ class Ownership {
   void DecideReplica(TimePoint now, PartitionId partition, bool is_holder);
   void DecideOwner(TimePoint now, PartitionId partition);
   bool MayTake(TimePoint now, PartitionId partition) const;
-  bool MayDeclareEmpty(TimePoint now, PartitionId partition) const;
+  bool MayBegin(TimePoint now, PartitionId partition) const;
+  std::optional<NodeId> NewestRestored(PartitionId partition) const;
+  void Begin(PartitionId partition);
   bool MayDrop(TimePoint now, PartitionId partition) const;
   std::vector<ReplicaSet::Target> TargetsOf(PartitionId partition) const;
   void UpdateTargets(PartitionId partition);
@@ -337,6 +362,8 @@ class Ownership {
   std::uint64_t published_incarnation_ = 0;
   std::optional<PublishHoldings> published_;
   std::uint64_t published_digest_ = 0;
+  std::vector<std::pair<NodeId, const RestoredCopies*>> restorers_;  // other serving members
+  std::uint64_t restored_now_ = 0;
   std::uint64_t lost_now_ = 0;
   std::uint64_t taken_now_ = 0;
   std::uint64_t yielded_now_ = 0;

@@ -68,6 +68,7 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   knowledge.owns = Orders(phase);
   if (knowledge.complete) local.ever_complete = true;
   if (phase == Phase::kAbsent) local.stale = false;
+  if (knowledge.complete || phase == Phase::kAbsent) local.restored = false;
   if (phase != Phase::kRecovering) local.sources.clear();
   view_dirty_ = true;
 }
@@ -281,12 +282,7 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
   if (local.phase != Phase::kWaiting) return;
   if (owner == nullptr) {
     restless_ = true;
-    if (!MayDeclareEmpty(now, partition)) return;
-    if (local.ever_complete && !local.stale) {
-      ++lost_now_;
-      ++stats_.losses;
-    }
-    BecomeOwner(partition, nullptr);
+    if (MayBegin(now, partition)) Begin(partition);
     return;
   }
   if (now < local.retry_at) {
@@ -299,11 +295,47 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
   actions_.push_back(StartPull{partition, owner->id, local.pull});
 }
 
-bool Ownership::MayDeclareEmpty(TimePoint now, PartitionId partition) const {
+// Nobody has it whole: it begins with what is here, from a snapshot or not.
+void Ownership::Begin(PartitionId partition) {
+  const Local& local = locals_[partition];
+  if (local.restored) {
+    ++restored_now_;
+    ++stats_.restored;
+  } else if (local.ever_complete && !local.stale) {
+    ++lost_now_;
+    ++stats_.losses;
+  }
+  if (!local.stale) actions_.push_back(BeginEmpty{partition});
+  BecomeOwner(partition, nullptr);
+}
+
+// Of the serving members that have it from a snapshot, the one whose data is the newest.
+std::optional<NodeId> Ownership::NewestRestored(PartitionId partition) const {
+  std::optional<NodeId> newest;
+  UnixMillis as_of = 0;
+  if (locals_[partition].restored) {
+    newest = self_;
+    as_of = options_.restored.as_of;
+  }
+  for (const auto& [id, copies] : restorers_) {
+    if (partition >= copies->partitions.size() || !copies->partitions[partition]) continue;
+    const bool newer = !newest || copies->as_of > as_of ||
+                       (copies->as_of == as_of && BetterPlaced(placement_, partition, id, *newest));
+    if (!newer) continue;
+    newest = id;
+    as_of = copies->as_of;
+  }
+  return newest;
+}
+
+bool Ownership::MayBegin(TimePoint now, PartitionId partition) const {
   const std::vector<MemberIndex>& holders = built_.view.holders[partition];
   if (!built_.view.complete[partition].empty()) return false;
+  if (const std::optional<NodeId> newest = NewestRestored(partition)) {
+    return *newest == self_ && now - stable_since_ >= options_.settle;
+  }
   if (holders.empty() || holders.front() != built_.view.self) return false;
-  const bool founding = options_.founder && !founded_;
+  const bool founding = options_.founder && !founded_ && options_.restored.as_of == 0;
   return founding || now - stable_since_ >= options_.settle;
 }
 
@@ -473,17 +505,22 @@ void Ownership::Publish() {
   PublishHoldings holdings;
   holdings.complete.resize(locals_.size());
   holdings.owned.resize(locals_.size());
+  holdings.restored.partitions.resize(locals_.size());
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     const LocalKnowledge& knowledge = knowledge_[partition];
     holdings.complete[partition] = knowledge.complete;
     holdings.owned[partition] =
         knowledge.owns || (knowledge.granted && knowledge.granted_to != self_);
+    if (!locals_[partition].restored) continue;
+    holdings.restored.partitions[partition] = true;
+    holdings.restored.as_of = options_.restored.as_of;
   }
   const auto me = state_.members.find(self_);
   const std::uint64_t incarnation = me == state_.members.end() ? 0 : me->second.incarnation;
   const bool changed = !published_ || published_incarnation_ != incarnation ||
                        published_->complete != holdings.complete ||
-                       published_->owned != holdings.owned;
+                       published_->owned != holdings.owned ||
+                       published_->restored != holdings.restored;
   if (changed && me != state_.members.end()) {
     published_ = holdings;
     published_incarnation_ = incarnation;
@@ -492,6 +529,9 @@ void Ownership::Publish() {
   if (built_.view.digest != published_digest_ && built_.view.self != kNoMember) {
     published_digest_ = built_.view.digest;
     actions_.push_back(PublishView{std::make_shared<const ClusterView>(built_.view)});
+  }
+  if (const std::uint64_t restored = std::exchange(restored_now_, 0)) {
+    Log(false, Count("serving from the snapshot, no other node has them whole", restored));
   }
   if (const std::uint64_t lost = std::exchange(lost_now_, 0)) {
     Log(true, Count("every node that had them whole is gone, declared empty", lost));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "cluster/view.h"
 #include "proto/node_id.h"
 #include "proto/slot.h"
@@ -16,12 +17,21 @@ namespace gyre {
 // A bit for each partition.
 using PartitionSet = std::vector<bool>;
 
+// What a node has from a snapshot and has not yet settled with anybody.
+struct RestoredCopies {
+  PartitionSet partitions;  // empty: none
+  UnixMillis as_of = 0;     // all of them were whole then or later; 0: there are none
+
+  friend bool operator==(const RestoredCopies&, const RestoredCopies&) = default;
+};
+
 // What one node says that it has: the higher (incarnation, revision) wins.
 struct Holdings {
   std::uint64_t incarnation = 0;
   std::uint64_t revision = 0;
   PartitionSet complete;  // whole here
   PartitionSet owned;     // this node orders their writes
+  RestoredCopies restored;
 
   friend bool operator==(const Holdings&, const Holdings&) = default;
 };

@@ -101,6 +101,9 @@ void ToWire(const NodeId& id, const Holdings& holdings, wire::Holdings& message)
   message.set_revision(holdings.revision);
   message.set_complete(EncodePartitions(holdings.complete));
   message.set_owned(EncodePartitions(holdings.owned));
+  if (holdings.restored.as_of == 0) return;
+  message.set_restored(EncodePartitions(holdings.restored.partitions));
+  message.set_restored_as_of_ms(holdings.restored.as_of);
 }
 
 std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
@@ -108,12 +111,16 @@ std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
   const auto id = NodeId::FromBytes(message.id());
   auto complete = DecodePartitions(message.complete(), partition_count);
   auto owned = DecodePartitions(message.owned(), partition_count);
-  if (!id || !complete || !owned || message.epoch() > kCounterMax ||
+  auto restored = DecodePartitions(message.restored(), partition_count);
+  if (!id || !complete || !owned || !restored || message.epoch() > kCounterMax ||
       message.revision() > kCounterMax) {
     return std::nullopt;
   }
-  return HoldingsRecord{
-      *id, {message.epoch(), message.revision(), std::move(*complete), std::move(*owned)}};
+  RestoredCopies copies;
+  if (message.restored_as_of_ms() > 0) copies = {std::move(*restored), message.restored_as_of_ms()};
+  return HoldingsRecord{*id,
+                        {message.epoch(), message.revision(), std::move(*complete),
+                         std::move(*owned), std::move(copies)}};
 }
 
 void ToWire(const RingEntry& entry, wire::RingEntry& message) {

@@ -20,8 +20,9 @@ struct OwnershipStats {
       0;  // served before another copy had answered: see ownership.h
   std::uint64_t yields =
       0;  // partitions given up to a better-placed owner after a network partition
-  std::uint64_t losses = 0;  // partitions declared empty because every complete holder was gone
-  std::uint64_t drops = 0;   // copies dropped because others hold the partition
+  std::uint64_t losses = 0;    // partitions declared empty because every complete holder was gone
+  std::uint64_t restored = 0;  // partitions served from this node's snapshot: nobody had them
+  std::uint64_t drops = 0;     // copies dropped because others hold the partition
 };
 
 struct TransferStats {

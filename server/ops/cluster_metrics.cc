@@ -32,6 +32,9 @@ void WriteOwnership(const OwnershipStats& stats, MetricsWriter& out) {
               stats.yields);
   out.Counter("gyre_partition_losses_total",
               "Partitions declared empty because every complete holder was gone.", stats.losses);
+  out.Counter("gyre_partitions_restored_total",
+              "Partitions served from this node's snapshot because no other node had them whole.",
+              stats.restored);
   out.Counter("gyre_partition_drops_total", "Copies dropped because other nodes hold them.",
               stats.drops);
 }
@@ -93,6 +96,18 @@ void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
   WriteTransfer(stats.transfer, out);
   WriteRepair(stats.repair, out);
   WriteRelay(stats.relay, out);
+}
+
+void WriteSnapshotMetrics(const SnapshotStats& stats, MetricsWriter& out) {
+  for (const std::string_view name : SnapshotStats::kOutcomes) {
+    out.Gauge("gyre_snapshot_outcome", "What became of the last life's snapshot at the start.",
+              name == stats.outcome_name() ? 1 : 0, {{"outcome", name}});
+  }
+  out.Gauge("gyre_snapshot_loaded_records", "Records loaded from the snapshot, with tombstones.",
+            static_cast<double>(stats.records));
+  out.Gauge("gyre_snapshot_loaded_bytes", "Bytes of the snapshot that was loaded.",
+            static_cast<double>(stats.bytes));
+  out.Gauge("gyre_snapshot_load_seconds", "How long loading the snapshot took.", stats.seconds);
 }
 
 void WriteViewMetrics(const ClusterView& view, MetricsWriter& out) {

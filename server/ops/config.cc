@@ -57,6 +57,12 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   CommandLine line;
   std::map<std::string, std::vector<std::string>> given;
   for (const Option& option : ConfigOptions()) {
+    if (option.kind == OptionKind::kFlag) {
+      app.add_flag_callback(
+          "--" + std::string(option.name),
+          [&given, &option] { given[option.name].emplace_back("true"); }, option.help);
+      continue;
+    }
     auto* flag = app.add_option("--" + std::string(option.name), given[option.name], option.help);
     flag->type_name(option.value);
     flag->expected(1);
@@ -93,6 +99,9 @@ Status CheckTogether(const Config& config) {
     return Invalid("--write-acks " + std::to_string(config.write_acks) +
                    " is more than --replicas " + std::to_string(config.replicas) +
                    ": a write cannot have more copies than records");
+  }
+  if (config.snapshot_on_exit && config.data_dir.empty()) {
+    return Invalid("--snapshot-on-exit needs --data-dir: a snapshot stands there");
   }
   if (config.value_bytes_max > config.memory_bytes / 2) {
     return Invalid(

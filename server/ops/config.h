@@ -62,7 +62,8 @@ struct Config {
   Duration tombstone_ttl = std::chrono::minutes(10);
 
   std::string gossip_key;  // --gossip-key: a file; empty: gossip and peer links are in the clear
-  std::string data_dir;    // empty: identity is not kept, each start is a new node
+  bool snapshot_on_exit = false;
+  std::string data_dir;  // empty: identity is not kept, each start is a new node
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kText;
 };

@@ -22,6 +22,8 @@ const char* Expected(OptionKind kind) {
       return "an integer";
     case OptionKind::kAmount:
       return "a string with its unit, e.g. \"256MiB\" or \"5m\"";
+    case OptionKind::kFlag:
+      return "true or false";
     case OptionKind::kList:
       return "an array of strings, e.g. [\"127.0.0.1:7700\"]";
   }
@@ -33,6 +35,11 @@ std::optional<std::string> TextOf(const toml::node& node, OptionKind kind) {
   const auto* text = node.as_string();
   const auto* number = node.as_integer();
   const auto* list = node.as_array();
+  const auto* flag = node.as_boolean();
+  if (kind == OptionKind::kFlag) {
+    if (flag == nullptr) return std::nullopt;
+    return flag->get() ? "true" : "false";
+  }
   if (text != nullptr && kind != OptionKind::kNumber) return text->get();
   if (number != nullptr && (kind == OptionKind::kNumber || kind == OptionKind::kAmount)) {
     return std::to_string(number->get());

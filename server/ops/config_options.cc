@@ -125,6 +125,12 @@ Status StoreLogFormat(const std::string& text, LogFormat& out) {
   return {};
 }
 
+Status StoreFlag(const std::string& text, bool& out) {
+  if (text != "true" && text != "false") return Invalid("'" + text + "' is neither true nor false");
+  out = text == "true";
+  return {};
+}
+
 Status StorePath(const std::string& text, std::string& out) {
   if (text.empty()) return Invalid("the directory's name is empty");
   out = text;
@@ -246,6 +252,12 @@ const std::vector<Option>& ConfigOptions() {
        "Where the node's identity is kept; created if missing. Default: none, then each start is a "
        "new node to the ring.",
        [](Text t, Config& c) { return StorePath(t, c.data_dir); }},
+      {"snapshot-on-exit", "", kFlag,
+       "On SIGTERM, write all records into --data-dir once ownership is handed over; the next "
+       "start "
+       "loads them and fetches only what changed since. Default: off, a node starts empty. A "
+       "second SIGTERM ends the writing, without a snapshot.",
+       [](Text t, Config& c) { return StoreFlag(t, c.snapshot_on_exit); }},
       {"log-level", "LEVEL", kText, "trace, debug, info, warn, error or off. Default: info.",
        [](Text t, Config& c) { return StoreLogLevel(t, c.log_level); }},
       {"log-format", "FORMAT", kText, "text, or json: one object a line. Default: text.",

@@ -14,6 +14,7 @@ enum class OptionKind : std::uint8_t {
   kText,    // a string
   kNumber,  // an integer
   kAmount,  // a string with its unit, or an integer (bytes) or 0
+  kFlag,    // true or false; on the command line without a value
   kList,    // an array of strings, or one string with commas
 };
 

@@ -13,10 +13,16 @@ bool IsWritten(const PartitionInfo& info) {
 }
 
 Status WritePartition(Shard& shard, PartitionId partition, UnixMillis taken_ms,
-                      SnapshotWriter& writer) GYRE_REQUIRES(shard.mutex()) {
+                      UnixMillis tombstone_ttl_ms, SnapshotWriter& writer)
+    GYRE_REQUIRES(shard.mutex()) {
   const PartitionInfo& info = shard.info(partition);
-  Status status = writer.Add(SnapshotPartition{partition, info.flushed, info.newest_evicted,
-                                               info.as_of != 0 ? info.as_of : taken_ms});
+  const UnixMillis as_of = info.as_of != 0 ? info.as_of : taken_ms;
+  // Of the outage, what lay before `as_of`: what follows is counted when it is restored.
+  const bool counts = as_of - tombstone_ttl_ms < info.outage.end;
+  const UnixMillis since = std::max<UnixMillis>(info.outage.end - as_of, 0);
+  const UnixMillis outage = counts ? std::max<UnixMillis>(info.outage.length - since, 0) : 0;
+  Status status =
+      writer.Add(SnapshotPartition{partition, info.flushed, info.newest_evicted, as_of, outage});
   std::uint64_t cursor = 0;
   do {
     // At the time 0 nothing has expired yet: what has is written with its expiry.
@@ -37,6 +43,9 @@ class Restorer {
     MutexLock lock(shard.mutex());
     shard.Flush(partition.partition, partition.flushed);
     shard.BeginRestore(partition.partition, partition.as_of, partition.newest_evicted, now_);
+    Outage outage = shard.info(partition.partition).outage;
+    outage.length += std::min(partition.outage, now_);
+    shard.SetOutage(partition.partition, outage);
   }
 
   Status Add(const Mutation& record) {
@@ -127,7 +136,9 @@ Status WriteSnapshot(Engine& engine, const SnapshotHeader& header, SnapshotWrite
     Shard& shard = engine.ShardOf(partition);
     MutexLock lock(shard.mutex());
     if (!IsWritten(shard.info(partition))) continue;
-    if (Status written = WritePartition(shard, partition, header.taken_ms, writer); !written) {
+    if (Status written = WritePartition(shard, partition, header.taken_ms,
+                                        engine.options().tombstone_ttl_ms, writer);
+        !written) {
       return written;
     }
     if (progress) {

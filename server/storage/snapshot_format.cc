@@ -88,6 +88,7 @@ Status SnapshotWriter::Add(const SnapshotPartition& partition) {
   Append(partition.flushed, block_);
   Append(partition.newest_evicted, block_);
   Append(partition.as_of, block_);
+  Append(partition.outage, block_);
   ++partitions_;
   return EndEntry();
 }
@@ -256,7 +257,8 @@ Status SnapshotReader::CheckEnd() {
 Status SnapshotReader::ReadPartition() {
   const PartitionId before = partition_.partition;
   const bool whole = Take(rest_, partition_.partition) && Take(rest_, partition_.flushed) &&
-                     Take(rest_, partition_.newest_evicted) && Take(rest_, partition_.as_of);
+                     Take(rest_, partition_.newest_evicted) && Take(rest_, partition_.as_of) &&
+                     Take(rest_, partition_.outage) && partition_.outage >= 0;
   const bool ascends = partitions_ == 0 || partition_.partition > before;
   if (!whole || !ascends || partition_.partition >= header_.partition_count) {
     return Damaged("a partition's entry is damaged");

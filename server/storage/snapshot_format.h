@@ -8,7 +8,7 @@
 //               checksum: XXH3 of the payload, with (number of the block, kind, bytes) as the seed
 //   data      = entry ...                                 an entry never spans two blocks
 //   entry     = partition: u8 1, u32 partition, u64 flushed, u64 newest evicted, i64 as of (unix
-//               ms), or
+//               ms), i64 outage (ms), or
 //               record: u8 2, u8 bits, u32 key bytes, u32 value bytes, u64 version, [i64 expiry],
 //               [u32 flags], key, value        (bits: 1 tombstone, 2 has expiry, 4 has flags)
 //   end       = u64 blocks, u64 partitions, u64 records, u64 tombstones: what stands before it
@@ -56,7 +56,8 @@ struct SnapshotPartition {
   PartitionId partition = 0;
   Version flushed = 0;
   Version newest_evicted = 0;
-  UnixMillis as_of = 0;  // the copy was whole then
+  UnixMillis as_of = 0;   // the copy was whole then
+  UnixMillis outage = 0;  // length of the one that still counted then (Outage in shard.h)
 
   friend bool operator==(const SnapshotPartition&, const SnapshotPartition&) = default;
 };

@@ -32,6 +32,7 @@ class OwnershipCluster {
     std::map<PartitionId, Role> roles;
     std::map<PartitionId, std::vector<ReplicaSet::Target>> targets;
     std::vector<std::pair<PartitionId, std::uint64_t>> pulls;  // begun, not ended
+    std::set<PartitionId> begun_empty;
     std::vector<std::string> log;
     ClusterViewPtr view;
     bool hears = true;       // gossip reaches it
@@ -39,7 +40,7 @@ class OwnershipCluster {
   };
 
   // ---- Who is there ----
-  NodeId Start(int node, bool founder = false) {
+  NodeId Start(int node, bool founder = false, RestoredCopies restored = {}) {
     const NodeId id = sim::IdOf(static_cast<sim::NodeIndex>(node));
     MemberInfo info;
     info.id = id;
@@ -49,6 +50,7 @@ class OwnershipCluster {
     state_.ring[id] = RingEntry{id, "", 1, 1, false};
     OwnershipOptions options;
     options.founder = founder;
+    options.restored = std::move(restored);
     Machine& machine = machines_[id];
     machine = Machine{};
     machine.ownership = std::make_unique<Ownership>(options, id, kPartitions);
@@ -158,6 +160,9 @@ class OwnershipCluster {
   void Perform(const NodeId& id, const DropCopy& action) {
     machines_[id].roles[action.partition] = Role::kAbsent;
   }
+  void Perform(const NodeId& id, const BeginEmpty& action) {
+    machines_[id].begun_empty.insert(action.partition);
+  }
   void Perform(const NodeId& id, const StartPull& action) {
     machines_[id].pulls.emplace_back(action.partition, action.pull);
   }
@@ -187,6 +192,7 @@ class OwnershipCluster {
     ++holdings.revision;
     holdings.complete = action.complete;
     holdings.owned = action.owned;
+    holdings.restored = action.restored;
     for (auto& [other, machine] : machines_) told_.insert(other);
   }
   void Perform(const NodeId& id, const PublishView& action) { machines_[id].view = action.view; }

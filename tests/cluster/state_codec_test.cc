@@ -93,6 +93,15 @@ TEST(StateCodec, RefusesHoldingsOfAnotherPartitionCount) {
   EXPECT_FALSE(FromWire(message, 64));
 }
 
+TEST(StateCodec, HoldingsTellWhatCameFromASnapshot) {
+  const Holdings holdings{5, 6, PartitionSet(64), PartitionSet(64), {PartitionSet(64, true), 777}};
+  wire::Holdings message;
+  ToWire(TestId(1), holdings, message);
+  EXPECT_EQ(FromWire(message, 64)->holdings, holdings);
+  message.set_restored("x");
+  EXPECT_FALSE(FromWire(message, 64)) << "of another partition count";
+}
+
 TEST(StateCodec, RefusesRingEntriesAndSuspicionsOutOfBounds) {
   wire::RingEntry entry;
   ToWire(RingEntry{TestId(1), "a", 2, 9, true, true}, entry);

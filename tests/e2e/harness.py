@@ -269,7 +269,8 @@ class Process:
 
 
 class Node(Process):
-    """One gyred with all its ports open. `flags` replace or add to the flags, e.g. {"--memory": "64MiB"}. `host` is
+    """One gyred with all its ports open. `flags` replace or add to the flags, e.g. {"--memory": "64MiB"}; None: a
+    flag without a value. `host` is
     its address, `within` the words before a command that make it run where that address is (hosts.Hosts.within)."""
 
     def __init__(self, name, directory, flags=None, host="127.0.0.1", within=()):
@@ -306,7 +307,7 @@ class Node(Process):
             self.flags["--join"] = ",".join(node.address for node in join)
         self.command = [*self.within, binary("gyred")]
         for flag, value in self.flags.items():
-            self.command += [flag, str(value)]
+            self.command += [flag] if value is None else [flag, str(value)]
         self.spawn()
         if wait:
             self.wait_ready()

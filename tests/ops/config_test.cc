@@ -212,6 +212,14 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.consistency, Consistency::kMajority);
 }
 
+TEST(CommandLineTest, AFlagWithoutAValue) {
+  EXPECT_FALSE(Valid({}).snapshot_on_exit);
+  const Config config = Valid({"--snapshot-on-exit", "--data-dir", "/tmp/x"});
+  EXPECT_TRUE(config.snapshot_on_exit);
+  EXPECT_EQ(config.data_dir, "/tmp/x");
+  EXPECT_NE(ErrorOf({"--snapshot-on-exit"}).find("needs --data-dir"), std::string::npos);
+}
+
 TEST(CommandLineTest, TheLastOfARepeatedFlagCounts) {
   EXPECT_EQ(Valid({"--port", "1000", "--port", "2000"}).port, 2000);
 }
@@ -321,6 +329,14 @@ TEST_F(ConfigFileTest, KnowsTheSameNames) {
   EXPECT_EQ(config.value_bytes_max, std::size_t{4} << 20);
   EXPECT_EQ(config.evict_after, minutes(10));
   EXPECT_EQ(config.join, (std::vector<HostPort>{{"a", 1}, {"b", 2}}));
+}
+
+TEST_F(ConfigFileTest, AFlagIsTrueOrFalse) {
+  EXPECT_TRUE(Valid({"--config", Write("snapshot-on-exit = true\ndata-dir = \"/tmp/x\"\n")})
+                  .snapshot_on_exit);
+  EXPECT_FALSE(Valid({"--config", Write("snapshot-on-exit = false\n")}).snapshot_on_exit);
+  EXPECT_NE(ErrorOfFile("snapshot-on-exit = \"yes\"\n").find("must be true or false"),
+            std::string::npos);
 }
 
 TEST_F(ConfigFileTest, FlagsWin) {

@@ -149,6 +149,7 @@ TEST_F(SnapshotTest, ACopyThatWasNeverSettledKeepsItsTime) {
   EXPECT_EQ(Info(PartitionOfKey("k")).as_of, first);
   EXPECT_EQ(Info(PartitionOfKey("k") ^ 1).as_of, first + 90'000);
   EXPECT_EQ(Get("k"), "v");
+  EXPECT_EQ(RemembersFrom(PartitionOfKey("k")), first - engine_->options().tombstone_ttl_ms);
 }
 
 TEST_F(SnapshotTest, WhatExpiredMeanwhileIsATombstone) {
@@ -184,6 +185,24 @@ TEST_F(SnapshotTest, TombstonesLiveOnAsIfTheClockHadStoodStill) {
   EXPECT_GT(RemembersFrom(partition), deleted);
   Pass(ttl);
   EXPECT_EQ(RemembersFrom(partition), now_ - ttl) << "the outage is forgotten";
+}
+
+// Down, up for a while, and down again: none of it counts.
+TEST_F(SnapshotTest, OutagesAddUp) {
+  const UnixMillis ttl = engine_->options().tombstone_ttl_ms;
+  const UnixMillis first = now_;
+  for (int i = 0; i < 3; ++i) {
+    const std::string bytes = Take();
+    Pass(1'000'000'000);
+    ASSERT_TRUE(Restore(bytes));
+    EXPECT_EQ(RemembersFrom(1), first - ttl);
+    for (PartitionId p = 0; p < kPartitions; ++p) SetRole(p, Role::kOwner);
+  }
+  Pass(ttl);
+  const std::string bytes = Take();
+  Pass(1000);
+  ASSERT_TRUE(Restore(bytes));
+  EXPECT_EQ(RemembersFrom(1), now_ - ttl - 1000) << "the old ones are past";
 }
 
 TEST_F(SnapshotTest, LessMemoryThanBeforeEvicts) {

@@ -29,6 +29,8 @@ class EventLoop;
 class Keyring;
 
 struct ClusterRuntimeOptions {
+  // What the engine has from a snapshot.
+  RestoredCopies restored;
   MemberInfo self;  // id, name, addresses, zone, weight, incarnation
   MembershipOptions membership;
   // --join. None: this node founds a cluster and declares all partitions complete at once.

@@ -46,6 +46,7 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   }
   OwnershipOptions ownership;
   ownership.founder = options.seeds.empty();
+  ownership.restored = options.restored;
   self->coordinator_ = std::make_unique<Coordinator>(
       ownership, options.self.id,
       Coordinator::Parts{
