@@ -75,6 +75,7 @@ const std::unordered_map<std::string, CommandTraits>& Table() {
       {"FLUSHDB", {0, kIdempotent}},
       {"DRAIN", {0, kIdempotent}},
       {"REMOVE", {0, kIdempotent}},
+      {"REBALANCE", {0, kIdempotent}},
       {"CONFIG", {0, kIdempotent}},
   };
   return table;

@@ -76,6 +76,7 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
   options.replicator.replicas = config.replicas;
   options.replicator.write_acks = config.write_acks;
   options.keys = keys;
+  options.transfer_bytes_per_second = config.rebalance_limit;
   return options;
 }
 

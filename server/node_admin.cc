@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "command/glob.h"
+#include "node_rebalance.h"
 
 namespace gyre {
 namespace {
@@ -321,6 +322,7 @@ Admin::Fields NodeAdmin::Parameters() const {
           {"cluster-name", config_.cluster_name},
           {"data-dir", config_.data_dir},
           {"snapshot-on-exit", config_.snapshot_on_exit ? "yes" : "no"},
+          {"rebalance-limit", number(config_.rebalance_limit)},
           {"log-level", std::string(spdlog::level::to_string_view(spdlog::get_level()).data())},
           // What Redis's tools ask for.
           {"port", number(config_.resp_port)},
@@ -410,6 +412,7 @@ std::string NodeAdmin::StatusJson() {
                         {"taken_ms", snapshot_.taken_ms}};
   if (const ClusterViewPtr view = runtime_.views().Load(); view != nullptr) {
     status["ring"] = RingJson(*view, cluster);
+    status["rebalance"] = ProgressJson(cluster.transfer.progress);
     status["members"] = MembersJson(*view);
   }
   return status.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -418,7 +421,8 @@ std::string NodeAdmin::StatusJson() {
 namespace {
 
 // `done` as the control thread calls it, taking the answer back to the loop that asked.
-std::function<void(Status)> OnCallersLoop(Admin::Done done) {
+template <typename Answer>
+std::function<void(Answer)> OnCallersLoop(std::function<void(Answer)> done) {
   EventLoop* loop = Worker::CurrentLoop();
   return loop == nullptr ? done : ReturnTo(*loop, std::move(done));
 }
@@ -431,6 +435,19 @@ void NodeAdmin::Drain(const NodeId& node, Done done) {
 
 void NodeAdmin::Remove(const NodeId& node, Done done) {
   runtime_.Remove(node, OnCallersLoop(std::move(done)));
+}
+
+void NodeAdmin::SetRebalance(const RebalanceChange& change, Done done) {
+  runtime_.SetRebalance(change, OnCallersLoop(std::move(done)));
+}
+
+void NodeAdmin::RebalanceJson(std::function<void(std::string)> done) {
+  runtime_.AskProgress(
+      [this, done = OnCallersLoop(std::move(done))](const std::vector<NodeProgress>& nodes) {
+        const ClusterViewPtr view = runtime_.views().Load();
+        done(RebalanceStatusJson(nodes, identity_.id, view.get())
+                 .dump(-1, ' ', false, Json::error_handler_t::replace));
+      });
 }
 
 }  // namespace gyre

@@ -1,6 +1,7 @@
-// The node's answers to INFO, CONFIG, STATUS, stats, DRAIN and REMOVE (command/admin.h).
+// The node's answers to INFO, CONFIG, STATUS, stats, DRAIN, REMOVE and REBALANCE (command/admin.h).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ class NodeAdmin final : public Admin {
   std::string StatusJson() override;
   void Drain(const NodeId& node, Done done) override;
   void Remove(const NodeId& node, Done done) override;
+  void SetRebalance(const RebalanceChange& change, Done done) override;
+  void RebalanceJson(std::function<void(std::string)> done) override;
 
  private:
   // What CONFIG RESETSTAT sets back to 0.

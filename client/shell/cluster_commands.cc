@@ -3,6 +3,7 @@
 
 #include "client/shell/command_line.h"
 #include "client/shell/drain.h"
+#include "client/shell/rebalance.h"
 #include "client/shell/status_view.h"
 #include "client/shell/table.h"
 
@@ -16,9 +17,13 @@ void DeclareNothing(CLI::App&, NoArguments&) {}
 int Status(const Session& session, const NoArguments&) {
   const Result<Value> reply = session.client.Execute({"STATUS"});
   if (!reply) return session.Report(reply.error());
-  const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
+  Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
   if (status.is_discarded()) {
     return session.Report({ErrorCode::kProtocol, "the node's status is not JSON"});
+  }
+  // The node's own word is replaced by that of all.
+  if (Json rebalance = AskRebalance(session.client); rebalance.is_object() && status.is_object()) {
+    status["rebalance"] = std::move(rebalance);
   }
   if (session.json) {
     session.PrintJson(status);
@@ -118,6 +123,30 @@ void AddClusterCommands(CommandLine& line) {
   };
   line.Add<LeaveArguments>("drain", "Empties a node and takes it from the ring, for good",
                            declare_leave, Drain);
+  line.Add<RebalanceArguments>(
+      "rebalance", "Shows how far the moving of data has come; pauses, resumes or limits it",
+      [](CLI::App& command, RebalanceArguments& arguments) {
+        auto* action =
+            command
+                .add_option("action", arguments.action,
+                            "pause, resume or limit, for all nodes. What a death made necessary is "
+                            "never held up. Without it: show")
+                ->check(CLI::IsMember({"pause", "resume", "limit"}));
+        command
+            .add_option("limit", arguments.limit,
+                        "Bytes a second that each node moves, like 50MiB; 0 for no limit")
+            ->transform(CLI::AsSizeValue(false))
+            ->needs(action);
+        command.final_callback([&arguments] {
+          if ((arguments.action == "limit") == arguments.limit.empty()) {
+            throw CLI::ValidationError(
+                arguments.action == "limit"
+                    ? "limit wants bytes a second: gyre rebalance limit 50MiB"
+                    : "only limit takes a size");
+          }
+        });
+      },
+      Rebalance);
   line.Add<LeaveArguments>("remove", "Takes a dead node from the ring, for good", declare_leave,
                            Remove);
 }

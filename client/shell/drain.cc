@@ -4,6 +4,8 @@
 #include <chrono>
 #include <future>
 
+#include "client/shell/rebalance.h"
+
 namespace gyre::client {
 namespace {
 
@@ -35,10 +37,14 @@ class Progress {
     if (!ring) return;  // the cluster may be busy: the answer to DRAIN decides
     const NodeInfo* node = FindNode(*ring, id_);
     const std::uint32_t left = node == nullptr ? 0 : node->partitions_held;
-    if (left == last_) return;
+    const Json rebalance = AskRebalance(session_.client);
+    const std::string how = rebalance.is_object() ? "; " + ProgressLine(rebalance) : "";
+    if (left == last_ && how == last_how_) return;
     last_ = left;
+    last_how_ = how;
     all_ = std::max(all_, left);
-    session_.err << name_ << ": " << left << " of " << all_ << " partitions left to move\n";
+    session_.err << name_ << ": " << left << " of " << all_ << " partitions left to move" << how
+                 << "\n";
     session_.err.flush();
   }
 
@@ -48,6 +54,7 @@ class Progress {
   const std::string name_;
   std::uint32_t all_;
   std::uint32_t last_ = ~0U;
+  std::string last_how_;
 };
 
 // Runs `command` on the node; `watch`: shows progress while it waits.

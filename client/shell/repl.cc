@@ -10,8 +10,8 @@ namespace gyre::client {
 namespace {
 
 // Commands that the shell itself or the tool runs, whatever their arguments.
-constexpr std::array<std::string_view, 6> kToolOnly = {"status", "ring",   "locate",
-                                                       "drain",  "remove", "bench"};
+constexpr std::array<std::string_view, 7> kToolOnly = {"status", "ring",      "locate", "drain",
+                                                       "remove", "rebalance", "bench"};
 
 // Redis-style commands worth completing.
 constexpr std::array<std::string_view, 48> kClusterCommands = {
@@ -24,8 +24,8 @@ constexpr std::array<std::string_view, 48> kClusterCommands = {
     "time",      "touch",       "ttl",       "type",        "unlink",   "wait"};
 
 constexpr std::string_view kHelp =
-    "Operator's commands:  status  ring  locate KEY  drain NODE  remove NODE  bench  (COMMAND "
-    "--help)\n"
+    "Operator's commands:  status  ring  locate KEY  drain NODE  remove NODE  "
+    "rebalance  bench  (COMMAND --help)\n"
     "Everything else goes to the cluster, in Redis's words:  set k v ex 10   get k   incr n   keys "
     "*\n"
     "Quoting: \"...\" with \\n \\r \\t \\\" \\\\ \\xHH; '...' as it is.  # begins a comment.\n"

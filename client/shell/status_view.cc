@@ -18,7 +18,7 @@ bool EndsWith(const std::string& text, std::string_view suffix) {
 // "memory_limit_bytes" -> "memory limit".
 std::string Title(const std::string& name) {
   std::string title = name;
-  for (const std::string_view unit : {"_bytes", "_percent"}) {
+  for (const std::string_view unit : {"_bytes_per_second", "_bytes", "_percent", "_seconds"}) {
     if (EndsWith(title, unit)) title.resize(title.size() - unit.size());
   }
   std::replace(title.begin(), title.end(), '_', ' ');
@@ -38,6 +38,8 @@ std::string Scalar(const std::string& name, const Json& value) {
   if (value.is_number()) {
     const double number = value.get<double>();
     if (EndsWith(name, "_bytes")) return HumanBytes(number);
+    if (EndsWith(name, "bytes_per_second")) return HumanBytes(number) + "/s";
+    if (EndsWith(name, "_seconds")) return value.dump() + " s";
     if (EndsWith(name, "_ratio")) return Percent(number);
     if (EndsWith(name, "_percent")) return Percent(number / 100);
     return value.dump();

@@ -163,6 +163,9 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
     case wire::Broadcast::kRingEntry:
       if (const auto entry = FromWire(broadcast.ring_entry())) MergeRing(*entry);
       break;
+    case wire::Broadcast::kRebalance:
+      if (const auto setting = FromWire(broadcast.rebalance())) MergeRebalance(*setting);
+      break;
     case wire::Broadcast::KIND_NOT_SET:
       break;
   }
@@ -278,6 +281,7 @@ std::uint64_t Membership::Impl::Digest() {
   }
   for (const auto& [id, holdings] : known_holdings) digest.Add(id, holdings);
   for (const auto& [id, entry] : state.ring) digest.Add(entry);
+  digest.Add(state.rebalance);
   if (state.digest != digest.value()) changed_at = now;
   state.digest = digest.value();
   return state.digest;
@@ -396,6 +400,12 @@ MembershipActions Membership::JoinRing(TimePoint now) {
 MembershipActions Membership::LeaveRing(TimePoint now, const NodeId& id) {
   impl_->Begin(now);
   impl_->LeaveRing(id, /*evicted=*/false);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::SetRebalance(TimePoint now, const RebalanceChange& change) {
+  impl_->Begin(now);
+  impl_->SetRebalance(change);
   return impl_->Finish();
 }
 

@@ -188,6 +188,9 @@ class Membership {
   MembershipActions JoinRing(TimePoint now);
   // This node, or (gyre remove, drain of another) any.
   MembershipActions LeaveRing(TimePoint now, const NodeId& id);
+  // What the operator wants of rebalancing, for the whole cluster: it spreads as the ring does, and
+  // who joins or comes back learns it with the rest of the state.
+  MembershipActions SetRebalance(TimePoint now, const RebalanceChange& change);
   // Says goodbye: state kStopped, told at once to several members.
   MembershipActions Stop(TimePoint now);
 

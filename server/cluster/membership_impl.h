@@ -147,6 +147,7 @@ struct Membership::Impl {
   void MergeHoldings(const HoldingsRecord& record);
   void ExportHoldings(const NodeId& id);
   void MergeRing(const RingEntry& entry);
+  void MergeRebalance(const RebalanceSetting& setting);
   SuspicionBounds Bounds();
 
   // ---- membership_sync.cc ----
@@ -168,6 +169,7 @@ struct Membership::Impl {
   void SetHoldings(PartitionSet complete, PartitionSet owned, RestoredCopies restored);
   void JoinRing();
   void LeaveRing(const NodeId& id, bool evicted);
+  void SetRebalance(const RebalanceChange& change);
   void Stop();
   void Evict();
   bool OnRing(const NodeId& id) const;

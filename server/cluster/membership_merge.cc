@@ -344,6 +344,21 @@ void Membership::Impl::ExportHoldings(const NodeId& id) {
   changed = true;
 }
 
+void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
+  if (setting <= state.rebalance) return;
+  state.rebalance = setting;
+  Changed();
+  const std::string limit = !setting.bytes_per_second ? "as each node's --rebalance-limit says"
+                            : *setting.bytes_per_second == 0
+                                ? "none"
+                                : std::to_string(*setting.bytes_per_second) + " bytes/s";
+  Log(false, std::string("rebalance ") + (setting.paused ? "paused" : "goes on") +
+                 " limit=" + limit + " told=" + setting.by.ToString());
+  wire::Broadcast broadcast;
+  ToWire(setting, *broadcast.mutable_rebalance());
+  Queue(BroadcastQueue::Kind::kRebalance, state.self, broadcast);
+}
+
 void Membership::Impl::MergeRing(const RingEntry& entry) {
   const auto order = [](const RingEntry& each) {
     return std::tie(each.revision, each.removed, each.evicted, each.weight, each.zone);

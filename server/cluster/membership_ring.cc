@@ -64,6 +64,17 @@ void Membership::Impl::LeaveRing(const NodeId& id, bool evicted) {
   MergeRing(entry);
 }
 
+void Membership::Impl::SetRebalance(const RebalanceChange& change) {
+  RebalanceSetting next = state.rebalance;
+  if (change.paused) next.paused = *change.paused;
+  if (change.bytes_per_second) {
+    next.bytes_per_second = std::min(*change.bytes_per_second, kCounterMax);
+  }
+  ++next.revision;
+  next.by = state.self;
+  MergeRebalance(next);
+}
+
 void Membership::Impl::Stop() {
   if (stopping) return;
   stopping = true;

@@ -121,6 +121,7 @@ std::string Membership::Impl::EncodeState() {
     ToWire(id, holdings, *message.add_holdings());
   }
   for (const auto& [id, entry] : state.ring) ToWire(entry, *message.add_ring());
+  if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
   return message.SerializeAsString();
 }
 
@@ -167,6 +168,7 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload) {
   for (const wire::RingEntry& each : message.ring()) {
     if (const auto entry = FromWire(each)) MergeRing(*entry);
   }
+  if (const auto setting = FromWire(message.rebalance())) MergeRebalance(*setting);
   Heard(*from);
   met_another = true;
   return *from;

@@ -32,6 +32,10 @@ enum class PullReplyField : protozero::pbf_tag_type {
   kRefused = 5,
   kOutageEndMs = 6,
   kOutageLengthMs = 7,
+  kPartitionValueBytes = 8,
+  kPartitionRecords = 9,
+  kServedUs = 10,
+  kLoadPermille = 11,
 };
 enum class ReplicateReplyField : protozero::pbf_tag_type { kRefused = 1, kFailed = 2 };
 enum class PeerReplyField : protozero::pbf_tag_type { kReplicate = 1, kPull = 2, kError = 15 };
@@ -170,6 +174,18 @@ void ReadPull(protozero::data_view bytes, PullPage& page) {
         break;
       case protozero::tag_and_type(PullReplyField::kOutageLengthMs, Wire::varint):
         page.outage.length = message.get_int64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kPartitionValueBytes, Wire::varint):
+        page.partition_value_bytes = message.get_uint64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kPartitionRecords, Wire::varint):
+        page.partition_records = message.get_uint64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kServedUs, Wire::varint):
+        page.served_us = message.get_uint32();
+        break;
+      case protozero::tag_and_type(PullReplyField::kLoadPermille, Wire::varint):
+        page.load_permille = message.get_uint32();
         break;
       default:
         message.skip();
@@ -316,6 +332,19 @@ std::string EncodeReplicateReply(const ReplicateResult& result) {
   protozero::pbf_builder<PeerReplyField> reply(out);
   reply.add_bytes(PeerReplyField::kReplicate, body);
   return out;
+}
+
+void PullPageWriter::AddSource(std::uint64_t partition_value_bytes,
+                               std::uint64_t partition_records) {
+  protozero::pbf_builder<PullReplyField> message(body_);
+  message.add_uint64(PullReplyField::kPartitionValueBytes, partition_value_bytes);
+  message.add_uint64(PullReplyField::kPartitionRecords, partition_records);
+}
+
+void PullPageWriter::AddCost(std::uint32_t served_us, std::uint32_t load_permille) {
+  protozero::pbf_builder<PullReplyField> message(body_);
+  message.add_uint32(PullReplyField::kServedUs, served_us);
+  message.add_uint32(PullReplyField::kLoadPermille, load_permille);
 }
 
 std::string PullPageWriter::Finish(std::uint64_t next_cursor, const PartitionInfo& info) {

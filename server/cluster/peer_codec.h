@@ -54,6 +54,11 @@ struct PullPage {
   Version flushed_version = 0;
   bool refused = false;
   Outage outage;
+  // Of the partition at the source, for an estimate of what is still to come.
+  std::uint64_t partition_value_bytes = 0;
+  std::uint64_t partition_records = 0;
+  std::uint32_t served_us = 0;      // that the page took its loop
+  std::uint32_t load_permille = 0;  // of the source's loops (LoadGauge)
 };
 // `page` is cleared first; its views point into `reply`, an encoded PeerReply. A PeerError becomes
 // its Error.
@@ -74,6 +79,9 @@ class PullPageWriter {
     AppendMutation(partition, record, body_);
   }
   std::size_t bytes() const { return body_.size(); }
+  // What a PullPage says of its source.
+  void AddSource(std::uint64_t partition_value_bytes, std::uint64_t partition_records);
+  void AddCost(std::uint32_t served_us, std::uint32_t load_permille);
   // `next_cursor` as Shard::Walk returned it: 0 is the end.
   std::string Finish(std::uint64_t next_cursor, const PartitionInfo& info);
   static std::string Refused();

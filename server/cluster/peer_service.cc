@@ -12,10 +12,10 @@
 namespace gyre {
 namespace {
 
-// One page of a pull holds the shard's lock, and with it the clients of that shard: for about a
-// millisecond.
+// One page of a pull holds the shard's lock and its loop, and with them clients: for some tens of
+// microseconds.
 constexpr std::size_t kPullRecordsMax = 512;
-constexpr std::size_t kPullBytesDefault = std::size_t{256} << 10;
+constexpr std::size_t kPullBytesDefault = std::size_t{64} << 10;
 constexpr std::size_t kPullBytesMax = std::size_t{4} << 20;
 constexpr std::size_t kVersionsRecordsMax = 2048;
 constexpr std::size_t kFetchScanMax = 2048;
@@ -45,12 +45,13 @@ bool Refuses(Role role) {
 }  // namespace
 
 PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
-                         ControlPort& control, WallClock wall_clock)
+                         ControlPort& control, WallClock wall_clock, LoadGauge* load)
     : engine_(engine),
       table_(table),
       views_(views),
       control_(control),
       wall_clock_(std::move(wall_clock)),
+      load_(load),
       differences_(engine, table, views, wall_clock_) {}
 
 PeerService::~PeerService() { *alive_ = false; }
@@ -154,6 +155,7 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
 }
 
 std::string PeerService::OnPull(std::string_view pull) {
+  const TimePoint begin = load_ == nullptr ? TimePoint{} : SteadyNow();
   wire::Pull request;
   if (!request.ParseFromArray(pull.data(), static_cast<int>(pull.size()))) {
     return PeerFailure(ErrorCode::kProtocol, "malformed pull");
@@ -184,8 +186,18 @@ std::string PeerService::OnPull(std::string_view pull) {
                                             page.Add(partition, record);
                                             return page.bytes() < bytes_max;
                                           });
-    return page.Finish(next, shard.info(partition));
+    const PartitionInfo& info = shard.info(partition);
+    page.AddSource(info.value_bytes, info.records);
+    if (load_ != nullptr) NotePullCost(begin, page);
+    return page.Finish(next, info);
   }
+}
+
+void PeerService::NotePullCost(TimePoint begin, PullPageWriter& page) {
+  const Duration cost = SteadyNow() - begin;
+  load_->AddPullTime(cost);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(cost).count();
+  page.AddCost(static_cast<std::uint32_t>(micros), load_->permille());
 }
 
 std::string PeerService::OnDigests(std::string_view digests) {

@@ -11,6 +11,8 @@
 #include <string_view>
 
 #include "cluster/difference_service.h"
+#include "cluster/load_gauge.h"
+#include "cluster/peer_codec.h"
 #include "cluster/replicator.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
@@ -35,9 +37,9 @@ class PeerService {
   using Reply = std::function<void(std::string)>;
   using WallClock = std::function<UnixMillis()>;
 
-  // All of them outlive the service.
+  // All of them outlive the service. No `load`: pulls are not measured.
   PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views, ControlPort& control,
-              WallClock wall_clock = UnixNow);
+              WallClock wall_clock = UnixNow, LoadGauge* load = nullptr);
   ~PeerService();
 
   // Of the same loop: sends on what another node offers.
@@ -57,6 +59,7 @@ class PeerService {
 
   std::string OnReplicate(std::string_view replicate);
   std::string OnPull(std::string_view pull);
+  void NotePullCost(TimePoint begin, PullPageWriter& page);
   std::string OnDigests(std::string_view digests);
   std::string OnVersions(std::string_view versions);
   std::string OnFetch(std::string_view fetch);
@@ -67,6 +70,7 @@ class PeerService {
   ViewPublisher& views_;
   ControlPort& control_;
   WallClock wall_clock_;
+  LoadGauge* load_;
   Transport* direct_ = nullptr;
   std::size_t relayed_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,24 @@ struct RingEntry {
   friend bool operator==(const RingEntry&, const RingEntry&) = default;
 };
 
+// What the operator wants of rebalancing, the same on all nodes: a last-writer-wins register.
+struct RebalanceSetting {
+  std::uint64_t revision = 0;  // 0: nobody ever said anything
+  NodeId by;
+  bool paused = false;
+  std::optional<std::uint64_t>
+      bytes_per_second;  // none: each node's own --rebalance-limit; 0: no limit
+
+  // The higher one wins.
+  friend auto operator<=>(const RebalanceSetting&, const RebalanceSetting&) = default;
+};
+
+// A change of it: what is not named stays.
+struct RebalanceChange {
+  std::optional<bool> paused;
+  std::optional<std::uint64_t> bytes_per_second;
+};
+
 struct ClusterState {
   NodeId self;
   std::uint32_t partition_count = kPartitionCountDefault;
@@ -56,7 +75,8 @@ struct ClusterState {
   std::map<NodeId, MemberInfo> members;  // this node included
   std::map<NodeId, RingEntry> ring;      // removed ones included
   std::map<NodeId, Holdings>
-      holdings;              // of members whose incarnation it matches; others count as empty
+      holdings;  // of members whose incarnation it matches; others count as empty
+  RebalanceSetting rebalance;
   std::uint64_t digest = 0;  // of all of it, the same on every node that has the same state
 };
 

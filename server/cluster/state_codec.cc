@@ -159,6 +159,25 @@ std::optional<SuspicionRecord> FromWire(const wire::Suspicion& message) {
   return SuspicionRecord{*id, message.incarnation(), *from};
 }
 
+void ToWire(const RebalanceSetting& setting, wire::RebalanceSetting& message) {
+  message.set_revision(setting.revision);
+  message.set_by(std::string(setting.by.raw()));
+  message.set_paused(setting.paused);
+  message.set_has_limit(setting.bytes_per_second.has_value());
+  message.set_bytes_per_second(setting.bytes_per_second.value_or(0));
+}
+
+std::optional<RebalanceSetting> FromWire(const wire::RebalanceSetting& message) {
+  const auto by = NodeId::FromBytes(message.by());
+  if (!by || message.revision() == 0 || message.revision() > kCounterMax ||
+      message.bytes_per_second() > kCounterMax) {
+    return std::nullopt;
+  }
+  RebalanceSetting setting{message.revision(), *by, message.paused(), std::nullopt};
+  if (message.has_limit()) setting.bytes_per_second = message.bytes_per_second();
+  return setting;
+}
+
 std::string EncodePartitions(const PartitionSet& set) {
   if (std::find(set.begin(), set.end(), true) == set.end()) return {};
   std::string bytes((set.size() + 7) / 8, '\0');
@@ -206,6 +225,15 @@ void StateDigest::Add(const RingEntry& entry) {
               .Number((entry.removed ? 1 : 0) + (entry.evicted ? 2 : 0))
               .Number(entry.weight)
               .Text(entry.zone)
+              .value();
+}
+
+void StateDigest::Add(const RebalanceSetting& setting) {
+  if (setting.revision == 0) return;
+  sum_ += FieldHash('b', setting.by)
+              .Number(setting.revision)
+              .Number((setting.paused ? 1 : 0) + (setting.bytes_per_second ? 2 : 0))
+              .Number(setting.bytes_per_second.value_or(0))
               .value();
 }
 

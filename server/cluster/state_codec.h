@@ -41,6 +41,7 @@ void ToWire(const MemberRecord& record, wire::Member& message);
 void ToWire(const NodeId& id, const Holdings& holdings, wire::Holdings& message);
 void ToWire(const RingEntry& entry, wire::RingEntry& message);
 void ToWire(const SuspicionRecord& record, wire::Suspicion& message);
+void ToWire(const RebalanceSetting& setting, wire::RebalanceSetting& message);
 
 // Nothing if a field is out of bounds.
 std::optional<MemberRecord> FromWire(const wire::Member& message);
@@ -48,6 +49,7 @@ std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
                                        std::uint32_t partition_count);
 std::optional<RingEntry> FromWire(const wire::RingEntry& message);
 std::optional<SuspicionRecord> FromWire(const wire::Suspicion& message);
+std::optional<RebalanceSetting> FromWire(const wire::RebalanceSetting& message);
 
 // A bit for each partition, little-endian in each byte. No bits at all mean none set.
 std::string EncodePartitions(const PartitionSet& set);
@@ -69,6 +71,7 @@ class StateDigest {
   void Add(const MemberRecord& record, bool on_ring);
   void Add(const NodeId& id, const Holdings& holdings);
   void Add(const RingEntry& entry);
+  void Add(const RebalanceSetting& setting);
   std::uint64_t value() const { return sum_; }
 
  private:

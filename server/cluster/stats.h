@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cluster/membership.h"
+#include "cluster/progress.h"
 #include "cluster/replicator.h"
 
 namespace gyre {
@@ -29,6 +30,7 @@ struct TransferStats {
   std::uint64_t partitions_left = 0;  // gauge: to be filled, the ones in progress included
   std::uint64_t active = 0;           // gauge: being pulled now
   std::uint64_t partitions_done = 0;
+  std::uint64_t repairs_done = 0;  // of those, the ones that brought back a lacking copy
   std::uint64_t pulls_failed = 0;  // begun again later
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
@@ -36,6 +38,8 @@ struct TransferStats {
   std::uint64_t records_matched = 0;    // not pulled, the owner has the same
   std::uint64_t records_offered = 0;    // sent to the owner, which lacked them
   std::uint64_t records_forgotten = 0;  // void: the owner may have evicted or deleted them
+  Duration yielded{};                   // that sources rested for the sake of clients
+  TransferProgress progress;            // gauges
 };
 
 struct RepairStats {
@@ -62,7 +66,8 @@ struct ClusterStats {
   ReplicatorStats replication;  // of all loops
   TransferStats transfer;
   RepairStats repair;
-  RelayStats relay;  // of all loops
+  RelayStats relay;                 // of all loops
+  std::uint32_t load_permille = 0;  // gauge: how busy clients keep the worker loops (LoadGauge)
 };
 
 }  // namespace gyre

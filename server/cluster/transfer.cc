@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/pull_kind.h"
 #include "proto_gen/cluster.pb.h"
 
 namespace gyre {
@@ -9,99 +10,224 @@ namespace {
 
 // Records applied under one hold of the shard's lock.
 constexpr std::size_t kApplyBatch = 64;
+// Pulls are looked through so often: for their kind, and for the progress.
+constexpr Duration kTickInterval = std::chrono::milliseconds(100);
+// What comes after so long a quiet is another fill.
+constexpr Duration kFillPause = std::chrono::seconds(2);
+// Pages that a limit lets through in a second, at least: a page is no longer a burst.
+constexpr std::uint64_t kPagesPerSecondMin = 20;
+constexpr std::size_t kPulledBytesMin = 4096;
+// Of the size of a record, what its value is not.
+constexpr std::uint64_t kRecordBytes = 32;
+
+// While clients are at work in less of the loops' time than this, they do not notice the mover.
+constexpr double kLoadCalm = 0.10;
+// From here on the mover has the least share of a source's time.
+constexpr double kLoadFull = 0.30;
+constexpr double kShareMin = 0.05;
+// However slow pages are, a source has one in this time: a move ends.
+constexpr Duration kYieldMax = std::chrono::milliseconds(100);
 
 }  // namespace
 
+Duration YieldAfter(Duration cost, std::uint32_t load_permille) {
+  const double load = static_cast<double>(load_permille) / LoadGauge::kFull;
+  const double level = std::clamp((load - kLoadCalm) / (kLoadFull - kLoadCalm), 0.0, 1.0);
+  const double share = 1 - level * (1 - kShareMin);
+  const double rest = static_cast<double>(cost.count()) * (1 / share - 1);
+  return std::min(kYieldMax, Duration(static_cast<Duration::rep>(rest)));
+}
+
 Transfer::Transfer(TransferOptions options, NodeId self, Engine& engine, Transport& transport,
                    Done done, std::function<TimePoint()> clock,
-                   std::function<UnixMillis()> wall_clock)
+                   std::function<UnixMillis()> wall_clock, ViewPublisher* views,
+                   const LoadGauge* load)
     : options_(options),
       self_(self),
       engine_(engine),
       transport_(transport),
       done_(std::move(done)),
       clock_(std::move(clock)),
-      wall_clock_(std::move(wall_clock)) {}
+      wall_clock_(std::move(wall_clock)),
+      views_(views),
+      load_(load),
+      limit_(options.bytes_per_second) {
+  MutexLock lock(mutex_);
+  progress_.limit_bytes_per_second = limit_;
+}
 
 Transfer::~Transfer() { *alive_ = false; }
 
 void Transfer::Start(PartitionId partition, const NodeId& source, std::uint64_t pull) {
   Stop(partition);
-  pulls_[partition] = Pull{source, pull, 0, options_.attempts, false};
-  queue_.emplace_back(partition, pull);
+  if (pulls_.empty()) BeginFill();
+  Pull& started = pulls_[partition];
+  started = Pull{.source = source, .id = pull, .attempts_left = options_.attempts};
+  started.move = IsMove(partition);
   counters_.left.store(pulls_.size(), std::memory_order_relaxed);
-  Schedule();
+  Queue(partition, started);
+  if (!ticking_) {
+    ticking_ = true;
+    After(kTickInterval, [this] { Tick(); });
+  }
+  Pump();
 }
 
 void Transfer::Stop(PartitionId partition) {
   const auto found = pulls_.find(partition);
   if (found == pulls_.end()) return;
-  if (found->second.active) --active_;
-  pulls_.erase(found);
-  counters_.left.store(pulls_.size(), std::memory_order_relaxed);
-  counters_.active.store(active_, std::memory_order_relaxed);
-  Schedule();
+  fill_bytes_done_ -= std::min(fill_bytes_done_, found->second.bytes_done);
+  Forget(found);
 }
 
-void Transfer::Schedule() {
-  while (active_ < options_.active_max && !queue_.empty()) {
-    const auto [partition, id] = queue_.front();
-    queue_.pop_front();
-    Pull* pull = Find(partition, id);
-    if (pull == nullptr) continue;  // stopped while it stood in the queue
-    pull->active = true;
-    if (HasCopy(partition)) {
-      pull->difference =
-          std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
-    }
-    ++active_;
-    counters_.active.store(active_, std::memory_order_relaxed);
-    Ask(partition, id);
+void Transfer::Restrain(bool paused, std::uint64_t bytes_per_second) {
+  paused_ = paused;
+  limit_ = bytes_per_second;
+  next_move_at_ = clock_();
+  ShowProgress();
+  Pump();
+}
+
+// ---- Whose turn it is --------------------------------------------------------------------------
+
+void Transfer::Queue(PartitionId partition, const Pull& pull) {
+  Source& source = sources_[pull.source];
+  std::deque<Ready>& ready = pull.move ? source.moves : source.repairs;
+  if (pull.begun) {
+    ready.emplace_front(partition, pull.id);
+  } else {
+    ready.emplace_back(partition, pull.id);
   }
 }
 
-void Transfer::Ask(PartitionId partition, std::uint64_t id) {
-  const Pull* pull = Find(partition, id);
-  if (pull == nullptr) return;
+// Gives each source a turn, beginning with the one after the last that had one.
+void Transfer::Pump() {
+  const TimePoint now = clock_();
+  TimePoint wake = TimePoint::max();
+  bool again = true;
+  while (again && active_ < options_.active_max) {
+    again = false;
+    auto turn = sources_.upper_bound(last_source_);
+    for (std::size_t i = 0; i < sources_.size() && active_ < options_.active_max; ++i, ++turn) {
+      if (turn == sources_.end()) turn = sources_.begin();
+      if (!PumpSource(now, turn->second, wake)) continue;
+      last_source_ = turn->first;
+      again = true;
+    }
+  }
+  if (wake != TimePoint::max()) WakeAt(wake);
+}
+
+// Asks for one page if one may be asked for; else `wake` is no later than when it may.
+bool Transfer::PumpSource(TimePoint now, Source& source, TimePoint& wake) {
+  if (source.active >= options_.source_active_max) return false;
+  if (source.repairs.empty() && source.moves.empty()) return false;
+  if (now < source.next_at) {
+    wake = std::min(wake, source.next_at);
+    return false;
+  }
+  Ready next;
+  if (!TakeReady(false, source, next)) {
+    if (paused_ || source.moves.empty()) return false;
+    if (limit_ != 0 && now < next_move_at_) {
+      wake = std::min(wake, next_move_at_);
+      return false;
+    }
+    if (!TakeReady(true, source, next)) return false;
+  }
+  Ask(next.first, pulls_[next.first]);
+  return true;
+}
+
+bool Transfer::TakeReady(bool moves, Source& source, Ready& taken) {
+  std::deque<Ready>& ready = moves ? source.moves : source.repairs;
+  while (!ready.empty()) {
+    taken = ready.front();
+    ready.pop_front();
+    // Stopped meanwhile, or queued anew as of another kind.
+    const Pull* pull = Find(taken.first, taken.second);
+    if (pull != nullptr && !pull->asked && pull->move == moves) return true;
+  }
+  return false;
+}
+
+void Transfer::WakeAt(TimePoint at) {
+  if (wake_at_ && *wake_at_ <= at) return;
+  wake_at_ = at;
+  After(at - clock_(), [this, at] {
+    if (wake_at_ != at) return;  // an earlier one came between
+    wake_at_.reset();
+    Pump();
+  });
+}
+
+// ---- One page ----------------------------------------------------------------------------------
+
+std::size_t Transfer::PageBytes(bool move) const {
+  if (!move || limit_ == 0) return options_.page_bytes;
+  const std::size_t fair = std::max<std::size_t>(limit_ / kPagesPerSecondMin, kPulledBytesMin);
+  return std::min(options_.page_bytes, fair);
+}
+
+void Transfer::Ask(PartitionId partition, Pull& pull) {
+  pull.asked = true;
+  if (!std::exchange(pull.begun, true) && HasCopy(partition)) {
+    pull.difference =
+        std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
+  }
+  ++sources_[pull.source].active;
+  counters_.active.store(++active_, std::memory_order_relaxed);
   std::string payload;
-  if (pull->difference != nullptr) {
-    payload = pull->difference->Request(wall_clock_());
+  if (pull.difference != nullptr) {
+    payload = pull.difference->Request(wall_clock_());
   } else {
     wire::PeerRequest request;
     wire::Pull& body = *request.mutable_pull();
     body.set_from(std::string(self_.raw()));
     body.set_partition(partition);
-    body.set_cursor(pull->cursor);
-    body.set_bytes_max(static_cast<std::uint32_t>(options_.page_bytes));
+    body.set_cursor(pull.cursor);
+    body.set_bytes_max(static_cast<std::uint32_t>(PageBytes(pull.move)));
     payload = request.SerializeAsString();
   }
-  transport_.Call(pull->source, FrameType::kPeerRequest, std::move(payload), options_.page_timeout,
-                  [this, alive = alive_, partition, id](Result<std::string_view> reply) {
-                    if (*alive) OnReply(partition, id, reply);
+  transport_.Call(pull.source, FrameType::kPeerRequest, std::move(payload), options_.page_timeout,
+                  [this, alive = alive_, source = pull.source, partition,
+                   id = pull.id](Result<std::string_view> reply) {
+                    if (*alive) OnReply(source, partition, id, reply);
                   });
 }
 
-void Transfer::OnReply(PartitionId partition, std::uint64_t id, Result<std::string_view> reply) {
-  Pull* pull = Find(partition, id);
-  if (pull == nullptr) return;
-  if (reply && pull->difference != nullptr) return OnDifference(partition, *pull, *reply);
+void Transfer::OnReply(const NodeId& source, PartitionId partition, std::uint64_t id,
+                       Result<std::string_view> reply) {
+  counters_.active.store(--active_, std::memory_order_relaxed);
+  const auto from = sources_.find(source);
+  if (from != sources_.end() && from->second.active > 0) --from->second.active;
+  if (Pull* pull = Find(partition, id); pull != nullptr) {
+    pull->asked = false;
+    OnPage(partition, *pull, reply);
+  }
+  Pump();
+}
+
+void Transfer::OnPage(PartitionId partition, Pull& pull, Result<std::string_view> reply) {
+  if (reply && pull.difference != nullptr) return OnDifference(partition, pull, *reply);
+  const TimePoint begin = clock_();
   const Status decoded =
       reply ? DecodePullReply(*reply, page_) : Status(tl::unexpected<Error>(reply.error()));
-  if (!decoded) {
-    if (--pull->attempts_left <= 0) return End(partition, false);
-    return After(options_.retry, [this, partition, id] { Ask(partition, id); });
-  }
-  if (page_.refused || !Apply(partition, page_)) return End(partition, false);
+  if (!decoded) return OnNoPage(pull.source, partition, pull);
+  const bool applied = !page_.refused && Apply(partition, page_);
+  Charge(pull, begin, reply->size(), std::chrono::microseconds(page_.served_us),
+         page_.load_permille);
+  if (!applied) return End(partition, false);
+  NoteProgress(pull, page_);
   if (page_.done) return End(partition, true);
-  pull->cursor = page_.next_cursor;
-  pull->attempts_left = options_.attempts;
-  const Duration pause = Pace(reply->size());
-  if (pause == Duration{}) return Ask(partition, id);
-  After(pause, [this, partition, id] { Ask(partition, id); });
+  pull.cursor = page_.next_cursor;
+  pull.attempts_left = options_.attempts;
+  Queue(partition, pull);
 }
 
 void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view reply) {
   using Step = DifferencePull::Step;
+  const TimePoint begin = clock_();
   const DifferenceCounts before = pull.difference->counts();
   const Step step = pull.difference->OnReply(reply, wall_clock_());
   const DifferenceCounts& after = pull.difference->counts();
@@ -113,12 +239,11 @@ void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view 
   add(counters_.matched, after.matched - before.matched);
   add(counters_.offered, after.offered - before.offered);
   add(counters_.forgotten, after.forgotten - before.forgotten);
+  // The owner's side of a comparison costs what this one does.
+  Charge(pull, begin, reply.size(), clock_() - begin, 0);
   if (step != Step::kMore) return End(partition, step == Step::kFilled);
   pull.attempts_left = options_.attempts;
-  const std::uint64_t id = pull.id;
-  const Duration pause = Pace(reply.size());
-  if (pause == Duration{}) return Ask(partition, id);
-  After(pause, [this, partition, id] { Ask(partition, id); });
+  Queue(partition, pull);
 }
 
 // What has come here of a partition that never was whole is not worth comparing.
@@ -127,6 +252,39 @@ bool Transfer::HasCopy(PartitionId partition) {
   MutexLock lock(shard.mutex());
   const PartitionInfo& info = shard.info(partition);
   return info.was_whole && info.records + info.tombstones > 0;
+}
+
+// Puts the source's next page off for what this one cost: the limit of moves, and the rest.
+void Transfer::Charge(const Pull& pull, TimePoint begin, std::size_t bytes, Duration served,
+                      std::uint32_t source_load) {
+  if (pull.move && limit_ != 0) {
+    next_move_at_ = std::max(next_move_at_, begin) +
+                    Duration(static_cast<Duration::rep>(1e9 * static_cast<double>(bytes) /
+                                                        static_cast<double>(limit_)));
+  }
+  const std::uint32_t load = std::max(source_load, load_ == nullptr ? 0 : load_->permille());
+  const TimePoint end = clock_();
+  const Duration rest = YieldAfter(end - begin + served, load);
+  Source& source = sources_[pull.source];
+  source.next_at = std::max(source.next_at, end) + rest;
+  counters_.yielded_ns.fetch_add(static_cast<std::uint64_t>(rest.count()),
+                                 std::memory_order_relaxed);
+}
+
+// Once a source does not answer at all, none of the pulls from it goes on.
+void Transfer::OnNoPage(const NodeId& source, PartitionId partition, Pull& pull) {
+  if (--pull.attempts_left > 0) {
+    Source& from = sources_[source];
+    from.next_at = std::max(from.next_at, clock_() + options_.retry);
+    return Queue(partition, pull);
+  }
+  std::vector<PartitionId> ended;
+  for (const auto& [each, other] : pulls_) {
+    if (other.source == source && !other.asked) ended.push_back(each);
+  }
+  for (PartitionId each : ended) {
+    if (pulls_.contains(each)) End(each, false);
+  }
 }
 
 // False: the partition was dropped here meanwhile.
@@ -153,10 +311,26 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
 }
 
 void Transfer::End(PartitionId partition, bool filled) {
-  const std::uint64_t id = pulls_[partition].id;
-  (filled ? counters_.done : counters_.failed).fetch_add(1, std::memory_order_relaxed);
-  Stop(partition);
+  const auto found = pulls_.find(partition);
+  const std::uint64_t id = found->second.id;
+  if (filled) {
+    counters_.done.fetch_add(1, std::memory_order_relaxed);
+    if (!found->second.move) counters_.repairs.fetch_add(1, std::memory_order_relaxed);
+    ++fill_partitions_done_;
+    Forget(found);
+  } else {
+    counters_.failed.fetch_add(1, std::memory_order_relaxed);
+    Stop(partition);
+  }
   done_(partition, id, filled);
+}
+
+void Transfer::Forget(std::map<PartitionId, Pull>::iterator pull) {
+  pulls_.erase(pull);
+  counters_.left.store(pulls_.size(), std::memory_order_relaxed);
+  if (!pulls_.empty()) return;
+  idle_since_ = clock_();
+  ShowProgress();
 }
 
 Transfer::Pull* Transfer::Find(PartitionId partition, std::uint64_t id) {
@@ -164,15 +338,87 @@ Transfer::Pull* Transfer::Find(PartitionId partition, std::uint64_t id) {
   return found != pulls_.end() && found->second.id == id ? &found->second : nullptr;
 }
 
-// How long to wait before the next page, now that `bytes` came in.
-Duration Transfer::Pace(std::size_t bytes) {
-  if (options_.bytes_per_second == 0) return Duration{};
+// ---- Moves and repairs -------------------------------------------------------------------------
+
+void Transfer::NoteView() {
+  if (views_ == nullptr || views_->revision() == view_revision_) return;
+  view_revision_ = views_->revision();
+  view_ = views_->Load();
+  if (view_ != nullptr) copies_wanted_ = CopiesWanted(*view_);
+}
+
+bool Transfer::IsMove(PartitionId partition) {
+  NoteView();
+  return view_ == nullptr || !LacksCopies(*view_, partition, copies_wanted_);
+}
+
+void Transfer::Classify() {
+  for (auto& [partition, pull] : pulls_) {
+    const bool move = IsMove(partition);
+    if (std::exchange(pull.move, move) == move || pull.asked) continue;
+    Queue(partition, pull);  // its entry in the other queue is passed over: see TakeReady
+  }
+}
+
+void Transfer::Tick() {
   const TimePoint now = clock_();
-  next_page_at_ =
-      std::max(next_page_at_, now) +
-      Duration(static_cast<std::int64_t>(1e9 * static_cast<double>(bytes) /
-                                         static_cast<double>(options_.bytes_per_second)));
-  return next_page_at_ - now;
+  std::erase_if(sources_, [now](const auto& entry) {
+    const Source& source = entry.second;
+    return source.active == 0 && source.repairs.empty() && source.moves.empty() &&
+           source.next_at <= now;
+  });
+  ticking_ = !pulls_.empty();
+  if (!ticking_) return;
+  Classify();
+  ShowProgress();
+  Pump();
+  After(kTickInterval, [this] { Tick(); });
+}
+
+// ---- Progress ----------------------------------------------------------------------------------
+
+void Transfer::BeginFill() {
+  if (clock_() - idle_since_ < kFillPause && fill_partitions_done_ > 0) return;
+  fill_partitions_done_ = 0;
+  fill_bytes_done_ = 0;
+  sizes_known_ = 0;
+  sizes_bytes_ = 0;
+  rate_.Clear();
+}
+
+// A walk goes in the order of the hashes, which are spread evenly: the cursor says how much of the
+// partition lies behind it.
+void Transfer::NoteProgress(Pull& pull, const PullPage& page) {
+  if (!std::exchange(pull.sized, true)) {
+    pull.bytes = page.partition_value_bytes + kRecordBytes * page.partition_records;
+    ++sizes_known_;
+    sizes_bytes_ += pull.bytes;
+  }
+  const double walked =
+      page.done ? 1.0 : static_cast<double>(page.next_cursor) / static_cast<double>(UINT64_MAX);
+  const auto done = static_cast<std::uint64_t>(walked * static_cast<double>(pull.bytes));
+  const std::uint64_t more = done - std::min(done, pull.bytes_done);
+  pull.bytes_done += more;
+  fill_bytes_done_ += more;
+  bytes_walked_ += more;
+}
+
+void Transfer::ShowProgress() {
+  rate_.Sample(clock_(), bytes_walked_);
+  TransferProgress now;
+  now.paused = paused_;
+  now.limit_bytes_per_second = limit_;
+  now.partitions_left = pulls_.size();
+  now.partitions_done = fill_partitions_done_;
+  now.bytes_done = fill_bytes_done_;
+  const std::uint64_t average = sizes_known_ == 0 ? 0 : sizes_bytes_ / sizes_known_;
+  for (const auto& [partition, pull] : pulls_) {
+    if (pull.move) ++now.moves_left;
+    now.bytes_left += pull.sized ? pull.bytes - pull.bytes_done : average;
+  }
+  now.bytes_per_second = pulls_.empty() ? 0 : rate_.per_second();
+  MutexLock lock(mutex_);
+  progress_ = now;
 }
 
 void Transfer::After(Duration delay, std::function<void()> task) {
@@ -186,12 +432,17 @@ TransferStats Transfer::stats() const {
   stats.partitions_left = counters_.left.load(std::memory_order_relaxed);
   stats.active = counters_.active.load(std::memory_order_relaxed);
   stats.partitions_done = counters_.done.load(std::memory_order_relaxed);
+  stats.repairs_done = counters_.repairs.load(std::memory_order_relaxed);
   stats.pulls_failed = counters_.failed.load(std::memory_order_relaxed);
   stats.records = counters_.records.load(std::memory_order_relaxed);
   stats.bytes = counters_.bytes.load(std::memory_order_relaxed);
   stats.records_matched = counters_.matched.load(std::memory_order_relaxed);
   stats.records_offered = counters_.offered.load(std::memory_order_relaxed);
   stats.records_forgotten = counters_.forgotten.load(std::memory_order_relaxed);
+  stats.yielded =
+      Duration(static_cast<Duration::rep>(counters_.yielded_ns.load(std::memory_order_relaxed)));
+  MutexLock lock(mutex_);
+  stats.progress = progress_;
   return stats;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/state.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
 
@@ -47,6 +48,11 @@ class Admin {
   // the implementer, whose work goes on on another thread, posts it back there. Minutes may pass.
   virtual void Drain(const NodeId& node, Done done) = 0;
   virtual void Remove(const NodeId& node, Done done) = 0;
+
+  // What the operator wants of rebalancing, for the whole cluster; and how it stands: one JSON
+  // object of all nodes. `done` as above, soon.
+  virtual void SetRebalance(const RebalanceChange& change, Done done) = 0;
+  virtual void RebalanceJson(std::function<void(std::string)> done) = 0;
 };
 
 }  // namespace gyre

@@ -165,6 +165,40 @@ void Remove(PlainCall& call) {
   }
 }
 
+void RebalanceStatus(PlainCall& call) {
+  call.services().admin.RebalanceJson(
+      [pending = call.responder.Defer()](const std::string& json) mutable {
+        pending.writer().Bulk(json);
+        pending.Finish();
+      });
+}
+
+void RebalancePause(PlainCall& call) {
+  call.services().admin.SetRebalance({.paused = true, .bytes_per_second = {}}, AnswerLater(call));
+}
+
+void RebalanceResume(PlainCall& call) {
+  call.services().admin.SetRebalance({.paused = false, .bytes_per_second = {}}, AnswerLater(call));
+}
+
+void RebalanceLimit(PlainCall& call) {
+  const std::optional<std::uint64_t> bytes = ParseUnsigned(call.arg(2));
+  if (!bytes) {
+    return call.Fail(ErrorCode::kInvalidArgument,
+                     "the limit is a number of bytes a second; 0 for none");
+  }
+  call.services().admin.SetRebalance({.paused = {}, .bytes_per_second = *bytes}, AnswerLater(call));
+}
+
+void Rebalance(PlainCall& call) {
+  if (call.argument_count() == 1) return RebalanceStatus(call);
+  static constexpr Subcommand kSubcommands[] = {{"STATUS", 2, RebalanceStatus},
+                                                {"PAUSE", 2, RebalancePause},
+                                                {"RESUME", 2, RebalanceResume},
+                                                {"LIMIT", 3, RebalanceLimit}};
+  RunSubcommand(call, kSubcommands);
+}
+
 constexpr std::uint32_t kOperator = kAdministrative | kStale;
 constexpr std::string_view kGroup = "server";
 
@@ -179,6 +213,7 @@ constexpr Command kCommands[] = {
     {"status", 1, kStale, kNoKey, "gyre", "gyre", "Returns the cluster as this node sees it, in JSON.", nullptr, StatusOfNode},
     {"drain", 2, kOperator, kNoKey, "gyre", "gyre", "Empties a node and takes it from the ring.", nullptr, Drain},
     {"remove", 2, kOperator, kNoKey, "gyre", "gyre", "Takes a dead node from the ring.", nullptr, Remove},
+    {"rebalance", -1, kOperator, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second.", nullptr, Rebalance},
 };
 // clang-format on
 

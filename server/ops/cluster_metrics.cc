@@ -58,6 +58,36 @@ void WriteTransfer(const TransferStats& stats, MetricsWriter& out) {
   out.Counter("gyre_transfer_records_forgotten_total",
               "Records of such copies that the owner may have evicted or deleted: removed.",
               stats.records_forgotten);
+  out.Counter("gyre_transfer_repairs_total",
+              "Partitions filled because a copy was lacking: after a death or missed writes.",
+              stats.repairs_done);
+  out.Gauge("gyre_transfer_yield_seconds",
+            "Seconds that sources rested between pages for the sake of clients, since the start.",
+            std::chrono::duration<double>(stats.yielded).count());
+}
+
+void WriteProgress(const TransferProgress& progress, MetricsWriter& out) {
+  const auto gauge = [&out](std::string_view name, std::string_view help, auto value,
+                            const MetricLabels& labels = {}) {
+    out.Gauge(name, help, static_cast<double>(value), labels);
+  };
+  const std::string_view left = "Partitions that this node still has to fill, by kind.";
+  gauge("gyre_rebalance_partitions_left", left, progress.moves_left, {{"kind", "move"}});
+  gauge("gyre_rebalance_partitions_left", left, progress.partitions_left - progress.moves_left,
+        {{"kind", "repair"}});
+  gauge("gyre_rebalance_progress_ratio", "What this node has of what it is to fill, 1 when done.",
+        ProgressPercent(progress) / 100);
+  gauge("gyre_rebalance_bytes_left", "Bytes that this node still has to fill, estimated.",
+        progress.bytes_left);
+  gauge("gyre_rebalance_bytes_done", "Bytes that it has of the present fill, estimated.",
+        progress.bytes_done);
+  gauge("gyre_rebalance_bytes_per_second", "Rate of the last seconds.", progress.bytes_per_second);
+  gauge("gyre_rebalance_eta_seconds", "Seconds until it is done at that rate; -1: it stands still.",
+        SecondsLeft(progress) ? static_cast<double>(*SecondsLeft(progress)) : -1.0);
+  gauge("gyre_rebalance_paused", "1: moves are paused, by gyre rebalance pause.",
+        progress.paused ? 1 : 0);
+  gauge("gyre_rebalance_limit_bytes_per_second", "Limit of moves to this node; 0: none.",
+        progress.limit_bytes_per_second);
 }
 
 void WriteRepair(const RepairStats& stats, MetricsWriter& out) {
@@ -94,6 +124,11 @@ void WriteRelay(const RelayStats& stats, MetricsWriter& out) {
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
   WriteOwnership(stats.ownership, out);
   WriteTransfer(stats.transfer, out);
+  WriteProgress(stats.transfer.progress, out);
+  out.Gauge(
+      "gyre_client_load_ratio",
+      "Part of the worker loops' time that clients take, as pulls see it when they stand back.",
+      stats.load_permille / 1000.0);
   WriteRepair(stats.repair, out);
   WriteRelay(stats.relay, out);
 }

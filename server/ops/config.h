@@ -60,6 +60,7 @@ struct Config {
   std::uint32_t weight = 1;
   Duration evict_after = std::chrono::minutes(5);
   Duration tombstone_ttl = std::chrono::minutes(10);
+  std::size_t rebalance_limit = 0;  // bytes a second; 0: none
 
   std::string gossip_key;  // --gossip-key: a file; empty: gossip and peer links are in the clear
   bool snapshot_on_exit = false;

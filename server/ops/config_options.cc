@@ -242,6 +242,11 @@ const std::vector<Option>& ConfigOptions() {
        "5m. "
        "Shorter: a slow restart moves data.",
        [](Text t, Config& c) { return StoreDuration(t, std::chrono::seconds(1), c.evict_after); }},
+      {"rebalance-limit", "SIZE", kAmount,
+       "Bytes a second that this node pulls of what moves for balance or a drain. Default: 0, no "
+       "limit: it takes what clients leave. What a death made necessary is never held up. `gyre "
+       "rebalance limit` sets it for all nodes at once.",
+       [](Text t, Config& c) { return StoreBytes(t, 0, kMemoryBytesMax, c.rebalance_limit); }},
       {"tombstone-ttl", "DURATION", kAmount,
        "How long deletions are remembered. Default: 10m. A node that was away for longer starts "
        "empty.",

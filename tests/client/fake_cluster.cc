@@ -41,8 +41,8 @@ std::vector<std::string> ArgsOf(const wire::Request& request) {
 
 bool HasKey(const std::string& command) {
   return command != "RING" && command != "STATUS" && command != "PING" && command != "LOCATE" &&
-         command != "DRAIN" && command != "REMOVE" && command != "KEYS" && command != "SCAN" &&
-         command != "DBSIZE" && command != "FLUSHALL";
+         command != "DRAIN" && command != "REMOVE" && command != "REBALANCE" && command != "KEYS" &&
+         command != "SCAN" && command != "DBSIZE" && command != "FLUSHALL";
 }
 
 }  // namespace
@@ -330,6 +330,18 @@ void FakeCluster::Execute(std::size_t at, const wire::Request& request, wire::Re
   if (name == "RING") return value.set_bulk(RingBytes());
   if (name == "PING") return value.set_outcome(wire::PONG);
   if (name == "STATUS") return Status(value);
+  if (name == "REBALANCE") {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t i = 1; i < args.size(); ++i) rebalance_ += (i == 1 ? "/" : " ") + args[i];
+    if (args.size() > 1 && args[1] != "STATUS") return value.set_outcome(wire::OK);
+    return value.set_bulk(
+        R"({"paused":false,"limit_bytes_per_second":1048576,"progress_percent":25.0,)"
+        R"("partitions_left":6,"moves_left":6,"repairs_left":0,"done_bytes":1048576,)"
+        R"("left_bytes":3145728,"bytes_per_second":1048576,"eta_seconds":3,)"
+        R"("leaving":[{"name":"n3","partitions_left":6}],"nodes":[)"
+        R"({"name":"n1","answered":true,"paused":false,"progress_percent":25.0,"eta_seconds":3},)"
+        R"({"name":"n2","answered":false}]})");
+  }
   if (name == "LOCATE" && args.size() == 2) {
     wire::List* map = value.mutable_list();
     map->set_shape(wire::List::MAP);

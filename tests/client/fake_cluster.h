@@ -122,6 +122,11 @@ class FakeCluster {
   void DeclareDead(std::size_t node);
   // From now on the ring told is the truth.
   void TellTruth();
+  // What REBALANCE was asked so far, one after the other.
+  std::string rebalance() const {
+    const std::scoped_lock lock(mutex_);
+    return rebalance_;
+  }
   // A node leaves the ring, as after a drain.
   void Leave(std::size_t node);
 
@@ -138,6 +143,7 @@ class FakeCluster {
   FakeStore store_;
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   mutable std::mutex mutex_;
+  std::string rebalance_;
   std::vector<std::size_t> owners_;  // the truth, by partition
   std::vector<bool> on_ring_;
   std::vector<bool> declared_dead_;

@@ -246,6 +246,33 @@ TEST_F(ToolTest, DrainByNameIdOrAddress) {
   EXPECT_THAT(unknown.err, HasSubstr("there are: n1"));
 }
 
+TEST_F(ToolTest, RebalanceShowsHowFarItIs) {
+  const std::string text = Done({"rebalance"});
+  EXPECT_THAT(text, StartsWith("rebalance: 25.0% done, 6 partitions, 3.0 MiB left, 1.0 MiB/s, 3 s "
+                               "to go; limit 1.0 MiB/s\nleaving: n3, 6 partitions left\n"));
+  EXPECT_THAT(text, HasSubstr("no answer"));
+  EXPECT_EQ(DoneJson({"rebalance"})["left_bytes"], 3145728);
+  EXPECT_EQ(DoneJson({"status"})["rebalance"]["eta_seconds"], 3);
+  EXPECT_THAT(Done({"status"}), HasSubstr("progress: 25.0%"));
+}
+
+TEST_F(ToolTest, RebalanceIsPausedResumedAndLimited) {
+  Done({"rebalance", "pause"});
+  Done({"rebalance", "resume"});
+  Done({"rebalance", "limit", "50MiB"});
+  Done({"rebalance", "limit", "0"});
+  EXPECT_EQ(cluster_.rebalance(),
+            "/pause/STATUS/resume/STATUS/limit 52428800/STATUS/limit 0/STATUS");
+  for (const std::vector<std::string>& bad :
+       std::vector<std::vector<std::string>>{{"rebalance", "faster"},
+                                             {"rebalance", "limit"},
+                                             {"rebalance", "limit", "many"},
+                                             {"rebalance", "limit", "-1"},
+                                             {"rebalance", "pause", "5"}}) {
+    EXPECT_EQ(Run(bad).status, kExitUsage) << bad.back();
+  }
+}
+
 TEST_F(ToolTest, ARefusedDrainIsTold) {
   Mischief refuse;
   wire::Error* error = refuse.reply.emplace().mutable_value()->mutable_error();

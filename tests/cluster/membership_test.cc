@@ -428,6 +428,62 @@ TEST_F(MembershipTest, ADrainedNodeStaysOffTheRing) {
   EXPECT_TRUE(AllHaveRingSize(2));
 }
 
+// ---- The operator's word on rebalancing --------------------------------------------------------
+
+TEST_F(MembershipTest, APauseReachesAllAndWhoJoinsOrComesBackLater) {
+  Form(5);
+  const auto setting = [&](std::uint64_t node) { return cluster.at(node).state().rebalance; };
+  cluster.Apply(2, [&](Membership& each) {
+    return each.SetRebalance(cluster.now(), {.paused = true, .bytes_per_second = {}});
+  });
+  const auto all_paused = [&] {
+    const auto numbers = cluster.numbers();
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](std::uint64_t each) { return setting(each).paused; });
+  };
+  const auto took = cluster.RunUntil(all_paused, seconds(5));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(1));
+  cluster.Start(5);
+  cluster.Kill(3);
+  cluster.Run(seconds(10));
+  cluster.Start(3, TestMember(3, 100));
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged() && all_paused(); }, seconds(10)));
+
+  // A limit leaves the pause as it is, and the newer word wins wherever it is said.
+  cluster.Apply(5, [&](Membership& each) {
+    return each.SetRebalance(cluster.now(), {.paused = {}, .bytes_per_second = 1000});
+  });
+  cluster.Run(seconds(5));
+  cluster.Apply(3, [&](Membership& each) {
+    return each.SetRebalance(cluster.now(), {.paused = false, .bytes_per_second = {}});
+  });
+  cluster.Run(seconds(5));
+  EXPECT_TRUE(cluster.Converged());
+  for (const std::uint64_t each : cluster.numbers()) {
+    EXPECT_FALSE(setting(each).paused);
+    EXPECT_EQ(setting(each).bytes_per_second, 1000U);
+  }
+}
+
+TEST_F(MembershipTest, TwoWordsOnTwoSidesOfAPartitionBecomeOne) {
+  Form(4);
+  cluster.Split({0, 1}, {2, 3});
+  for (const std::uint64_t each : {0, 2}) {
+    cluster.Apply(each, [&](Membership& one) {
+      return one.SetRebalance(cluster.now(), {.paused = {}, .bytes_per_second = 10 + each});
+    });
+  }
+  cluster.Run(seconds(10));
+  cluster.Heal();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(30)));
+  const auto limit = cluster.at(0).state().rebalance.bytes_per_second;
+  EXPECT_TRUE(limit == 10U || limit == 12U);
+  for (const std::uint64_t each : {1, 2, 3}) {
+    EXPECT_EQ(cluster.at(each).state().rebalance.bytes_per_second, limit);
+  }
+}
+
 // ---- Holdings and dissemination ---------------------------------------------------------------
 
 TEST_F(MembershipTest, HoldingsReachAllAndSurviveARefutedSuspicion) {

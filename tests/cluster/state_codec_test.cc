@@ -39,6 +39,29 @@ TEST(StateCodec, CarriesEveryFieldOfAMember) {
   EXPECT_EQ(read->epoch, 70U);
 }
 
+TEST(StateCodec, CarriesTheWordOnRebalancingAndNothingThatIsNone) {
+  for (const auto limit : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(0),
+                           std::optional<std::uint64_t>(5'000'000)}) {
+    const RebalanceSetting setting{7, TestId(2), true, limit};
+    wire::RebalanceSetting message;
+    ToWire(setting, message);
+    ASSERT_TRUE(FromWire(message));
+    EXPECT_EQ(*FromWire(message), setting);
+    wire::RebalanceSetting bad = message;
+    bad.set_by("x");
+    EXPECT_FALSE(FromWire(bad));
+    bad = message;
+    bad.set_revision(0);
+    EXPECT_FALSE(FromWire(bad));
+    bad.set_revision(kCounterMax + 1);
+    EXPECT_FALSE(FromWire(bad));
+    bad = message;
+    bad.set_bytes_per_second(~std::uint64_t{0});
+    EXPECT_FALSE(FromWire(bad));
+  }
+  EXPECT_FALSE(FromWire(wire::RebalanceSetting()));
+}
+
 struct BadMember {
   const char* name;
   std::function<void(wire::Member&)> spoil;

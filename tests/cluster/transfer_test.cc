@@ -25,7 +25,7 @@ class TransferTest : public DataTest {
         [this](PartitionId partition, std::uint64_t pull, bool filled) {
           ended.emplace_back(partition, pull, filled);
         },
-        [this] { return world.now(); }, [this] { return world.unix_now(); });
+        [this] { return world.now(); }, [this] { return world.unix_now(); }, &n(1).views, &load);
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       transfer->Start(partition, n(0).id, 100 + partition);
     }
@@ -35,6 +35,23 @@ class TransferTest : public DataTest {
         ended.begin(), ended.end(), [](const auto& end) { return std::get<2>(end); }));
   }
 
+  // Whole copies on nodes 0 and 2, or on 0 alone, as node 1 sees it; all of them on the ring.
+  void PublishCopies(bool two) {
+    const ClusterViewPtr all = n(1).views.Load();
+    auto view = std::make_shared<ClusterView>(*all);
+    for (auto& complete : view->complete) {
+      complete = {view->Find(sim::IdOf(0))};
+      if (two) complete.push_back(view->Find(sim::IdOf(2)));
+    }
+    n(1).views.Publish(std::move(view));
+  }
+  void Fill(int records, std::size_t value_bytes) {
+    for (int i = 0; i < records; ++i) {
+      n(0).Write("k" + std::to_string(i), std::string(value_bytes, 'v'));
+    }
+  }
+
+  LoadGauge load;
   std::unique_ptr<Transfer> transfer;
   std::vector<std::tuple<PartitionId, std::uint64_t, bool>> ended;
 };
@@ -132,12 +149,12 @@ TEST_F(TransferTest, APullerThatMissedAWriteMustBeginAgain) {
   slow.page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(3));
-  ReplicaSet set = n(0).Targets(3);
+  ReplicaSet set = n(0).Targets(0);
   ASSERT_EQ(set.targets[0].standing, ReplicaSet::Standing::kPulling);
   set.targets[0].standing = ReplicaSet::Standing::kLagging;  // a full queue dropped a write
-  n(0).SetTargets(3, {set.targets[0]});
+  n(0).SetTargets(0, {set.targets[0]});
   world.Run(seconds(2));
-  EXPECT_THAT(ended, testing::Contains(std::tuple(PartitionId{3}, std::uint64_t{103}, false)));
+  EXPECT_THAT(ended, testing::Contains(std::tuple(PartitionId{0}, std::uint64_t{100}, false)));
   EXPECT_EQ(Filled(), kPartitions - 1);
 }
 
@@ -176,6 +193,128 @@ TEST_F(TransferTest, TheRateLimitHolds) {
   EXPECT_LE(transfer->stats().bytes, 900'000U);
   world.Run(seconds(3));
   EXPECT_EQ(Filled(), kPartitions);
+}
+
+TEST_F(TransferTest, APauseHoldsUpMovesAndTheyGoOnWhereTheyWere) {
+  Fill(3000, 100);
+  PublishCopies(true);
+  TransferOptions slow;
+  slow.page_bytes = 1000;
+  Warm(slow);
+  world.Run(milliseconds(30));
+  transfer->Restrain(true, 0);
+  world.Run(milliseconds(200));
+  const TransferStats before = transfer->stats();
+  ASSERT_LT(Filled(), kPartitions);
+  ASSERT_GT(before.records, 0U);
+  world.Run(seconds(20));
+  EXPECT_EQ(transfer->stats().records, before.records);
+  EXPECT_TRUE(transfer->stats().progress.paused);
+  EXPECT_EQ(transfer->stats().progress.moves_left, before.partitions_left);
+  transfer->Restrain(false, 0);
+  world.Run(seconds(20));
+  EXPECT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().records, 3000U) << "nothing was pulled twice";
+  EXPECT_EQ(transfer->stats().pulls_failed, 0U);
+}
+
+TEST_F(TransferTest, NeitherPauseNorLimitHoldsUpARepair) {
+  Fill(3000, 100);
+  PublishCopies(false);
+  TransferOptions limited;
+  limited.bytes_per_second = 1000;
+  Warm(limited);
+  transfer->Restrain(true, 1000);
+  world.Run(seconds(2));
+  EXPECT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().repairs_done, kPartitions);
+}
+
+TEST_F(TransferTest, AMoveWhoseOtherCopyDiesIsARepairFromThenOn) {
+  Fill(3000, 100);
+  PublishCopies(true);
+  TransferOptions slow;
+  slow.page_bytes = 1000;
+  Warm(slow);
+  transfer->Restrain(true, 0);
+  world.Run(seconds(5));
+  ASSERT_EQ(Filled(), 0U);
+  PublishCopies(false);
+  world.Run(seconds(10));
+  EXPECT_EQ(Filled(), kPartitions);
+}
+
+TEST_F(TransferTest, ARepairThatIsNoLongerNeededIsHeldUpAsAMove) {
+  Fill(5000, 100);
+  PublishCopies(false);
+  TransferOptions slow;
+  slow.page_bytes = 1000;
+  Warm(slow);
+  transfer->Restrain(true, 0);
+  world.Run(milliseconds(30));
+  ASSERT_LT(Filled(), kPartitions);
+  ASSERT_GT(transfer->stats().records, 0U);
+  PublishCopies(true);
+  world.Run(milliseconds(300));
+  const std::uint64_t records = transfer->stats().records;
+  world.Run(seconds(10));
+  EXPECT_EQ(transfer->stats().records, records);
+  EXPECT_LT(Filled(), kPartitions);
+}
+
+TEST_F(TransferTest, ALimitGivenWhileItRunsHolds) {
+  Fill(2000, 1000);
+  TransferOptions small;
+  small.page_bytes = 20'000;
+  Warm(small);
+  transfer->Restrain(false, 200'000);
+  world.Run(seconds(2));
+  EXPECT_LE(transfer->stats().bytes, 600'000U);
+  EXPECT_GT(transfer->stats().bytes, 200'000U);
+  transfer->Restrain(false, 0);
+  world.Run(seconds(2));
+  EXPECT_EQ(Filled(), kPartitions);
+}
+
+TEST_F(TransferTest, TheProgressRisesToTheEnd) {
+  Fill(4000, 500);
+  TransferOptions slow;
+  slow.page_bytes = 20'000;
+  slow.bytes_per_second = 500'000;
+  Warm(slow);
+  double last = 0;
+  int steps = 0;
+  for (; steps < 200 && Filled() < kPartitions; ++steps) {
+    world.Run(milliseconds(200));
+    const TransferProgress progress = transfer->stats().progress;
+    EXPECT_GE(ProgressPercent(progress), last);
+    last = ProgressPercent(progress);
+    const double all = static_cast<double>(progress.bytes_done + progress.bytes_left);
+    if (steps > 5) {
+      EXPECT_NEAR(all, 4000 * 532, 4000 * 532 * 0.25) << "of 500-byte values";
+    }
+    if (steps == 10) {
+      const std::optional<std::uint64_t> left = SecondsLeft(progress);
+      ASSERT_TRUE(left);
+      EXPECT_GE(*left, 1U);
+      EXPECT_LE(*left, 8U) << "some 4 s in all";
+    }
+  }
+  EXPECT_GT(steps, 10);
+  world.Run(milliseconds(200));
+  EXPECT_EQ(transfer->stats().progress.partitions_left, 0U);
+  EXPECT_EQ(transfer->stats().progress.bytes_left, 0U);
+  EXPECT_EQ(transfer->stats().progress.partitions_done, kPartitions);
+  EXPECT_EQ(ProgressPercent(transfer->stats().progress), 100);
+}
+
+TEST_F(TransferTest, ASourceThatIsGoneEndsAllPullsFromIt) {
+  Fill(100, 10);
+  world.Crash(0);
+  Warm();
+  world.Run(seconds(20));
+  EXPECT_EQ(ended.size(), kPartitions);
+  EXPECT_EQ(Filled(), 0U);
 }
 
 }  // namespace

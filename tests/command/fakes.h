@@ -154,11 +154,20 @@ class FakeAdmin final : public Admin {
     removed.push_back(node);
     done(Fail(ErrorCode::kNotAllowed, "the node is alive; use drain"));
   }
+  void SetRebalance(const RebalanceChange& change, Done done) override {
+    if (change.paused) rebalance.paused = *change.paused;
+    if (change.bytes_per_second) rebalance.bytes_per_second = change.bytes_per_second;
+    done({});
+  }
+  void RebalanceJson(std::function<void(std::string)> done) override {
+    done(rebalance.paused ? R"({"paused":true})" : R"({"paused":false})");
+  }
 
   std::map<std::string, std::string> config = {{"maxmemory", "1000"}, {"log-level", "info"}};
   int resets = 0;
   std::vector<std::pair<NodeId, Done>> drained;
   std::vector<NodeId> removed;
+  RebalanceSetting rebalance;
 };
 
 // Answers with the payload turned round.

@@ -142,6 +142,26 @@ TEST_F(NodeCommandTest, DrainAndRemove) {
             "not_allowed: the node is alive; use drain");
 }
 
+TEST_F(NodeCommandTest, Rebalance) {
+  Expect(
+      {{"REBALANCE", "\"{\"paused\":false}\""},
+       {"REBALANCE PAUSE", "OK"},
+       {"REBALANCE STATUS", "\"{\"paused\":true}\""},
+       {"rebalance resume", "OK"},
+       {"REBALANCE", "\"{\"paused\":false}\""},
+       {"REBALANCE LIMIT 5000000", "OK"},
+       {"REBALANCE LIMIT fast",
+        "invalid_argument: the limit is a number of bytes a second; 0 for none"},
+       {"REBALANCE LIMIT -1",
+        "invalid_argument: the limit is a number of bytes a second; 0 for none"},
+       {"REBALANCE LIMIT",
+        "invalid_argument: wrong number of arguments for 'rebalance|limit' command"},
+       {"REBALANCE FASTER", "invalid_argument: unknown subcommand 'FASTER'. Try REBALANCE HELP."}});
+  EXPECT_EQ(node().admin.rebalance.bytes_per_second, 5'000'000U);
+  Expect({{"REBALANCE LIMIT 0", "OK"}});
+  EXPECT_EQ(node().admin.rebalance.bytes_per_second, 0U);
+}
+
 // ---- The ring -----------------------------------------------------------------------------------
 
 class RingCommandTest : public ::testing::Test {

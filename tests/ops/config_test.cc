@@ -178,6 +178,8 @@ TEST(CommandLineTest, TakesEveryFlag) {
                                "90s",
                                "--tombstone-ttl",
                                "1h",
+                               "--rebalance-limit",
+                               "50MiB",
                                "--partitions",
                                "64",
                                "--consistency",
@@ -208,6 +210,7 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.cluster_name, "blue");
   EXPECT_EQ(config.evict_after, seconds(90));
   EXPECT_EQ(config.tombstone_ttl, hours(1));
+  EXPECT_EQ(config.rebalance_limit, std::size_t{50} << 20);
   EXPECT_EQ(config.partitions, 64U);
   EXPECT_EQ(config.consistency, Consistency::kMajority);
 }

@@ -9,12 +9,13 @@ namespace {
 constexpr std::size_t kMaintenanceBudget = 256;
 constexpr Duration kMaintenanceIdle = std::chrono::milliseconds(20);
 constexpr Duration kMaintenanceBusy = std::chrono::milliseconds(1);
+constexpr Duration kLoadInterval = std::chrono::milliseconds(50);
 
 }  // namespace
 
 Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
-    const ClusterRuntimeOptions& options, Engine& engine, ViewPublisher& views) {
-  std::unique_ptr<BackgroundThread> thread(new BackgroundThread(engine));
+    const ClusterRuntimeOptions& options, Engine& engine, ViewPublisher& views, LoadGauge& load) {
+  std::unique_ptr<BackgroundThread> thread(new BackgroundThread(engine, load));
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop) return tl::unexpected<Error>(loop.error());
   thread->loop_ = std::move(*loop);
@@ -26,11 +27,12 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
                                                         [self] { return self->loop_->now(); });
   TransferOptions transfer;
   transfer.bytes_per_second = options.transfer_bytes_per_second;
-  thread->transfer_ =
-      std::make_unique<Transfer>(transfer, options.self.id, engine, *thread->transport_,
-                                 [self](PartitionId partition, std::uint64_t pull, bool filled) {
-                                   self->on_pulled(partition, pull, filled);
-                                 });
+  thread->transfer_ = std::make_unique<Transfer>(
+      transfer, options.self.id, engine, *thread->transport_,
+      [self](PartitionId partition, std::uint64_t pull, bool filled) {
+        self->on_pulled(partition, pull, filled);
+      },
+      SteadyNow, UnixNow, &views, &load);
   RepairOptions repair;
   repair.partitions_per_second = options.repair_partitions_per_second;
   thread->repair_ =
@@ -39,6 +41,7 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
     self->on_recovered(partition, node, agreed);
   };
   thread->maintenance_ = std::make_unique<Timer>(*thread->loop_);
+  thread->load_timer_ = std::make_unique<Timer>(*thread->loop_);
   return thread;
 }
 
@@ -49,6 +52,7 @@ void BackgroundThread::Run() {
     pthread_setname_np(pthread_self(), "gyre-background");
     repair_->Start();
     maintenance_->Start(kMaintenanceIdle, Duration{}, [this] { Maintain(); });
+    load_timer_->Start(kLoadInterval, kLoadInterval, [this] { MeasureLoad(); });
     loop_->Run();
   });
 }
@@ -57,6 +61,7 @@ void BackgroundThread::Halt() {
   if (!thread_.joinable()) return;
   loop_->Post([this] {
     maintenance_->Stop();
+    load_timer_->Stop();
     links_->Close();
   });
   loop_->Stop();
@@ -72,6 +77,19 @@ void BackgroundThread::Maintain() {
   }
   maintenance_->Start(more ? kMaintenanceBusy : kMaintenanceIdle, Duration{},
                       [this] { Maintain(); });
+}
+
+void BackgroundThread::MeasureLoad() {
+  Duration busy{};
+  for (const EventLoop* loop : watched_) busy += loop->busy().sum;
+  const TimePoint now = SteadyNow();
+  load_.Report(watched_.size(), busy - busy_, now - measured_at_);
+  busy_ = busy;
+  measured_at_ = now;
+}
+
+void BackgroundThread::Restrain(bool paused, std::uint64_t bytes_per_second) {
+  loop_->Post([this, paused, bytes_per_second] { transfer_->Restrain(paused, bytes_per_second); });
 }
 
 void BackgroundThread::Start(PartitionId partition, const NodeId& source, std::uint64_t pull) {

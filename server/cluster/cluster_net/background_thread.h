@@ -5,8 +5,10 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "cluster/coordinator.h"
+#include "cluster/load_gauge.h"
 #include "cluster/relay_transport.h"
 #include "cluster/repair.h"
 #include "cluster/transfer.h"
@@ -20,13 +22,17 @@ class BackgroundThread final : public PullPort {
  public:
   // All arguments outlive it.
   static Result<std::unique_ptr<BackgroundThread>> Create(const ClusterRuntimeOptions& options,
-                                                          Engine& engine, ViewPublisher& views);
+                                                          Engine& engine, ViewPublisher& views,
+                                                          LoadGauge& load);
   ~BackgroundThread() override;
 
   // Called on this thread. Set before Run.
   std::function<void(PartitionId partition, std::uint64_t pull, bool filled)> on_pulled;
   std::function<void(PartitionId partition, const NodeId& node, bool agreed)> on_recovered;
   std::function<void(const NodeId& id)> on_link_down;
+
+  // A worker's loop, whose load the pulls yield to; it outlives the thread. Before Run.
+  void Watch(EventLoop& loop) { watched_.push_back(&loop); }
 
   void Run();   // begins the thread
   void Halt();  // ends it
@@ -36,17 +42,23 @@ class BackgroundThread final : public PullPort {
   void Stop(PartitionId partition) override;
   void Recover(PartitionId partition, const NodeId& node) override;
 
+  // Any thread. What the operator wants of moves.
+  void Restrain(bool paused, std::uint64_t bytes_per_second);
+
   // Any thread.
   TransferStats transfer_stats() const { return transfer_->stats(); }
   RepairStats repair_stats() const { return repair_->stats(); }
   RelayStats relay_stats() const { return transport_->stats(); }
 
  private:
-  explicit BackgroundThread(Engine& engine) : engine_(engine) {}
+  BackgroundThread(Engine& engine, LoadGauge& load) : engine_(engine), load_(load) {}
 
   void Maintain();
+  void MeasureLoad();
 
   Engine& engine_;
+  LoadGauge& load_;
+  std::vector<EventLoop*> watched_;
   std::unique_ptr<EventLoop> loop_;
   // The loop's thread only.
   std::unique_ptr<NetTransport> links_;
@@ -54,6 +66,9 @@ class BackgroundThread final : public PullPort {
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Timer> maintenance_;
+  std::unique_ptr<Timer> load_timer_;
+  Duration busy_{};  // of all watched loops, as of `measured_at_`
+  TimePoint measured_at_{};
   std::thread thread_;
 };
 

@@ -36,14 +36,16 @@ void Add(const RelayStats& one, RelayStats& sum) {
 
 struct Worker {
   Worker(EventLoop& loop, const ClusterRuntimeOptions& options, Engine& engine,
-         ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread)
+         ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread,
+         LoadGauge& load)
       : links(loop, views, NetTransportOptions{.keys = options.keys},
               [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
         transport(options.self.id, links, views, [&loop] { return loop.now(); }),
         replicator(MakeReplicator(options.replicator, engine, table, views, transport,
                                   [&loop] { return loop.now(); })),
         control(loop, control_thread),
-        peers(engine, table, views, control, [&loop] { return loop.unix_now(); }),
+        peers(
+            engine, table, views, control, [&loop] { return loop.unix_now(); }, &load),
         part{transport, *replicator, peers} {
     peers.RelayThrough(links);
     peers.set_replicator(*replicator);
@@ -65,7 +67,7 @@ class Runtime final : public ClusterRuntime {
 
   Status Init(const ClusterRuntimeOptions& options) {
     Result<std::unique_ptr<BackgroundThread>> background =
-        BackgroundThread::Create(options, engine_, views_);
+        BackgroundThread::Create(options, engine_, views_, load_);
     if (!background) return tl::unexpected<Error>(background.error());
     background_ = std::move(*background);
     Result<std::unique_ptr<ControlThread>> control =
@@ -78,13 +80,19 @@ class Runtime final : public ClusterRuntime {
     background_->on_pulled = [this](PartitionId partition, std::uint64_t pull, bool filled) {
       control_->OnPulled(partition, pull, filled);
     };
+    control_->on_rebalance =
+        [this, own_limit = options.transfer_bytes_per_second](const RebalanceSetting& setting) {
+          background_->Restrain(setting.paused, setting.bytes_per_second.value_or(own_limit));
+        };
+    control_->progress = [this] { return background_->transfer_stats().progress; };
     background_->on_link_down = [this](const NodeId& id) { control_->OnLinkDown(id); };
     return {};
   }
 
   WorkerPart& MakeWorker(EventLoop& loop) override {
+    background_->Watch(loop);
     workers_.push_back(
-        std::make_unique<Worker>(loop, options_, engine_, table_, views_, *control_));
+        std::make_unique<Worker>(loop, options_, engine_, table_, views_, *control_, load_));
     return workers_.back()->part;
   }
   void CloseWorker(WorkerPart& part) override {
@@ -120,6 +128,7 @@ class Runtime final : public ClusterRuntime {
     Add(background_->relay_stats(), stats.relay);
     stats.transfer = background_->transfer_stats();
     stats.repair = background_->repair_stats();
+    stats.load_permille = load_.permille();
     return stats;
   }
 
@@ -128,6 +137,12 @@ class Runtime final : public ClusterRuntime {
   }
   void Remove(const NodeId& id, std::function<void(Status)> done) override {
     control_->Remove(id, std::move(done));
+  }
+  void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) override {
+    control_->SetRebalance(change, std::move(done));
+  }
+  void AskProgress(std::function<void(std::vector<NodeProgress>)> done) override {
+    control_->AskProgress(std::move(done));
   }
   void BeginStop(std::function<void()> done) override { control_->BeginStop(std::move(done)); }
 
@@ -141,6 +156,7 @@ class Runtime final : public ClusterRuntime {
   Engine& engine_;
   ReplicationTable table_;
   ViewPublisher views_;
+  LoadGauge load_;
   std::unique_ptr<BackgroundThread> background_;
   std::unique_ptr<ControlThread> control_;
   std::vector<std::unique_ptr<Worker>> workers_;

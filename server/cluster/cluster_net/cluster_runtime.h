@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
+#include "cluster/progress_survey.h"
 #include "cluster/replicator.h"
 #include "cluster/stats.h"
 #include "cluster/transport.h"
@@ -36,7 +37,8 @@ struct ClusterRuntimeOptions {
   // --join. None: this node founds a cluster and declares all partitions complete at once.
   std::vector<Address> seeds;
   ReplicatorOptions replicator;  // --replicas, --write-acks
-  // Bytes a second that this node pulls while it warms; 0: no limit.
+  // Bytes a second that this node pulls of what moves for balance or a drain, unless the cluster
+  // was told otherwise; 0: no limit.
   std::uint64_t transfer_bytes_per_second = 0;
   // Partitions a second that are compared with their other holders; 0: no repair.
   std::uint32_t repair_partitions_per_second = 256;
@@ -79,6 +81,12 @@ class ClusterRuntime {
   // the ring.
   virtual void Drain(const NodeId& id, std::function<void(Status)> done) = 0;
   virtual void Remove(const NodeId& id, std::function<void(Status)> done) = 0;
+  // Any thread; `done` on the control thread, once. What the operator wants of rebalancing: this
+  // node has it when `done` comes, the others a moment later, by gossip.
+  virtual void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) = 0;
+  // How far all serving nodes have come; those that do not answer within a second are named as
+  // such.
+  virtual void AskProgress(std::function<void(std::vector<NodeProgress>)> done) = 0;
   // SIGTERM: hands ownership to complete replicas and says goodbye; keeps the place on the ring.
   // Workers must go on serving (forwarding) until `done`, which comes within a bounded time.
   virtual void BeginStop(std::function<void()> done) = 0;

@@ -34,7 +34,10 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   self->membership_ = std::make_unique<Membership>(
       membership, options.self, engine.options().partition_count, options.replicator.replicas);
   Gossip::Hooks hooks;
-  hooks.on_state_changed = [self] { self->coordinator_->OnStateChanged(); };
+  hooks.on_state_changed = [self] {
+    self->coordinator_->OnStateChanged();
+    self->NoteRebalance();
+  };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
   hooks.on_performed = [self, &table] {
     table.freshness.Confirm(self->membership_->confirmed_at());
@@ -110,7 +113,33 @@ void ControlThread::HandleHere(const std::string& payload, ControlPort::Done don
     });
     return;
   }
+  if (request.has_progress()) {
+    wire::PeerReply reply;
+    ToWire(progress(), *reply.mutable_progress());
+    return done(reply.SerializeAsString());
+  }
   coordinator_->Handle(payload, std::move(done));
+}
+
+void ControlThread::NoteRebalance() {
+  const RebalanceSetting& setting = membership_->state().rebalance;
+  if (setting == rebalance_) return;
+  rebalance_ = setting;
+  on_rebalance(setting);
+}
+
+void ControlThread::SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) {
+  loop_->Post([this, change, done = std::move(done)] {
+    gossip_->Perform(membership_->SetRebalance(loop_->now(), change));
+    done({});
+  });
+}
+
+void ControlThread::AskProgress(std::function<void(std::vector<NodeProgress>)> done) {
+  loop_->Post([this, done = std::move(done)] {
+    const ClusterState& state = membership_->state();
+    gyre::AskProgress(*transport_, state.members, state.self, progress(), done);
+  });
 }
 
 void ControlThread::OnLinkDown(const NodeId& id) {

@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "cluster/coordinator.h"
 #include "cluster/peer_service.h"
+#include "cluster/progress_survey.h"
 #include "cluster/relay_transport.h"
 #include "cluster/stats.h"
 #include "cluster_net/cluster_runtime.h"
@@ -28,6 +29,10 @@ class ControlThread {
                                                        ViewPublisher& views, PullPort& pulls);
   ~ControlThread();
 
+  // Called on this thread; set before Start. The setting changed; how far this node has come.
+  std::function<void(const RebalanceSetting&)> on_rebalance;
+  std::function<TransferProgress()> progress;
+
   void Start();
   void Stop();
 
@@ -39,6 +44,8 @@ class ControlThread {
   void Drain(const NodeId& id, std::function<void(Status)> done);
   void Remove(const NodeId& id, std::function<void(Status)> done);
   void BeginStop(std::function<void()> done);
+  void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done);
+  void AskProgress(std::function<void(std::vector<NodeProgress>)> done);
 
   struct Stats {
     MembershipStats membership;
@@ -53,6 +60,7 @@ class ControlThread {
 
   void HandleHere(const std::string& payload, ControlPort::Done done);
   void TakeStats();
+  void NoteRebalance();
 
   const std::vector<Address> seeds_;
   std::unique_ptr<EventLoop> loop_;
@@ -63,6 +71,7 @@ class ControlThread {
   std::unique_ptr<Gossip> gossip_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Timer> stats_timer_;
+  RebalanceSetting rebalance_;  // as last told to on_rebalance
   // Any thread.
   Mutex mutex_;
   Stats stats_ GYRE_GUARDED_BY(mutex_);

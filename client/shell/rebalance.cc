@@ -1,0 +1,129 @@
+#include "client/shell/rebalance.h"
+
+#include <cstdio>
+
+#include "client/shell/table.h"
+#include "client/shell/words.h"
+
+namespace gyre::client {
+namespace {
+
+double Number(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string Text(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "-";
+}
+
+bool Flag(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::string Percent(const Json& object) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f%%", Number(object, "progress_percent"));
+  return text;
+}
+
+std::string TimeToGo(const Json& object) {
+  const auto found = object.find("eta_seconds");
+  if (found == object.end() || !found->is_number()) return "-";
+  return found->dump() + " s";
+}
+
+std::string Limit(const Json& object) {
+  const double limit = Number(object, "limit_bytes_per_second");
+  return limit == 0 ? "none" : HumanBytes(limit) + "/s";
+}
+
+std::string Count(const Json& object, const char* name) {
+  return std::to_string(static_cast<std::uint64_t>(Number(object, name)));
+}
+
+void PrintNodes(const Json& nodes, std::ostream& out) {
+  TextTable table({"node", "done", "partitions left", "moves", "repairs", "left", "rate", "to go",
+                   "limit", "state"});
+  for (const Json& node : nodes) {
+    if (!node.is_object()) continue;
+    if (!Flag(node, "answered")) {
+      table.AddRow({Text(node, "name"), "-", "-", "-", "-", "-", "-", "-", "-", "no answer"});
+      continue;
+    }
+    table.AddRow({Text(node, "name"), Percent(node), Count(node, "partitions_left"),
+                  Count(node, "moves_left"), Count(node, "repairs_left"),
+                  HumanBytes(Number(node, "left_bytes")),
+                  HumanBytes(Number(node, "bytes_per_second")) + "/s", TimeToGo(node), Limit(node),
+                  Flag(node, "paused") ? "paused" : "goes on"});
+  }
+  table.Print(out);
+}
+
+}  // namespace
+
+Json AskRebalance(Client& client) {
+  const Result<Value> reply = client.Execute({"REBALANCE"});
+  if (!reply) return {};
+  Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
+  return status.is_object() ? status : Json();
+}
+
+std::string ProgressLine(const Json& progress) {
+  if (Number(progress, "partitions_left") == 0) return "nothing left to move";
+  std::string line = Percent(progress) + " done, " + Count(progress, "partitions_left") +
+                     " partitions, " + HumanBytes(Number(progress, "left_bytes")) + " left, ";
+  if (Flag(progress, "paused") && Number(progress, "repairs_left") == 0) {
+    return line + "paused (gyre rebalance resume)";
+  }
+  line += HumanBytes(Number(progress, "bytes_per_second")) + "/s, ";
+  return line + TimeToGo(progress) + " to go";
+}
+
+void PrintRebalance(const Json& status, std::ostream& out) {
+  out << "rebalance: " << ProgressLine(status);
+  if (Flag(status, "paused") && Number(status, "partitions_left") == 0) out << ", paused";
+  out << "; limit " << Limit(status) << "\n";
+  if (const auto leaving = status.find("leaving"); leaving != status.end()) {
+    for (const Json& node : *leaving) {
+      if (!node.is_object()) continue;
+      out << "leaving: " << Text(node, "name") << ", " << Count(node, "partitions_left")
+          << " partitions left\n";
+    }
+  }
+  if (const auto nodes = status.find("nodes"); nodes != status.end() && nodes->is_array()) {
+    out << "\n";
+    PrintNodes(*nodes, out);
+  }
+}
+
+int Rebalance(const Session& session, const RebalanceArguments& arguments) {
+  std::vector<std::string> words = {"REBALANCE"};
+  if (arguments.action.empty()) {
+    words.emplace_back("STATUS");
+  } else {
+    words.push_back(arguments.action);
+    if (!arguments.limit.empty()) words.push_back(arguments.limit);
+  }
+  Result<Value> reply = session.client.Execute(words);
+  if (!reply) return session.Report(reply.error());
+  if (!arguments.action.empty()) {
+    // What it looks like now; the other nodes hear of it in a moment.
+    reply = session.client.Execute({"REBALANCE", "STATUS"});
+    if (!reply) return session.Report(reply.error());
+  }
+  const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) {
+    return session.Report({ErrorCode::kProtocol, "the node's answer is not JSON"});
+  }
+  if (session.json) {
+    session.PrintJson(status);
+  } else {
+    PrintRebalance(status, session.out);
+  }
+  return kExitDone;
+}
+
+}  // namespace gyre::client

@@ -1,0 +1,51 @@
+// How busy this node's worker loops are with clients, so that what runs in the background can stand
+// back.
+//
+// Whoever has the loops in view (BackgroundThread) reports their busy time now and then;
+// PeerService reports the time that it spent on pulls, which is the mover's own and does not count.
+// What is left is work for clients, theirs forwarded by other nodes and the replication of their
+// writes included.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace gyre {
+
+class LoadGauge {
+ public:
+  static constexpr std::uint32_t kFull = 1000;
+
+  // From a worker loop: it served a pull for so long.
+  void AddPullTime(Duration time) { pull_ns_.fetch_add(time.count(), std::memory_order_relaxed); }
+
+  // From one thread: in the last `window` the `loops` worker loops were busy for `busy` together.
+  void Report(std::size_t loops, Duration busy, Duration window) {
+    const Duration pulls(pull_ns_.exchange(0, std::memory_order_relaxed));
+    if (loops == 0 || window <= Duration{}) return;
+    const double clients = static_cast<double>((busy - kPullShare * pulls).count()) /
+                           (static_cast<double>(window.count()) * static_cast<double>(loops));
+    // Up at once, down over some windows: a load that comes in bursts is a load.
+    const double now = std::clamp(clients, 0.0, 1.0) * kFull;
+    level_ = now > level_ ? now : level_ + kDecay * (now - level_);
+    permille_.store(static_cast<std::uint32_t>(level_), std::memory_order_relaxed);
+  }
+
+  // Any thread: 0 is idle, kFull saturated.
+  std::uint32_t permille() const { return permille_.load(std::memory_order_relaxed); }
+
+ private:
+  // Reading a page off the shard is about half of what it costs its loop; the rest is writing it to
+  // the socket.
+  static constexpr int kPullShare = 2;
+  static constexpr double kDecay = 0.2;
+
+  std::atomic<Duration::rep> pull_ns_{0};
+  std::atomic<std::uint32_t> permille_{0};
+  double level_ = 0;  // of the reporting thread
+};
+
+}  // namespace gyre
