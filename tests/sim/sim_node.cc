@@ -70,7 +70,7 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
       [this](PartitionId partition, std::uint64_t pull, bool filled) {
         coordinator_->OnPulled(partition, pull, filled);
       },
-      clock, wall_clock);
+      clock, wall_clock, &views_);
   repair_ = std::make_unique<Repair>(RepairOptions{}, id_, *engine_, views_, background_.transport,
                                      wall_clock);
   repair_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
