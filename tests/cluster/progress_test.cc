@@ -154,7 +154,7 @@ TEST(ProgressSurvey, NamesWhoDoesNotAnswer) {
     if (node == 3) info.state = MemberState::kDead;
     members[info.id] = info;
   }
-  sim::SimTransport transport(world, 0);
+  sim::SimTransport transport(world, 0, 0);
   std::vector<NodeProgress> answers;
   AskProgress(transport, members, sim::IdOf(0), {.bytes_left = 5},
               [&](std::vector<NodeProgress> all) { answers = std::move(all); });
