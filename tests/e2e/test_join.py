@@ -102,3 +102,43 @@ def test_every_node_is_restarted_in_turn():
                 ring.wait_settled(3)
                 load.wait_progress(100)
         check(ring.nodes, load, wanted)
+
+
+def test_a_paused_join_moves_nothing_until_it_is_resumed():
+    wanted = {f"pause:{n}": b"%d" % n * 99 for n in range(5000)}
+    with harness.Ring(3) as ring:
+        fill(ring.nodes[0], wanted)
+        old = list(ring.nodes)
+        assert gyre("rebalance", "pause", node=old[1]).status == 0
+        harness.wait_for(lambda: all(node.status()["rebalance"]["paused"] for node in old), "every node hears of the pause")
+        new = ring.add(wait=False)
+        harness.wait_for(lambda: new.status()["rebalance"]["moves_left"] > 0, "the new node has something to move", 30)
+        seen = gyre("rebalance", "-o", "json", node=old[0]).json()
+        assert seen["paused"] and seen["moves_left"] > 0 and seen["eta_seconds"] is None, seen
+        assert new.status()["rebalance"]["paused"], "a node that joins later knows it"
+        # A death is not held up: what it made lacking is filled while moves wait.
+        old[2].kill()
+        harness.wait_for(lambda: new.status()["rebalance"]["repairs_left"] == 0 and
+                         old[0].status()["ring"]["under_replicated"] == 0, "copies that lack are back", 60)
+        assert missing(old[0], wanted) == []
+        assert gyre("rebalance", "resume", node=new).status == 0
+        harness.wait_for(lambda: new.status()["rebalance"]["partitions_left"] == 0, "the rest has moved", 60)
+        assert missing(new, wanted) == []
+
+
+def test_a_join_cancelled_by_kill_leaves_the_others_whole():
+    wanted = records("cancel")
+    with harness.Ring(3, {"--evict-after": "2s"}) as ring:
+        fill(ring.nodes[0], wanted)
+        old = list(ring.nodes)
+        assert gyre("rebalance", "limit", "1MiB", node=old[0]).status == 0
+        with load_on(old, wanted) as load:
+            load.wait_progress(200)
+            new = ring.add(wait=False)
+            harness.wait_for(lambda: new.status()["rebalance"]["done_bytes"] > 0, "the join is under way", 30)
+            new.kill()
+            harness.wait_for(lambda: not any(m["name"] == new.name and m["on_ring"] for m in old[0].status()["members"]),
+                             "the dead node is off the ring", 60)
+            ring.wait_settled(3)
+            load.wait_progress(200)
+        check(old, load, wanted)
