@@ -46,10 +46,9 @@ struct RepairStats {
   std::uint64_t compared = 0;   // (partition, holder) pairs whose digests were compared
   std::uint64_t different = 0;  // of those, differing
   std::uint64_t differing = 0;  // gauge: pairs that are still to be evened out
-  std::uint64_t divergent =
-      0;                   // records found in another state on a holder: the sum of the next three
-  std::uint64_t sent = 0;  // records shipped to a holder
-  std::uint64_t fetched = 0;  // records fetched from a holder
+  std::uint64_t divergent = 0;  // records found in different states on two holders
+  std::uint64_t sent = 0;       // records shipped to a holder
+  std::uint64_t fetched = 0;    // records fetched from a holder
   std::uint64_t withheld =
       0;  // records not shipped, because the other side may have evicted or forgotten them
 };
