@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cluster/freshness.h"
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 
 namespace gyre {
@@ -18,13 +19,17 @@ constexpr Duration kStopSettleTimeout = std::chrono::seconds(1);
 // SIGTERM ends in this time, whatever others do.
 constexpr Duration kStopTimeout = std::chrono::seconds(4);
 
-std::vector<PartitionId> ToList(const google::protobuf::RepeatedField<std::uint32_t>& field) {
-  return {field.begin(), field.end()};
-}
-
-std::vector<OwnershipGrant> ToGrants(const google::protobuf::RepeatedPtrField<wire::Grant>& field) {
+// The first grant of each partition that there is.
+std::vector<OwnershipGrant> ToGrants(const google::protobuf::RepeatedPtrField<wire::Grant>& field,
+                                     std::uint32_t partition_count) {
   std::vector<OwnershipGrant> grants;
+  std::vector<bool> seen(partition_count);
   for (const wire::Grant& grant : field) {
+    if (grant.partition() >= partition_count || seen[grant.partition()] ||
+        grant.complete_size() > kHoldersMax) {
+      continue;
+    }
+    seen[grant.partition()] = true;
     OwnershipGrant& each = grants.emplace_back();
     each.partition = grant.partition();
     for (const std::string& id : grant.complete()) {
@@ -43,6 +48,11 @@ Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
       settle_(parts_.table, parts_.transport, parts_.clock) {}
 
 Coordinator::~Coordinator() { *alive_ = false; }
+
+std::vector<PartitionId> Coordinator::ToList(
+    const google::protobuf::RepeatedField<std::uint32_t>& partitions) const {
+  return KnownPartitions(partitions, partition_count());
+}
 
 void Coordinator::Start() {
   started_ = true;
@@ -218,7 +228,7 @@ void Coordinator::Perform(SendHandover& action) {
       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
         wire::HandoverReply answer;
         if (reply != nullptr && reply->has_handover()) answer = reply->handover();
-        Apply(ownership_.OnHandoverReply(now(), to, ToGrants(answer.granted()),
+        Apply(ownership_.OnHandoverReply(now(), to, ToGrants(answer.granted(), partition_count()),
                                          ToList(answer.settled()), ToList(answer.missed()), asked));
       });
 }
@@ -358,7 +368,7 @@ void Coordinator::OnTakeOver(const wire::TakeOver& request, const ControlPort::D
   const std::optional<NodeId> from = NodeId::FromBytes(request.from());
   if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "take-over without a sender"}));
   std::vector<PartitionId> taken;
-  Apply(ownership_.OnTakeOver(now(), *from, ToGrants(request.grants()), taken));
+  Apply(ownership_.OnTakeOver(now(), *from, ToGrants(request.grants(), partition_count()), taken));
   wire::PeerReply reply;
   reply.mutable_take_over()->mutable_taken()->Add(taken.begin(), taken.end());
   done(reply.SerializeAsString());

@@ -92,6 +92,9 @@ class Coordinator {
   };
 
   TimePoint now() const { return parts_.clock(); }
+  std::uint32_t partition_count() const { return parts_.engine.options().partition_count; }
+  std::vector<PartitionId> ToList(
+      const google::protobuf::RepeatedField<std::uint32_t>& partitions) const;
   void ScheduleWork();
   void Work();
   void ScheduleTick();

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 
 namespace gyre {
@@ -95,7 +96,8 @@ DifferencePull::Step DifferencePull::OnCompared(const wire::CompareReply& reply,
   {
     MutexLock lock(shard_.mutex());
     const PartitionInfo& info = shard_.info(partition_);
-    if (reply.flushed_version() > info.flushed) shard_.Flush(partition_, reply.flushed_version());
+    if (reply.flushed_version() > info.flushed && !Refuses(reply.flushed_version(), now))
+      shard_.Flush(partition_, reply.flushed_version());
     // What this copy takes from the owner's, its memory of deletions included, is the owner's.
     shard_.SetOutage(partition_, {reply.outage_end_ms(), reply.outage_length_ms()});
     if (reply.equal()) {
@@ -164,6 +166,12 @@ DifferencePull::Step DifferencePull::OnDifference(const wire::DifferenceReply& r
   return Step::kMore;
 }
 
+bool DifferencePull::Refuses(Version version, UnixMillis now) {
+  if (!IsTooFarAhead(version, now)) return false;
+  ++counts_.refused;
+  return true;
+}
+
 // False: it is malformed.
 bool DifferencePull::Take(const wire::DifferenceReply& reply, UnixMillis now) {
   std::uint64_t replaced = 0;
@@ -176,6 +184,7 @@ bool DifferencePull::Take(const wire::DifferenceReply& reply, UnixMillis now) {
                                    [](const Listed& a, const Listed& b) { return a.hash < b.hash; })
                     ? 1
                     : 0;
+    if (Refuses(each.version(), now)) continue;
     MutexLock lock(shard_.mutex());
     // One that finds no room is as good as evicted.
     (void)shard_.Apply({partition_, each.key(), each.value(), each.version(), each.expiry_ms(),

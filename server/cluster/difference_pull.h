@@ -55,6 +55,7 @@ struct DifferenceCounts {
   std::uint64_t pulled_bytes = 0;  // keys and values
   std::uint64_t offered = 0;
   std::uint64_t forgotten = 0;
+  std::uint64_t refused = 0;  // versions too far ahead (peer_bounds.h)
 };
 
 class DifferencePull {
@@ -83,6 +84,7 @@ class DifferencePull {
   Step OnDifference(const wire::DifferenceReply& reply, UnixMillis now);
   Step OnOffered(const wire::OfferReply& reply);
   bool Take(const wire::DifferenceReply& reply, UnixMillis now);
+  bool Refuses(Version version, UnixMillis now);
   void Judge(const wire::DifferenceReply& reply, UnixMillis now);
   void Advance();
   Step NextStep();

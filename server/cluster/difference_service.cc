@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cluster/hash_ranges.h"
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 #include "cluster/pullers.h"
 #include "proto/limits.h"
@@ -188,6 +189,10 @@ std::string DifferenceService::OnOffer(std::string_view bytes) {
     }
     const Mutation mutation{partition,        each.key(),   each.value(),    each.version(),
                             each.expiry_ms(), each.flags(), each.tombstone()};
+    if (IsTooFarAhead(mutation.version, now)) {
+      refused_.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
     const Result<bool> applied = shard.Apply(mutation, now);
     // The sender has it already: where it is the only target there is nobody to tell.
     if (!applied || !*applied || replicator_ == nullptr || table_.sets[partition].count < 2) {

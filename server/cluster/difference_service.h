@@ -2,6 +2,7 @@
 // Offer.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ class DifferenceService {
   std::string OnDifference(std::string_view bytes);
   std::string OnOffer(std::string_view bytes);
 
+  // Offered records that were refused (peer_bounds.h). Any thread.
+  std::uint64_t versions_refused() const { return refused_.load(std::memory_order_relaxed); }
+
  private:
   bool BeginPull(PartitionId partition, const NodeId& from);
   bool Serves(PartitionId partition, const NodeId& from)
@@ -37,6 +41,7 @@ class DifferenceService {
   ViewPublisher& views_;
   const std::function<UnixMillis()> wall_clock_;
   Replicator* replicator_ = nullptr;
+  std::atomic<std::uint64_t> refused_{0};
 };
 
 }  // namespace gyre

@@ -81,16 +81,25 @@ auto Guarded(std::string_view what, Decode&& decode) -> decltype(decode()) {
   }
 }
 
+// Of a peer's words, what is repeated.
+constexpr std::size_t kErrorMessageBytesMax = 512;
+
+// A code of a newer release is an error still.
+ErrorCode ToErrorCode(std::uint32_t code) {
+  const bool known = code <= static_cast<std::uint32_t>(ErrorCode::kNotAllowed);
+  return known ? static_cast<ErrorCode>(code) : ErrorCode::kInternal;
+}
+
 Error ReadError(protozero::data_view bytes) {
   Error error;
   protozero::pbf_message<PeerErrorField> message(bytes);
   while (message.next()) {
     switch (message.tag_and_type()) {
       case protozero::tag_and_type(PeerErrorField::kCode, Wire::varint):
-        error.code = static_cast<ErrorCode>(message.get_uint32());
+        error.code = ToErrorCode(message.get_uint32());
         break;
       case protozero::tag_and_type(PeerErrorField::kMessage, Wire::length_delimited):
-        error.message = message.get_string();
+        error.message = message.get_string().substr(0, kErrorMessageBytesMax);
         break;
       default:
         message.skip();
@@ -393,8 +402,7 @@ std::string EncodePeerError(const Error& error) {
 }
 
 Error ToError(const wire::PeerError& error) {
-  const bool known = error.code() <= static_cast<std::uint32_t>(ErrorCode::kNotAllowed);
-  return {known ? static_cast<ErrorCode>(error.code()) : ErrorCode::kInternal, error.message()};
+  return {ToErrorCode(error.code()), error.message().substr(0, kErrorMessageBytesMax)};
 }
 
 }  // namespace gyre

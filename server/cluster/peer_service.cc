@@ -5,6 +5,7 @@
 #include <protozero/pbf_message.hpp>
 #include <unordered_set>
 
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 #include "cluster/pullers.h"
 #include "proto_gen/cluster.pb.h"
@@ -100,7 +101,18 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
   } catch (const protozero::exception&) {
     // Answered below.
   }
-  reply(PeerFailure(ErrorCode::kProtocol, "malformed peer request"));
+  reply(Malformed(ErrorCode::kProtocol, "malformed peer request"));
+}
+
+std::string PeerService::Malformed(ErrorCode code, std::string message) {
+  malformed_.fetch_add(1, std::memory_order_relaxed);
+  return PeerFailure(code, std::move(message));
+}
+
+bool PeerService::RefusesVersion(Version version, UnixMillis now) {
+  if (!IsTooFarAhead(version, now)) return false;
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 std::string PeerService::OnReplicate(std::string_view replicate) {
@@ -124,27 +136,27 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
     const std::string_view body(view.data(), view.size());
     if (field == Field::kMutations) {
       const Result<Mutation> mutation = DecodeMutation(body);
-      if (!mutation) return EncodePeerError(mutation.error());
+      if (!mutation) return Malformed(mutation.error().code, mutation.error().message);
       if (mutation->partition >= engine_.options().partition_count) {
-        return PeerFailure(ErrorCode::kInvalidArgument, "no such partition");
+        return Malformed(ErrorCode::kInvalidArgument, "no such partition");
       }
       Shard& shard = engine_.ShardOf(mutation->partition);
       MutexLock lock(shard.mutex());
       if (Refuses(shard.info(mutation->partition).role)) {
         refuse(mutation->partition);
-      } else if (!shard.Apply(*mutation, now)) {
+      } else if (RefusesVersion(mutation->version, now) || !shard.Apply(*mutation, now)) {
         result.failed.push_back(index);
       }
       ++index;
     } else if (field == Field::kFlushes) {
       const Result<FlushMark> mark = DecodeFlush(body);
-      if (!mark) return EncodePeerError(mark.error());
+      if (!mark) return Malformed(mark.error().code, mark.error().message);
       if (mark->partition >= engine_.options().partition_count) {
-        return PeerFailure(ErrorCode::kInvalidArgument, "no such partition");
+        return Malformed(ErrorCode::kInvalidArgument, "no such partition");
       }
       Shard& shard = engine_.ShardOf(mark->partition);
       MutexLock lock(shard.mutex());
-      if (Refuses(shard.info(mark->partition).role)) {
+      if (Refuses(shard.info(mark->partition).role) || RefusesVersion(mark->version, now)) {
         refuse(mark->partition);
       } else {
         shard.Flush(mark->partition, mark->version);
@@ -158,12 +170,12 @@ std::string PeerService::OnPull(std::string_view pull) {
   const TimePoint begin = load_ == nullptr ? TimePoint{} : SteadyNow();
   wire::Pull request;
   if (!request.ParseFromArray(pull.data(), static_cast<int>(pull.size()))) {
-    return PeerFailure(ErrorCode::kProtocol, "malformed pull");
+    return Malformed(ErrorCode::kProtocol, "malformed pull");
   }
   const std::optional<NodeId> from = NodeId::FromBytes(request.from());
   const PartitionId partition = request.partition();
   if (!from || partition >= engine_.options().partition_count) {
-    return PeerFailure(ErrorCode::kInvalidArgument, "pull of an unknown node or partition");
+    return Malformed(ErrorCode::kInvalidArgument, "pull of an unknown node or partition");
   }
   const ClusterViewPtr view = views_.Load();
   const MemberIndex member = view == nullptr ? kNoMember : view->Find(*from);
@@ -203,12 +215,12 @@ void PeerService::NotePullCost(TimePoint begin, PullPageWriter& page) {
 std::string PeerService::OnDigests(std::string_view digests) {
   wire::Digests request;
   if (!request.ParseFromArray(digests.data(), static_cast<int>(digests.size()))) {
-    return PeerFailure(ErrorCode::kProtocol, "malformed digests");
+    return Malformed(ErrorCode::kProtocol, "malformed digests");
   }
   wire::PeerReply reply;
   wire::DigestsReply& body = *reply.mutable_digests();
-  for (const PartitionId partition : request.partitions()) {
-    if (partition >= engine_.options().partition_count) continue;
+  for (const PartitionId partition :
+       KnownPartitions(request.partitions(), engine_.options().partition_count)) {
     Shard& shard = engine_.ShardOf(partition);
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
@@ -225,7 +237,7 @@ std::string PeerService::OnVersions(std::string_view versions) {
   wire::Versions request;
   if (!request.ParseFromArray(versions.data(), static_cast<int>(versions.size())) ||
       request.partition() >= engine_.options().partition_count) {
-    return PeerFailure(ErrorCode::kProtocol, "malformed versions");
+    return Malformed(ErrorCode::kProtocol, "malformed versions");
   }
   wire::PeerReply reply;
   wire::VersionsReply& body = *reply.mutable_versions();
@@ -249,7 +261,7 @@ std::string PeerService::OnFetch(std::string_view fetch) {
   if (!request.ParseFromArray(fetch.data(), static_cast<int>(fetch.size())) ||
       request.partition() >= engine_.options().partition_count ||
       request.key_hashes_size() > static_cast<int>(kFetchHashesMax)) {
-    return PeerFailure(ErrorCode::kProtocol, "malformed fetch");
+    return Malformed(ErrorCode::kProtocol, "malformed fetch");
   }
   const std::unordered_set<std::uint64_t> wanted(request.key_hashes().begin(),
                                                  request.key_hashes().end());
@@ -270,7 +282,7 @@ std::string PeerService::OnFetch(std::string_view fetch) {
 void PeerService::OnRelay(std::string_view relay, Reply reply) {
   wire::Relay request;
   if (!request.ParseFromArray(relay.data(), static_cast<int>(relay.size()))) {
-    return reply(PeerFailure(ErrorCode::kProtocol, "malformed relay"));
+    return reply(Malformed(ErrorCode::kProtocol, "malformed relay"));
   }
   const std::optional<NodeId> to = NodeId::FromBytes(request.to());
   const auto type = static_cast<FrameType>(request.type());
@@ -278,7 +290,7 @@ void PeerService::OnRelay(std::string_view relay, Reply reply) {
   const MemberIndex target = to && view != nullptr ? view->Find(*to) : kNoMember;
   if (target == kNoMember || target == view->self ||
       (type != FrameType::kRequest && type != FrameType::kPeerRequest)) {
-    return reply(PeerFailure(ErrorCode::kInvalidArgument, "a relay to nobody"));
+    return reply(Malformed(ErrorCode::kInvalidArgument, "a relay to nobody"));
   }
   if (direct_ == nullptr || relayed_ >= kRelayedMax) {
     return reply(PeerFailure(ErrorCode::kUnavailable, "this node relays nothing more now"));

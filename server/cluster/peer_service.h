@@ -5,6 +5,8 @@
 // thread through `ControlPort`.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +34,11 @@ class ControlPort {
   virtual void Handle(std::string payload, Done done) = 0;
 };
 
+struct PeerServiceStats {
+  std::uint64_t requests_malformed = 0;
+  std::uint64_t versions_refused = 0;  // too far ahead of this node's clock (peer_bounds.h)
+};
+
 class PeerService {
  public:
   using Reply = std::function<void(std::string)>;
@@ -53,10 +60,18 @@ class PeerService {
   // Outlives the service's loop.
   void RelayThrough(Transport& direct) { direct_ = &direct; }
 
+  // Any thread.
+  PeerServiceStats stats() const {
+    return {malformed_.load(std::memory_order_relaxed),
+            refused_.load(std::memory_order_relaxed) + differences_.versions_refused()};
+  }
+
  private:
   // Calls on their way for others, at once.
   static constexpr std::size_t kRelayedMax = 1024;
 
+  std::string Malformed(ErrorCode code, std::string message);
+  bool RefusesVersion(Version version, UnixMillis now);
   std::string OnReplicate(std::string_view replicate);
   std::string OnPull(std::string_view pull);
   void NotePullCost(TimePoint begin, PullPageWriter& page);
@@ -73,6 +88,8 @@ class PeerService {
   LoadGauge* load_;
   Transport* direct_ = nullptr;
   std::size_t relayed_ = 0;
+  std::atomic<std::uint64_t> malformed_{0};
+  std::atomic<std::uint64_t> refused_{0};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   DifferenceService differences_;
 };

@@ -4,6 +4,7 @@
 #include <limits>
 #include <unordered_set>
 
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 
 namespace gyre {
@@ -242,7 +243,10 @@ void Repair::AskVersions(const JobPtr& job) {
     const wire::VersionsReply& page = reply->versions();
     const int count = std::min(page.key_hashes_size(), page.versions_size());
     for (int i = 0; i < count; ++i) job->there.versions[page.key_hashes(i)] = page.versions(i);
-    if (job->there.versions.size() > kRecordsMax) return End(job, false);
+    if (job->there.versions.size() > kRecordsMax ||
+        !CursorAdvances(job->cursor, page.next_cursor())) {
+      return End(job, false);
+    }
     job->cursor = page.next_cursor();
     if (page.done() || page.next_cursor() == 0) return AskEvicted(job);
     AskVersions(job);
@@ -356,11 +360,16 @@ bool Repair::ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64
   PullPage page;
   if (!DecodePullReply(reply, page) || page.refused) return false;
   next = page.done ? 0 : page.next_cursor;
+  if (!CursorAdvances(job->cursor, next)) return false;
   const UnixMillis now = wall_clock_();
   Shard& shard = engine_.ShardOf(job->pair.partition);
   MutexLock lock(shard.mutex());
   if (!MayRepair(shard.info(job->pair.partition).role)) return false;
   for (const Mutation& mutation : page.mutations) {
+    if (IsTooFarAhead(mutation.version, now)) {
+      counters_.refused.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
     const Result<bool> applied = shard.Apply(mutation, now);
     if (applied && *applied) counters_.fetched.fetch_add(1, std::memory_order_relaxed);
   }
@@ -410,6 +419,7 @@ RepairStats Repair::stats() const {
   stats.sent = counters_.sent.load(std::memory_order_relaxed);
   stats.fetched = counters_.fetched.load(std::memory_order_relaxed);
   stats.withheld = counters_.withheld.load(std::memory_order_relaxed);
+  stats.versions_refused = counters_.refused.load(std::memory_order_relaxed);
   return stats;
 }
 

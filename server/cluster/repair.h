@@ -143,7 +143,7 @@ class Repair {
 
   struct Counters {
     std::atomic<std::uint64_t> compared{0}, different{0}, differing{0}, divergent{0}, sent{0},
-        fetched{0}, withheld{0};
+        fetched{0}, withheld{0}, refused{0};
   };
   Counters counters_;
 };

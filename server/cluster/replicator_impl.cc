@@ -172,7 +172,7 @@ void ReplicatorImpl::BackOff(ReplicaQueue& queue) {
 void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
                              Result<std::string_view> reply) {
   if (batch->given_up) return;
-  const Result<ReplicateResult> result =
+  Result<ReplicateResult> result =
       reply ? DecodeReplicateReply(*reply) : tl::unexpected<Error>(reply.error());
   if (!result) {
     batch->in_flight = false;
@@ -182,11 +182,13 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
   queue.backoff = Duration{};
   queue.retry_at = TimePoint{};
   queue.Remove(batch);
+  std::sort(result->refused.begin(), result->refused.end());
+  std::sort(result->failed.begin(), result->failed.end());
   for (PartitionId partition : result->refused) NoteRefused(partition, queue.node);
   std::uint32_t mutation = 0;
   for (const ReplicaBatch::Entry& entry : batch->entries) {
     const auto contains = [](const auto& list, std::uint32_t value) {
-      return std::find(list.begin(), list.end(), value) != list.end();
+      return std::binary_search(list.begin(), list.end(), value);
     };
     const bool refused = contains(result->refused, entry.partition);
     const bool failed = !entry.is_flush && contains(result->failed, mutation);
@@ -199,6 +201,7 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
 
 // The node holds nothing of the partition: until it pulls from here, nothing more is sent to it.
 void ReplicatorImpl::NoteRefused(PartitionId partition, const NodeId& node) {
+  if (partition >= table_.sets.size()) return;  // a peer's word
   MutexLock lock(engine_.ShardOf(partition).mutex());
   ReplicaSet& set = table_.sets[partition];
   for (std::uint8_t i = 0; i < set.count; ++i) {

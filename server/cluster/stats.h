@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cluster/membership.h"
+#include "cluster/peer_service.h"
 #include "cluster/progress.h"
 #include "cluster/replicator.h"
 
@@ -40,6 +41,7 @@ struct TransferStats {
   std::uint64_t records_forgotten = 0;  // void: the owner may have evicted or deleted them
   Duration yielded{};                   // that sources rested for the sake of clients
   TransferProgress progress;            // gauges
+  std::uint64_t versions_refused = 0;   // as in PeerServiceStats
 };
 
 struct RepairStats {
@@ -51,6 +53,7 @@ struct RepairStats {
   std::uint64_t fetched = 0;    // records fetched from a holder
   std::uint64_t withheld =
       0;  // records not shipped, because the other side may have evicted or forgotten them
+  std::uint64_t versions_refused = 0;  // as in PeerServiceStats
 };
 
 struct RelayStats {
@@ -67,6 +70,7 @@ struct ClusterStats {
   RepairStats repair;
   RelayStats relay;                 // of all loops
   std::uint32_t load_permille = 0;  // gauge: how busy clients keep the worker loops (LoadGauge)
+  PeerServiceStats peers;           // of all loops
 };
 
 }  // namespace gyre

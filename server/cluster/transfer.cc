@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/peer_bounds.h"
 #include "cluster/pull_kind.h"
 #include "proto_gen/cluster.pb.h"
 
@@ -214,7 +215,8 @@ void Transfer::OnPage(PartitionId partition, Pull& pull, Result<std::string_view
   const Status decoded =
       reply ? DecodePullReply(*reply, page_) : Status(tl::unexpected<Error>(reply.error()));
   if (!decoded) return OnNoPage(pull.source, partition, pull);
-  const bool applied = !page_.refused && Apply(partition, page_);
+  const bool advances = page_.done || CursorAdvances(pull.cursor, page_.next_cursor);
+  const bool applied = !page_.refused && advances && Apply(partition, page_);
   Charge(pull, begin, reply->size(), std::chrono::microseconds(page_.served_us),
          page_.load_permille);
   if (!applied) return End(partition, false);
@@ -239,6 +241,7 @@ void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view 
   add(counters_.matched, after.matched - before.matched);
   add(counters_.offered, after.offered - before.offered);
   add(counters_.forgotten, after.forgotten - before.forgotten);
+  add(counters_.refused, after.refused - before.refused);
   // The owner's side of a comparison costs what this one does.
   Charge(pull, begin, reply.size(), clock_() - begin, 0);
   if (step != Step::kMore) return End(partition, step == Step::kFilled);
@@ -297,16 +300,23 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
     const PartitionInfo& info = shard.info(partition);
     if (info.role == Role::kAbsent) return false;
     shard.SetOutage(partition, page.outage);
-    if (page.flushed_version > info.flushed) shard.Flush(partition, page.flushed_version);
+    if (page.flushed_version > info.flushed && !Refuses(page.flushed_version, now))
+      shard.Flush(partition, page.flushed_version);
     const std::size_t end = std::min(next + kApplyBatch, page.mutations.size());
     for (; next < end; ++next) {
       counters_.bytes.fetch_add(page.mutations[next].key.size() + page.mutations[next].value.size(),
                                 std::memory_order_relaxed);
       // One that finds no room is as good as evicted.
-      (void)shard.Apply(page.mutations[next], now);
+      if (!Refuses(page.mutations[next].version, now)) (void)shard.Apply(page.mutations[next], now);
     }
   } while (next < page.mutations.size());
   counters_.records.fetch_add(page.mutations.size(), std::memory_order_relaxed);
+  return true;
+}
+
+bool Transfer::Refuses(Version version, UnixMillis now) {
+  if (!IsTooFarAhead(version, now)) return false;
+  counters_.refused.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -439,6 +449,7 @@ TransferStats Transfer::stats() const {
   stats.records_matched = counters_.matched.load(std::memory_order_relaxed);
   stats.records_offered = counters_.offered.load(std::memory_order_relaxed);
   stats.records_forgotten = counters_.forgotten.load(std::memory_order_relaxed);
+  stats.versions_refused = counters_.refused.load(std::memory_order_relaxed);
   stats.yielded =
       Duration(static_cast<Duration::rep>(counters_.yielded_ns.load(std::memory_order_relaxed)));
   MutexLock lock(mutex_);

@@ -115,6 +115,7 @@ class Transfer {
   bool HasCopy(PartitionId partition);
   void OnNoPage(const NodeId& source, PartitionId partition, Pull& pull);
   bool Apply(PartitionId partition, const PullPage& page);
+  bool Refuses(Version version, UnixMillis now);
   void End(PartitionId partition, bool filled);
   void Forget(std::map<PartitionId, Pull>::iterator pull);
   Pull* Find(PartitionId partition, std::uint64_t id);
@@ -164,7 +165,7 @@ class Transfer {
 
   struct Counters {
     std::atomic<std::uint64_t> left{0}, active{0}, done{0}, failed{0}, records{0}, bytes{0},
-        repairs{0}, yielded_ns{0}, matched{0}, offered{0}, forgotten{0};
+        repairs{0}, yielded_ns{0}, matched{0}, offered{0}, forgotten{0}, refused{0};
   };
   Counters counters_;
   mutable Mutex mutex_;

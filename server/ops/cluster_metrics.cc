@@ -122,6 +122,13 @@ void WriteRelay(const RelayStats& stats, MetricsWriter& out) {
 }  // namespace
 
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
+  out.Counter("gyre_peer_requests_malformed_total", "Requests of other nodes that made no sense.",
+              stats.peers.requests_malformed);
+  out.Counter("gyre_peer_versions_refused_total",
+              "Records of other nodes refused because their versions are more than a week ahead of "
+              "this node's clock: set the clocks.",
+              stats.peers.versions_refused + stats.transfer.versions_refused +
+                  stats.repair.versions_refused);
   WriteOwnership(stats.ownership, out);
   WriteTransfer(stats.transfer, out);
   WriteProgress(stats.transfer.progress, out);

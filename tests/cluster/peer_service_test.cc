@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/data_fixture.h"
+#include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 
@@ -23,6 +24,12 @@ class PeerServiceTest : public DataTest {
     return reply;
   }
   wire::PeerReply Ask(const wire::PeerRequest& request) { return Ask(request.SerializeAsString()); }
+
+  void MakeReplica() {
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      n(0).SetRole(partition, Role::kReplica);
+    }
+  }
 
   wire::Mutation& Add(wire::PeerRequest& request, const std::string& key) {
     wire::Mutation& mutation = *request.mutable_replicate()->add_mutations();
@@ -122,6 +129,61 @@ TEST_F(PeerServiceTest, AMutationThatCannotBeStoredIsNamed) {
   EXPECT_EQ(n(0).Read("a"), "v");
 }
 
+// 1 ms beyond what is believed; 4096 counts and 256 nodes a millisecond.
+Version AheadBy(UnixMillis ms) { return static_cast<Version>(ms) << 20; }
+
+TEST_F(PeerServiceTest, AVersionOfAnotherCenturyIsRefusedAndTheClockStays) {
+  MakeReplica();
+  const UnixMillis now = world.unix_now();
+  for (const Version version : {AheadBy(now + kAheadMaxMs + 1),
+                                AheadBy(253'402'300'799'000) /* the year 9999 */, ~Version{0}}) {
+    wire::PeerRequest request;
+    Add(request, "future").set_version(version);
+    Add(request, "present");
+    const wire::PeerReply reply = Ask(request);
+    EXPECT_THAT(reply.replicate().failed(), testing::ElementsAre(0U));
+  }
+  EXPECT_EQ(n(0).Read("future"), "-");
+  EXPECT_EQ(n(0).Read("present"), "v");
+  EXPECT_EQ(n(0).service->stats().versions_refused, 3U);
+  const PartitionId partition = n(0).engine->KeyOf("future").partition;
+  Shard& shard = n(0).engine->ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  EXPECT_EQ(MillisOf(shard.NextVersion(now)), now);
+}
+
+TEST_F(PeerServiceTest, AClockThatIsDaysAheadIsAbsorbed) {
+  MakeReplica();
+  wire::PeerRequest request;
+  Add(request, "k").set_version(AheadBy(world.unix_now() + kAheadMaxMs));
+  EXPECT_EQ(Ask(request).replicate().failed_size(), 0);
+  EXPECT_EQ(n(0).Read("k"), "v");
+  n(0).Write("k", "newer");
+  EXPECT_EQ(n(0).Read("k"), "newer");
+  EXPECT_EQ(n(0).service->stats().versions_refused, 0U);
+}
+
+TEST_F(PeerServiceTest, AFlushOfAnotherCenturyEmptiesNothing) {
+  MakeReplica();
+  n(0).Write("k", "v");
+  const PartitionId partition = n(0).engine->KeyOf("k").partition;
+  wire::PeerRequest request;
+  wire::Flush& flush = *request.mutable_replicate()->add_flushes();
+  flush.set_partition(partition);
+  flush.set_version(~Version{0});
+  EXPECT_THAT(Ask(request).replicate().refused(), testing::ElementsAre(partition));
+  EXPECT_EQ(n(0).Read("k"), "v");
+  n(0).Write("k", "later");
+  EXPECT_EQ(n(0).Read("k"), "later");
+}
+
+TEST_F(PeerServiceTest, APartitionThatIsAskedAboutOftenIsAnsweredOnce) {
+  MakeOwner({});
+  wire::PeerRequest request;
+  for (int i = 0; i < 100'000; ++i) request.mutable_digests()->add_partitions(i % 2);
+  EXPECT_EQ(Ask(request).digests().digests_size(), 2);
+}
+
 TEST_F(PeerServiceTest, NonsenseGetsAnErrorNotACrash) {
   MakeOwner({});
   wire::PeerRequest good;
@@ -148,6 +210,7 @@ TEST_F(PeerServiceTest, NonsenseGetsAnErrorNotACrash) {
   wire::PeerRequest pull;
   pull.mutable_pull()->set_partition(0);
   EXPECT_TRUE(Ask(pull).has_error()) << "a pull without a sender";
+  EXPECT_GE(n(0).service->stats().requests_malformed, 2U);
 }
 
 TEST_F(PeerServiceTest, DigestsAndVersionsTellWhatIsThere) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/data_fixture.h"
+#include "cluster/peer_codec.h"
 
 namespace gyre {
 namespace {
@@ -20,6 +21,25 @@ TEST_F(ReplicatorTest, AWriteReachesEveryTarget) {
   EXPECT_EQ(n(2).Read("k"), "v");
   EXPECT_EQ(InFlight(), 0U);
   EXPECT_EQ(n(0).replicator->stats().mutations_acked, 2U);
+}
+
+// What a peer answers is no reason to look outside of what there is, nor to look for ever.
+TEST_F(ReplicatorTest, AnAnswerOfImpossiblePartitionsAndPositionsIsSteppedOver) {
+  MakeOwner({1});
+  ReplicateResult nonsense;
+  for (const std::uint32_t number : {kPartitions, kPartitions + 1, 1U << 31, ~0U}) {
+    nonsense.refused.push_back(number);
+    nonsense.failed.push_back(number);
+  }
+  world.Boot(
+      1,
+      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
+        reply(EncodeReplicateReply(nonsense));
+      },
+      nullptr, nullptr);
+  const auto outcome = WriteAndAwait("k", "v", 2);
+  world.RunUntil([&] { return outcome->status.has_value(); }, seconds(1));
+  EXPECT_TRUE(outcome->ok());
 }
 
 TEST_F(ReplicatorTest, OneAckIsThereAtOnceTwoOnlyWithTheCopy) {

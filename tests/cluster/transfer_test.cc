@@ -88,6 +88,46 @@ TEST_F(TransferTest, EverythingArrivesValuesFlagsExpiriesAndTombstones) {
   EXPECT_GE(stats.records, 2002U);
 }
 
+TEST_F(TransferTest, APageThatLeadsNowhereEndsThePull) {
+  wire::PeerReply page;
+  page.mutable_pull()->set_next_cursor(7);
+  world.Boot(
+      0,
+      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
+        reply(page.SerializeAsString());
+      },
+      nullptr, nullptr);
+  Warm();
+  world.Run(seconds(2));
+  EXPECT_EQ(ended.size(), kPartitions);
+  EXPECT_EQ(Filled(), 0U);
+}
+
+TEST_F(TransferTest, RecordsOfAnotherCenturyAreLeftOut) {
+  wire::PeerReply page;
+  page.mutable_pull()->set_done(true);
+  page.mutable_pull()->set_flushed_version(~Version{0});
+  for (const std::string key : {"now", "future"}) {
+    wire::Mutation& mutation = *page.mutable_pull()->add_mutations();
+    mutation.set_key(key);
+    mutation.set_partition(n(1).engine->KeyOf(key).partition);
+    mutation.set_value("v");
+    mutation.set_version(key == "now" ? Version{1} << 30 : ~Version{0});
+  }
+  world.Boot(
+      0,
+      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
+        reply(page.SerializeAsString());
+      },
+      nullptr, nullptr);
+  Warm();
+  world.Run(seconds(2));
+  EXPECT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(n(1).Read("now"), "v");
+  EXPECT_EQ(n(1).Read("future"), "-");
+  EXPECT_GE(transfer->stats().versions_refused, 2U) << "the record, and the flush";
+}
+
 TEST_F(TransferTest, EmptyPartitionsTakeARoundTripEach) {
   Warm();
   world.Run(milliseconds(20));

@@ -122,6 +122,8 @@ class Runtime final : public ClusterRuntime {
       stats.replication.resyncs += each.resyncs;
       stats.replication.acks_late += each.acks_late;
       stats.replication.queue_bytes += each.queue_bytes;
+      stats.peers.requests_malformed += worker->peers.stats().requests_malformed;
+      stats.peers.versions_refused += worker->peers.stats().versions_refused;
       Add(worker->transport.stats(), stats.relay);
     }
     Add(control_->relay_stats(), stats.relay);
