@@ -42,6 +42,8 @@ Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint3
   state.self = self_info.id;
   state.partition_count = partition_count;
   state.replicas = replicas;
+  NoteAddress(self_info, true);
+  digest_stale.push_back(self_info.id);
   state.members.emplace(self_info.id, std::move(self_info));
   next_sequence = static_cast<std::uint32_t>(prng.Next());
   state.digest = Digest();
@@ -63,6 +65,7 @@ void Membership::Impl::Begin(TimePoint event_now) {
   evict_at = now + kEvictCheckInterval;
   sync_allowed_at = now;
   changed_at = now;
+  answered_at = now;
 }
 
 MembershipActions Membership::Impl::Finish() {
@@ -121,8 +124,9 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
     ++stats.datagrams_dropped;
     return;
   }
-  Heard(*id);
+  // News first: whoever hears of its own death must not answer as if nothing had happened.
   for (const wire::Broadcast& broadcast : message.broadcasts()) OnBroadcast(broadcast, *id);
+  Heard(*id);
   switch (message.body_case()) {
     case wire::GossipMessage::kPing:
       OnPing(from, *id, message.ping());
@@ -131,7 +135,7 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
       OnIndirectPing(from, *id, message.indirect_ping());
       break;
     case wire::GossipMessage::kAck:
-      OnAck(*id, message.ack().sequence());
+      OnAck(*id, message.ack());
       break;
     case wire::GossipMessage::kNack:
       OnNack(*id, message.nack().sequence());
@@ -231,6 +235,8 @@ void Membership::Impl::Gossip() {
 void Membership::Impl::Queue(BroadcastQueue::Kind kind, const NodeId& id,
                              const wire::Broadcast& broadcast) {
   std::string bytes = broadcast.SerializeAsString();
+  // Whoever comes to a cluster need not tell it of itself.
+  if (newcomer && id != state.self) return;
   // One that does not fit at all is left to push/pull.
   if (FieldBytes(bytes.size()) + kDatagramRoomBytes > options.datagram_bytes_max) return;
   queue.Add({kind, id}, std::move(bytes));
@@ -251,18 +257,28 @@ int Membership::Impl::TransmitsMax() {
 
 std::size_t Membership::Impl::ServingCount() {
   if (!serving_count) {
-    serving_count = static_cast<std::size_t>(
-        std::count_if(state.members.begin(), state.members.end(),
-                      [](const auto& member) { return member.second.serving(); }));
+    serving_ids.clear();
+    for (const auto& [id, info] : state.members) {
+      if (info.serving() && id != state.self) serving_ids.push_back(id);
+    }
+    serving_count = serving_ids.size() + (self().serving() ? 1 : 0);
   }
   return *serving_count;
 }
 
 std::vector<NodeId> Membership::Impl::RandomPeers(std::size_t count, const NodeId& without) {
-  std::vector<NodeId> all;
-  for (const auto& [id, info] : state.members) {
-    if (info.serving() && id != state.self && id != without) all.push_back(id);
+  ServingCount();
+  // Of many, some draws that fail are cheaper than a copy.
+  if (count * 8 < serving_ids.size()) {
+    std::vector<NodeId> few;
+    while (few.size() < count) {
+      const NodeId& id = serving_ids[prng.Below(serving_ids.size())];
+      if (id != without && std::find(few.begin(), few.end(), id) == few.end()) few.push_back(id);
+    }
+    return few;
   }
+  std::vector<NodeId> all = serving_ids;
+  std::erase(all, without);
   const std::size_t chosen = std::min(count, all.size());
   for (std::size_t i = 0; i < chosen; ++i) {
     std::swap(all[i], all[i + prng.Below(all.size() - i)]);
@@ -272,19 +288,41 @@ std::vector<NodeId> Membership::Impl::RandomPeers(std::size_t count, const NodeI
 }
 
 std::uint64_t Membership::Impl::Digest() {
-  if (!digest_stale) return state.digest;
-  digest_stale = false;
-  StateDigest digest;
-  for (const auto& [id, info] : state.members) {
-    const auto peer = peers.find(id);
-    digest.Add({info, peer == peers.end() ? epoch : peer->second.epoch}, OnRing(id));
+  const std::uint64_t before = state.digest;
+  for (const NodeId& id : std::exchange(digest_stale, {})) {
+    StateDigest part;
+    if (const auto member = state.members.find(id); member != state.members.end()) {
+      const auto peer = peers.find(id);
+      part.Add({member->second, peer == peers.end() ? epoch : peer->second.epoch}, OnRing(id));
+    }
+    if (const auto known = known_holdings.find(id); known != known_holdings.end()) {
+      part.Add(id, known->second);
+    }
+    if (const auto entry = state.ring.find(id); entry != state.ring.end()) part.Add(entry->second);
+    std::uint64_t& known = digest_parts[id];
+    section_digests[SectionOf(id)] += part.value() - known;
+    state.digest += part.value() - known;
+    known = part.value();
+    if (known == 0) digest_parts.erase(id);
   }
-  for (const auto& [id, holdings] : known_holdings) digest.Add(id, holdings);
-  for (const auto& [id, entry] : state.ring) digest.Add(entry);
-  digest.Add(state.rebalance);
-  if (state.digest != digest.value()) changed_at = now;
-  state.digest = digest.value();
+  StateDigest rebalance;
+  rebalance.Add(state.rebalance);
+  state.digest += rebalance.value() - rebalance_part;
+  rebalance_part = rebalance.value();
+  if (state.digest != before) changed_at = now;
   return state.digest;
+}
+
+std::size_t Membership::Impl::SectionOf(const NodeId& id) {
+  return XXH3_64bits(id.bytes.data(), id.bytes.size()) % kStateSections;
+}
+
+void Membership::Impl::NoteAddress(const MemberInfo& info, bool known) {
+  if (known) {
+    at.emplace(info.port, info.host, info.id);
+  } else {
+    at.erase({info.port, info.host, info.id});
+  }
 }
 
 void Membership::Impl::Log(bool warning, std::string text) {
@@ -312,6 +350,13 @@ const ClusterState& Membership::state() const { return impl_->state; }
 MembershipStats Membership::stats() const {
   MembershipStats stats = impl_->stats;
   stats.awareness = static_cast<std::uint64_t>(impl_->awareness.score());
+  for (const auto& [id, peer] : impl_->peers) {
+    if (!impl_->state.members.at(id).serving()) continue;
+    const auto clock = impl_->ClockOf(id);
+    if (!clock) continue;
+    stats.clock_offsets.push_back(*clock);
+    if (peer.clock_alarm) ++stats.clock_alarms;
+  }
   return stats;
 }
 

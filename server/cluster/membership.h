@@ -29,16 +29,22 @@
 //              that hears of one probes the suspect next. The suspect is told first, again and
 //              again by its accusers, and refutes.
 //   awareness  a node that fails at too much distrusts itself and slows down (awareness.h).
+//   doubt      a node that nobody at all answers, of several, is probably cut off itself, one way
+//              or both. It gives the suspects a second term, keeps its verdicts to itself, and
+//              takes them back when it learns that the others had declared it dead: so a node whose
+//              cable is half cut harms nobody. (Where all the others did die, there is nobody to
+//              tell.)
 //   link down  a process that is gone refuses connections: with another node that sees the same, no
 //   timer is needed. With
 //              no third node to ask, a second refused attempt will do.
 //
 // How news spread
 //   broadcasts ride on every datagram and go out each gossip interval while there are any
-//   (broadcast_queue.h). push/pull  exchanges whole states over TCP: to join; now and then; and
-//   with a peer whose state digest, which every
-//              datagram carries, stays different for longer than news take. So what does not fit in
-//              a datagram or was lost is repaired within a second.
+//              (broadcast_queue.h).
+//   push/pull  exchanges over TCP those sections of the state whose digests differ: to join; now
+//              and then; and with a peer whose state digest, which every datagram carries, stays
+//              different for longer than news take. So what does not fit in a datagram or was lost
+//              is repaired within a second.
 //   retries    seeds and dead members are tried for ever: a healed partition merges by itself.
 //
 // The ring is a set of last-writer-wins registers. A member leaves it when somebody says so, or
@@ -51,7 +57,13 @@
 //
 // Cost for each node and second: two or three datagrams for probes, `gossip_fanout` a gossip
 // interval while there is news; neither grows with N, and a broadcast is sent retransmit_multiplier
-// * log10(N + 1) times.
+// * log10(N + 1) times. A push/pull of equal states costs the digests of kStateSections sections.
+//
+// Clocks
+//   An answered probe is also an NTP exchange (RFC 5905, section 8): the answer has the other's
+//   wall clock, which lay midway between ping and answer if both ways took alike; the error is at
+//   most half the round trip. Of the last kClockSamples the one with the shortest round trip
+//   counts.
 #pragma once
 
 #include <cstdint>
@@ -73,10 +85,18 @@ inline constexpr std::size_t kPushPullBytesMax = std::size_t{16} << 20;
 inline constexpr std::size_t kSeedsMax = 64;
 // A new identity took the address of a ring member: how long that one may still show up elsewhere.
 inline constexpr Duration kTakeoverGrace = std::chrono::seconds(5);
+// Of the state, for push/pulls.
+inline constexpr std::size_t kStateSections = 64;
+// Probes of a peer of which the one with the shortest round trip tells its clock.
+inline constexpr std::size_t kClockSamples = 5;
+// A clock that is further off is warned of.
+inline constexpr Duration kClockOffsetMax = std::chrono::milliseconds(500);
 
 struct MembershipOptions {
   std::string cluster_name = "gyre";
-  Duration probe_interval = std::chrono::milliseconds(500);
+  // With the multiplier below: a silent node of seven is dead within 3.5 s of the last that was
+  // heard of it, at any phase of the probes (tests/cluster/membership_cut_test.cc).
+  Duration probe_interval = std::chrono::milliseconds(400);
   Duration probe_timeout = std::chrono::milliseconds(200);
   int indirect_probes = 3;
   int suspicion_multiplier = 4;      // of log10(N) probe intervals: the least time a suspect has
@@ -91,6 +111,8 @@ struct MembershipOptions {
   Duration evict_after = std::chrono::minutes(5);      // --evict-after: a dead node leaves the ring
   std::size_t datagram_bytes_max = 1400;
   std::uint64_t seed = 1;  // of the generator that chooses probe targets
+  // The wall clock, unix time; clock offsets are not measured without.
+  std::function<std::chrono::microseconds()> wall_clock;
 };
 
 struct Address {
@@ -130,6 +152,13 @@ using MembershipAction =
     std::variant<SendDatagram, StartPushPull, AskConfirmDown, StateChanged, DeclaredDead, LogLine>;
 using MembershipActions = std::vector<MembershipAction>;
 
+// How far another node's wall clock is ahead of this one's, or behind (negative).
+struct ClockOffset {
+  NodeId id;
+  Duration offset{};
+  Duration round_trip{};  // of the sample; the error is at most half of it
+};
+
 struct MembershipStats {
   std::uint64_t probes = 0;
   std::uint64_t probes_failed = 0;
@@ -138,10 +167,13 @@ struct MembershipStats {
   std::uint64_t refutations = 0;
   std::uint64_t datagrams_dropped = 0;  // malformed, foreign cluster, unknown version
   std::uint64_t push_pulls = 0;
+  std::uint64_t push_pull_bytes_sent = 0;
   std::uint64_t datagrams_sent = 0;
   std::uint64_t datagram_bytes_sent = 0;
-  std::uint64_t evictions = 0;  // from the ring, by this node
-  std::uint64_t awareness = 0;  // gauge: Lifeguard's score, 0 is healthy
+  std::uint64_t evictions = 0;             // from the ring, by this node
+  std::uint64_t awareness = 0;             // gauge: Lifeguard's score, 0 is healthy
+  std::uint64_t clock_alarms = 0;          // gauge: peers whose clock is off by more than the most
+  std::vector<ClockOffset> clock_offsets;  // of serving peers that were measured
 };
 
 // One thread. `now` never runs backwards.

@@ -5,15 +5,18 @@
 //   membership_fresh.cc  proof that others hear this node
 //   membership_merge.cc  what others say: members, holdings, ring
 //   membership_sync.cc   push/pull, seeds, the dead
+//   membership_clock.cc  how far the others' wall clocks are off
 //   membership_ring.cc   this node's own entries; eviction
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -41,6 +44,12 @@ struct Membership::Impl {
     std::optional<TimePoint> differs_since;  // its state digest
     TimePoint told_dead{};                   // last reminder that it is dead
     bool taken_over = false;                 // another identity has its address
+    // This node declared it dead while it was cut off; what `dead_incarnation` was before.
+    std::optional<std::uint64_t> blind_verdict;
+    // Its wall clock by the last probes that it answered itself.
+    std::vector<ClockOffset> clock_samples;
+    bool clock_alarm = false;
+    TimePoint clock_warned{};
   };
 
   // The one probe of this interval.
@@ -48,6 +57,7 @@ struct Membership::Impl {
     NodeId target;
     std::uint32_t sequence = 0;
     TimePoint sent_at{};
+    std::chrono::microseconds sent_wall{};
     TimePoint ask_others_at{};
     bool asked_others = false;
     TimePoint deadline{};
@@ -82,6 +92,7 @@ struct Membership::Impl {
   struct Sync {
     Address with;
     TimePoint deadline{};
+    bool second = false;  // brings what the first one showed to be missing there
   };
 
   // ---- membership.cc ----
@@ -109,7 +120,7 @@ struct Membership::Impl {
   void ProbeFailed();
   void OnPing(const Address& from, const NodeId& id, const wire::Ping& ping);
   void OnIndirectPing(const Address& from, const NodeId& id, const wire::IndirectPing& ping);
-  void OnAck(const NodeId& id, std::uint32_t sequence);
+  void OnAck(const NodeId& id, const wire::Ack& ack);
   void OnNack(const NodeId& id, std::uint32_t sequence);
   void ExpireRelays();
   void ExpireSuspicions();
@@ -119,6 +130,12 @@ struct Membership::Impl {
   void OnConfirmedDown(const NodeId& id, std::uint64_t incarnation);
   bool SeemsDown(TimePoint now, const NodeId& id) const;
   void Heard(const NodeId& id);
+  bool IsCutOff(const NodeId& but);
+  void TakeBackBlindVerdicts();
+
+  // ---- membership_clock.cc ----
+  void NoteClock(const NodeId& id, std::chrono::microseconds theirs);
+  std::optional<ClockOffset> ClockOf(const NodeId& id) const;
 
   // ---- membership_fresh.cc ----
   void KeepFresh();
@@ -151,13 +168,16 @@ struct Membership::Impl {
   SuspicionBounds Bounds();
 
   // ---- membership_sync.cc ----
-  void StartSync(const Address& with);
+  void StartSync(const Address& with, bool second = false, std::uint64_t sections = 0);
   void EndSync(const Address& with);
   void RunSyncs();
   void Rejoin();
   void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest);
-  std::string EncodeState();
-  Result<NodeId> MergeState(std::string_view payload);
+  // A bit for each section whose entries are in the message.
+  using Sections = std::uint64_t;
+  std::string EncodeState(Sections sections, const Address* to = nullptr);
+  // `differing` gets the sections in which the sender still differs afterwards.
+  Result<NodeId> MergeState(std::string_view payload, Sections& differing);
   void OnPushPull(std::string_view payload, Result<std::string>& reply);
   void OnPushPullReply(const Address& from, std::string_view payload);
   void OnPushPullFailed(const Address& to, const Error& error);
@@ -182,10 +202,13 @@ struct Membership::Impl {
   // Up to `count` serving members but this node and `without`, at random.
   std::vector<NodeId> RandomPeers(std::size_t count, const NodeId& without);
   std::uint64_t Digest();
-  void Changed() {
+  // Something about `id`: its member record, holdings or ring entry.
+  void Changed(const NodeId& id) {
     changed = true;
-    digest_stale = true;
+    digest_stale.push_back(id);
   }
+  static std::size_t SectionOf(const NodeId& id);
+  void NoteAddress(const MemberInfo& info, bool known);
   Address AddressOf(const NodeId& id) const {
     const MemberInfo& info = state.members.at(id);
     return {info.host, info.port};
@@ -207,6 +230,11 @@ struct Membership::Impl {
       0;  // the highest incarnation with which this node was declared dead
   bool stopping = false;
   bool wants_ring = false;
+  std::map<NodeId, std::uint64_t> digest_parts;  // what each id adds to the digest
+  std::array<std::uint64_t, kStateSections> section_digests{};
+  std::uint64_t rebalance_part = 0;                             // what the rebalance setting adds
+  std::vector<NodeId> digest_stale;                             // ids whose part must be renewed
+  std::set<std::tuple<std::uint16_t, std::string, NodeId>> at;  // who is at each address
 
   // The failure detector.
   Prng prng;
@@ -230,6 +258,8 @@ struct Membership::Impl {
   std::vector<Sync> syncs;
   std::map<std::string, std::string> seed_errors;  // the last that was logged, by address
   bool met_another = false;
+  bool newcomer =
+      false;  // what is being merged is a whole cluster's state, news to this node alone
 
   // Timers.
   bool started = false;
@@ -245,8 +275,9 @@ struct Membership::Impl {
   // The event in progress.
   MembershipActions actions;
   bool changed = false;
-  bool digest_stale = true;
   std::optional<std::size_t> serving_count;
+  std::vector<NodeId> serving_ids;  // with it: all but this node, in order
+  TimePoint answered_at{};          // the last answer to a probe of this node
   MembershipStats stats;
 };
 

@@ -9,6 +9,12 @@
 #include "proto/limits.h"
 
 namespace gyre {
+namespace {
+
+// Probe intervals in which an answer shows that this node is well.
+constexpr int kAnsweredLately = 2;
+
+}  // namespace
 
 // ---- Members ----------------------------------------------------------------------------------
 
@@ -42,9 +48,10 @@ void Membership::Impl::AddMember(const MemberRecord& record, const NodeId& from)
   peer.since = now;
   peer.heard = now;
   MemberInfo& info = state.members.emplace(id, record.info).first->second;
+  NoteAddress(info, true);
   probe_list.Add(id, prng);
   serving_count.reset();
-  Changed();
+  Changed(id);
   if (info.state == MemberState::kDead) {
     // Not a death that happened now: it only must be remembered.
     peer.dead_incarnation = info.incarnation;
@@ -64,13 +71,16 @@ void Membership::Impl::ReplaceMember(const MemberRecord& record, const NodeId& f
   suspicions.erase(id);
   accused.erase(id);
   link_downs.erase(id);
+  NoteAddress(info, false);
   info = record.info;
   info.state = before;
+  NoteAddress(info, true);
   peer.epoch = record.epoch;
   peer.taken_over = false;
+  if (peer.epoch > peer.dead_incarnation) peer.blind_verdict.reset();
   const MemberState told = record.info.state;
   SetState(id, told == MemberState::kStopped ? MemberState::kStopped : MemberState::kAlive);
-  Changed();
+  Changed(id);
   ExportHoldings(id);
   wire::Broadcast broadcast;
   ToWire(MemberRecord{info, peer.epoch}, *broadcast.mutable_member());
@@ -97,9 +107,10 @@ bool Membership::Impl::MakeRoom() {
   known_holdings.erase(id);
   state.holdings.erase(id);
   state.ring.erase(id);
+  NoteAddress(state.members.at(id), false);
   state.members.erase(id);
   peers.erase(id);
-  Changed();
+  Changed(id);
   return true;
 }
 
@@ -109,7 +120,7 @@ void Membership::Impl::SetState(const NodeId& id, MemberState next) {
   info.state = next;
   peers.at(id).since = now;
   serving_count.reset();
-  Changed();
+  Changed(id);
 }
 
 // ---- Suspects and the dead --------------------------------------------------------------------
@@ -122,9 +133,9 @@ SuspicionBounds Membership::Impl::Bounds() {
   SuspicionBounds bounds;
   bounds.min = std::chrono::floor<std::chrono::milliseconds>(Duration{min});
   bounds.max = bounds.min * options.suspicion_max_multiplier;
-  // The suspect and its first accuser cannot confirm.
+  // The suspect and its first accuser cannot confirm; and of a handful nobody must be waited for.
   const auto wanted = static_cast<std::size_t>(std::max(options.suspicion_multiplier - 2, 0));
-  bounds.confirmations = nodes >= wanted + 2 ? wanted : 0;
+  bounds.confirmations = std::min(wanted, nodes / 4);
   return bounds;
 }
 
@@ -147,7 +158,8 @@ void Membership::Impl::Suspect(const SuspicionRecord& record) {
   Log(false, "member suspected " + Describe(record.id) + " by=" + record.from.ToString());
   wire::Broadcast broadcast;
   ToWire(record, *broadcast.mutable_suspect());
-  Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
+  if (record.from != state.self || !IsCutOff(record.id))
+    Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
   // Judge for yourself: some nodes, enough for the confirmations, probe the suspect out of turn.
   const double wanted = 2.0 * (static_cast<double>(bounds.confirmations) + 1);
   if (record.from != state.self && prng.Chance(wanted / static_cast<double>(ServingCount()))) {
@@ -174,7 +186,7 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
     if (record.incarnation >= peer.epoch && record.incarnation > peer.dead_incarnation) {
       peer.dead_incarnation = record.incarnation;
       ExportHoldings(record.id);
-      Changed();
+      Changed(record.id);
     }
     return;
   }
@@ -184,6 +196,8 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
   }
   const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - peer.heard);
   member->second.incarnation = record.incarnation;
+  const bool blind = record.from == state.self && IsCutOff(record.id);
+  if (blind) peer.blind_verdict = peer.dead_incarnation;
   peer.dead_incarnation = std::max(peer.dead_incarnation, record.incarnation);
   suspicions.erase(record.id);
   accused.erase(record.id);
@@ -193,6 +207,7 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
   ++stats.deaths;
   Log(true, "member dead " + Describe(record.id) + " by=" + record.from.ToString() +
                 " unheard_ms=" + std::to_string(lived.count()));
+  if (blind) return;
   wire::Broadcast broadcast;
   ToWire(record, *broadcast.mutable_dead());
   Queue(BroadcastQueue::Kind::kMember, record.id, broadcast);
@@ -218,8 +233,11 @@ void Membership::Impl::CheckAddress(const NodeId& newcomer) {
   const MemberInfo& one = state.members.at(newcomer);
   if (one.state == MemberState::kDead) return;
   std::vector<NodeId> lost;
-  for (const auto& [id, other] : state.members) {
-    if (id == newcomer || other.port != one.port || other.host != one.host) continue;
+  for (auto it = at.lower_bound({one.port, one.host, NodeId{}});
+       it != at.end() && std::get<0>(*it) == one.port && std::get<1>(*it) == one.host; ++it) {
+    const NodeId& id = std::get<2>(*it);
+    if (id == newcomer) continue;
+    const MemberInfo& other = state.members.at(id);
     if (other.state == MemberState::kDead) {
       if (id != state.self && one.serving()) peers.at(id).taken_over = true;
       continue;
@@ -260,7 +278,8 @@ void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& fr
   if (stopping) return;
   if (incarnation >= self().incarnation) {
     ++stats.refutations;
-    awareness.Adjust(1);
+    // Unless its own probes are answered: then it is the accuser that is slow, or cut off.
+    if (now - answered_at > kAnsweredLately * options.probe_interval) awareness.Adjust(1);
     RaiseIncarnation(incarnation);
   }
   TellSelf(from);
@@ -272,6 +291,7 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
   if (incarnation >= life_start && incarnation > acknowledged_death) {
     acknowledged_death = incarnation;
     ++stats.refutations;
+    TakeBackBlindVerdicts();
     RaiseIncarnation(incarnation, true);
     Log(true, "this node was declared dead by=" + from.ToString() +
                   " while it was cut off or paused; it is back incarnation=" +
@@ -286,7 +306,7 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
 void Membership::Impl::RaiseIncarnation(std::uint64_t above, bool new_epoch) {
   self().incarnation = std::max(self().incarnation, above) + 1;
   if (new_epoch) epoch = self().incarnation;
-  Changed();
+  Changed(state.self);
   ExportHoldings(state.self);
   QueueSelf();
   gossip_at = std::min(gossip_at, now);
@@ -317,7 +337,7 @@ void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
     return;
   }
   known_holdings[record.id] = news;
-  Changed();
+  Changed(record.id);
   ExportHoldings(record.id);
   wire::Broadcast broadcast;
   ToWire(record.id, news, *broadcast.mutable_holdings());
@@ -347,7 +367,7 @@ void Membership::Impl::ExportHoldings(const NodeId& id) {
 void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
   if (setting <= state.rebalance) return;
   state.rebalance = setting;
-  Changed();
+  changed = true;
   const std::string limit = !setting.bytes_per_second ? "as each node's --rebalance-limit says"
                             : *setting.bytes_per_second == 0
                                 ? "none"
@@ -370,7 +390,7 @@ void Membership::Impl::MergeRing(const RingEntry& entry) {
     return;
   }
   state.ring[entry.id] = entry;
-  Changed();
+  Changed(entry.id);
   wire::Broadcast broadcast;
   ToWire(entry, *broadcast.mutable_ring_entry());
   Queue(BroadcastQueue::Kind::kRing, entry.id, broadcast);

@@ -43,12 +43,14 @@ void Membership::Impl::StartProbe() {
   fresh.target = *target;
   fresh.sequence = next_sequence++;
   fresh.sent_at = now;
+  if (options.wall_clock) fresh.sent_wall = options.wall_clock();
   fresh.ask_others_at = now + awareness.Scale(options.probe_timeout);
   fresh.deadline = probe_at;
   probe = fresh;
   wire::GossipMessage message;
   message.mutable_ping()->set_sequence(probe->sequence);
   message.mutable_ping()->set_target(std::string(target->raw()));
+  message.mutable_ping()->set_wants_clock(options.wall_clock != nullptr);
   SendTo(*target, message);
 }
 
@@ -84,6 +86,9 @@ void Membership::Impl::OnPing(const Address& from, const NodeId& id, const wire:
   if (ping.target() != state.self.raw()) return;
   wire::GossipMessage message;
   message.mutable_ack()->set_sequence(ping.sequence());
+  if (ping.wants_clock() && options.wall_clock) {
+    message.mutable_ack()->set_unix_us(options.wall_clock().count());
+  }
   SendTo(from, id, message);
 }
 
@@ -103,11 +108,16 @@ void Membership::Impl::OnIndirectPing(const Address& from, const NodeId& id,
   SendTo(*target, message);
 }
 
-void Membership::Impl::OnAck(const NodeId& id, std::uint32_t sequence) {
+void Membership::Impl::OnAck(const NodeId& id, const wire::Ack& ack) {
+  const std::uint32_t sequence = ack.sequence();
   if (probe && probe->sequence == sequence &&
       (id == probe->target || probe->helpers.count(id) > 0)) {
     Heard(probe->target);
     confirmed_at = std::max(confirmed_at, probe->sent_at);
+    answered_at = now;
+    if (id == probe->target && ack.unix_us() != 0 && options.wall_clock) {
+      NoteClock(id, std::chrono::microseconds(ack.unix_us()));
+    }
     probe.reset();
     awareness.Adjust(-1);
     return;
@@ -158,10 +168,40 @@ void Membership::Impl::Heard(const NodeId& id) {
 
 // ---- Suspicion --------------------------------------------------------------------------------
 
+// No ping of this node was answered for the least time of a suspicion, though there are others to
+// answer than `but`.
+bool Membership::Impl::IsCutOff(const NodeId& but) {
+  if (now - std::max(answered_at, confirmed_at) < Bounds().min) return false;
+  return std::any_of(peers.begin(), peers.end(), [&](const auto& peer) {
+    return peer.first != but &&
+           (state.members.at(peer.first).serving() || peer.second.blind_verdict.has_value());
+  });
+}
+
+// What this node concluded while it was cut off counts for nothing.
+void Membership::Impl::TakeBackBlindVerdicts() {
+  for (auto& [id, peer] : peers) {
+    if (!peer.blind_verdict) continue;
+    const std::uint64_t before = *std::exchange(peer.blind_verdict, std::nullopt);
+    peer.dead_incarnation = before;
+    const bool dead = state.members.at(id).state == MemberState::kDead;
+    if (dead) SetState(id, MemberState::kAlive);
+    ExportHoldings(id);
+    if (!dead) continue;
+    Log(false, "member counted as dead while this node was cut off: alive until proved otherwise " +
+                   Describe(id));
+  }
+}
+
 void Membership::Impl::ExpireSuspicions() {
   std::vector<NodeId> expired;
-  for (const auto& [id, suspicion] : suspicions) {
-    if (now >= suspicion.deadline()) expired.push_back(id);
+  for (auto& [id, suspicion] : suspicions) {
+    if (now < suspicion.deadline()) continue;
+    if (!suspicion.postponed() && IsCutOff(id)) {
+      suspicion.Postpone(Bounds().min);
+    } else {
+      expired.push_back(id);
+    }
   }
   for (const NodeId& id : expired) Dead({id, state.members.at(id).incarnation, state.self});
 }

@@ -28,7 +28,7 @@ void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned,
   known.complete = std::move(complete);
   known.owned = std::move(owned);
   known.restored = std::move(restored);
-  Changed();
+  Changed(state.self);
   ExportHoldings(state.self);
   wire::Broadcast broadcast;
   ToWire(state.self, known, *broadcast.mutable_holdings());
@@ -87,6 +87,7 @@ void Membership::Impl::Stop() {
 }
 
 void Membership::Impl::Evict() {
+  if (ServingCount() == state.members.size()) return;  // nobody is dead
   std::size_t ring_size = 0;
   std::size_t in_view = 0;
   std::vector<NodeId> overdue;

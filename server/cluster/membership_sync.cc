@@ -25,14 +25,16 @@ std::string ToText(const Address& address) {
 
 }  // namespace
 
-void Membership::Impl::StartSync(const Address& with) {
+void Membership::Impl::StartSync(const Address& with, bool second, Sections sections) {
   if (stopping || syncs.size() >= kSyncsMax || IsSelf(with)) return;
   const bool running =
       std::any_of(syncs.begin(), syncs.end(), [&](const Sync& sync) { return sync.with == with; });
   if (running) return;
-  syncs.push_back({with, now + kSyncTimeout});
+  syncs.push_back({with, now + kSyncTimeout, second});
   ++stats.push_pulls;
-  actions.emplace_back(StartPushPull{with, EncodeState()});
+  std::string payload = EncodeState(sections, &with);
+  stats.push_pull_bytes_sent += payload.size();
+  actions.emplace_back(StartPushPull{with, std::move(payload)});
 }
 
 void Membership::Impl::EndSync(const Address& with) {
@@ -64,9 +66,12 @@ void Membership::Impl::Rejoin() {
     return;
   }
   const auto is_served = [this](const Address& address) {
-    return std::any_of(state.members.begin(), state.members.end(), [&](const auto& member) {
-      return member.second.serving() && AddressOf(member.second) == address;
-    });
+    for (auto it = at.lower_bound({address.port, address.host, NodeId{}});
+         it != at.end() && std::get<0>(*it) == address.port && std::get<1>(*it) == address.host;
+         ++it) {
+      if (state.members.at(std::get<2>(*it)).serving()) return true;
+    }
+    return false;
   };
   std::vector<Address> absent;
   const auto add = [&](const Address& address) {
@@ -76,8 +81,9 @@ void Membership::Impl::Rejoin() {
     }
   };
   for (const Address& seed : seeds) add(seed);
-  for (const auto& [id, info] : state.members) {
-    if (!info.serving()) add(AddressOf(info));
+  const bool all_serve = ServingCount() == state.members.size();
+  for (auto it = state.members.begin(); !all_serve && it != state.members.end(); ++it) {
+    if (!it->second.serving()) add(AddressOf(it->second));
   }
   if (!absent.empty()) StartSync(absent[prng.Below(absent.size())]);
 }
@@ -106,28 +112,44 @@ void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint
   StartSync(AddressOf(id));
 }
 
-std::string Membership::Impl::EncodeState() {
+// This node's own record is in every message, for whoever does not know it yet; and, to another
+// node, what is known of whoever has its address: it must hear of its own death before all else.
+std::string Membership::Impl::EncodeState(Sections sections, const Address* to) {
   wire::PushPull message;
   message.set_cluster(cluster_hash);
   message.set_from(std::string(state.self.raw()));
   message.set_partition_count(state.partition_count);
   message.set_replicas(state.replicas);
-  for (const auto& [id, info] : state.members) {
-    const auto peer = peers.find(id);
-    ToWire(MemberRecord{info, peer == peers.end() ? epoch : peer->second.epoch},
-           *message.add_members());
+  Digest();
+  for (const std::uint64_t digest : section_digests) message.add_section_digests(digest);
+  ToWire(SelfRecord(), *message.add_members());
+  if (to != nullptr) {
+    for (auto it = at.lower_bound({to->port, to->host, NodeId{}});
+         it != at.end() && std::get<0>(*it) == to->port && std::get<1>(*it) == to->host; ++it) {
+      const NodeId& id = std::get<2>(*it);
+      if (id == state.self || peers.at(id).blind_verdict) continue;
+      ToWire(MemberRecord{state.members.at(id), peers.at(id).epoch}, *message.add_members());
+    }
+  }
+  if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
+  if (sections == 0) return message.SerializeAsString();
+  const auto wanted = [sections](const NodeId& id) { return (sections >> SectionOf(id) & 1) != 0; };
+  for (const auto& [id, peer] : peers) {
+    if (wanted(id)) ToWire(MemberRecord{state.members.at(id), peer.epoch}, *message.add_members());
   }
   for (const auto& [id, holdings] : known_holdings) {
-    ToWire(id, holdings, *message.add_holdings());
+    if (wanted(id)) ToWire(id, holdings, *message.add_holdings());
   }
-  for (const auto& [id, entry] : state.ring) ToWire(entry, *message.add_ring());
-  if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
+  for (const auto& [id, entry] : state.ring) {
+    if (wanted(id)) ToWire(entry, *message.add_ring());
+  }
   return message.SerializeAsString();
 }
 
 // The sender's id, or why its state is refused; then nothing of it was taken over. Messages speak
 // to the operator of the node that asked.
-Result<NodeId> Membership::Impl::MergeState(std::string_view payload) {
+Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& differing) {
+  differing = 0;
   wire::PushPull message;
   if (payload.size() > kPushPullBytesMax ||
       !message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
@@ -171,24 +193,41 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload) {
   if (const auto setting = FromWire(message.rebalance())) MergeRebalance(*setting);
   Heard(*from);
   met_another = true;
+  Digest();
+  const auto& theirs = message.section_digests();
+  for (int section = 0; section < static_cast<int>(kStateSections); ++section) {
+    const bool same = theirs.size() == static_cast<int>(kStateSections) &&
+                      theirs[section] == section_digests[static_cast<std::size_t>(section)];
+    if (!same) differing |= Sections{1} << section;
+  }
   return *from;
 }
 
 void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>& reply) {
-  const Result<NodeId> from = MergeState(payload);
+  Sections differing = 0;
+  const Result<NodeId> from = MergeState(payload, differing);
   if (!from) {
     reply = tl::unexpected<Error>(from.error());
     return;
   }
-  reply = EncodeState();
+  reply = EncodeState(differing);
+  stats.push_pull_bytes_sent += reply->size();
 }
 
 void Membership::Impl::OnPushPullReply(const Address& from, std::string_view payload) {
+  const auto sync =
+      std::find_if(syncs.begin(), syncs.end(), [&](const Sync& each) { return each.with == from; });
+  const bool second = sync != syncs.end() && sync->second;
   EndSync(from);
-  const Result<NodeId> sender = MergeState(payload);
+  newcomer = !met_another;
+  Sections differing = 0;
+  const Result<NodeId> sender = MergeState(payload, differing);
+  newcomer = false;
   if (!sender) return OnPushPullFailed(from, sender.error());
   seed_errors.erase(ToText(from));
   if (*sender == state.self) self_addresses.emplace(from.host, from.port);
+  // What it did not know when it answered. Once: whatever changes meanwhile is gossip's.
+  if (differing != 0 && !second && *sender != state.self) StartSync(from, true, differing);
 }
 
 void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {

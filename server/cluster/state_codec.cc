@@ -99,20 +99,43 @@ void ToWire(const NodeId& id, const Holdings& holdings, wire::Holdings& message)
   message.set_id(std::string(id.raw()));
   message.set_epoch(holdings.incarnation);
   message.set_revision(holdings.revision);
-  message.set_complete(EncodePartitions(holdings.complete));
-  message.set_owned(EncodePartitions(holdings.owned));
-  if (holdings.restored.as_of == 0) return;
-  message.set_restored(EncodePartitions(holdings.restored.partitions));
-  message.set_restored_as_of_ms(holdings.restored.as_of);
+  if (holdings.restored.as_of != 0) {
+    message.set_restored(EncodePartitions(holdings.restored.partitions));
+    message.set_restored_as_of_ms(holdings.restored.as_of);
+  }
+  std::string bits = EncodePartitions(holdings.complete);
+  std::string sparse = EncodeSparse(holdings.complete);
+  if (sparse.size() < bits.size()) {
+    message.set_complete_sparse(std::move(sparse));
+  } else {
+    message.set_complete(std::move(bits));
+  }
+  if (auto part = EncodePart(holdings.owned, holdings.complete)) {
+    message.set_owned_of_complete(*std::move(part));
+    return;
+  }
+  bits = EncodePartitions(holdings.owned);
+  sparse = EncodeSparse(holdings.owned);
+  if (sparse.size() < bits.size()) {
+    message.set_owned_sparse(std::move(sparse));
+  } else {
+    message.set_owned(std::move(bits));
+  }
 }
 
 std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
                                        std::uint32_t partition_count) {
   const auto id = NodeId::FromBytes(message.id());
-  auto complete = DecodePartitions(message.complete(), partition_count);
-  auto owned = DecodePartitions(message.owned(), partition_count);
+  auto complete = message.complete_sparse().empty()
+                      ? DecodePartitions(message.complete(), partition_count)
+                      : DecodeSparse(message.complete_sparse(), partition_count);
+  if (!complete) return std::nullopt;
+  auto owned =
+      !message.owned_of_complete().empty() ? DecodePart(message.owned_of_complete(), *complete)
+      : message.owned_sparse().empty()     ? DecodePartitions(message.owned(), partition_count)
+                                           : DecodeSparse(message.owned_sparse(), partition_count);
   auto restored = DecodePartitions(message.restored(), partition_count);
-  if (!id || !complete || !owned || !restored || message.epoch() > kCounterMax ||
+  if (!id || !owned || !restored || message.epoch() > kCounterMax ||
       message.revision() > kCounterMax) {
     return std::nullopt;
   }
@@ -194,6 +217,61 @@ std::optional<PartitionSet> DecodePartitions(std::string_view bytes,
   if (bytes.size() != (partition_count + 7) / 8) return std::nullopt;
   for (std::size_t i = 0; i < set.size(); ++i) {
     set[i] = (static_cast<unsigned char>(bytes[i / 8]) >> (i % 8) & 1) != 0;
+  }
+  return set;
+}
+
+std::string EncodeSparse(const PartitionSet& set) {
+  std::string bytes;
+  std::size_t next = 0;  // the least partition that may follow
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (!set[i]) continue;
+    std::size_t gap = i - next;
+    for (; gap >= 0x80; gap >>= 7) bytes.push_back(static_cast<char>(gap | 0x80));
+    bytes.push_back(static_cast<char>(gap));
+    next = i + 1;
+  }
+  return bytes;
+}
+
+std::optional<PartitionSet> DecodeSparse(std::string_view bytes, std::uint32_t partition_count) {
+  PartitionSet set(partition_count);
+  std::size_t next = 0;
+  for (std::size_t at = 0; at < bytes.size();) {
+    std::size_t gap = 0;
+    for (int shift = 0;; shift += 7) {
+      if (at == bytes.size() || shift > 14) return std::nullopt;
+      const auto byte = static_cast<unsigned char>(bytes[at++]);
+      gap |= static_cast<std::size_t>(byte & 0x7f) << shift;
+      if ((byte & 0x80) == 0) break;
+    }
+    if (gap >= partition_count - next) return std::nullopt;
+    set[next + gap] = true;
+    next += gap + 1;
+  }
+  return set;
+}
+
+std::optional<std::string> EncodePart(const PartitionSet& set, const PartitionSet& whole) {
+  PartitionSet part;
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (i < whole.size() && whole[i]) {
+      part.push_back(set[i]);
+    } else if (set[i]) {
+      return std::nullopt;
+    }
+  }
+  return EncodePartitions(part);
+}
+
+std::optional<PartitionSet> DecodePart(std::string_view bytes, const PartitionSet& whole) {
+  const auto count = static_cast<std::uint32_t>(std::count(whole.begin(), whole.end(), true));
+  const auto part = DecodePartitions(bytes, count);
+  if (!part) return std::nullopt;
+  PartitionSet set(whole.size());
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    if (whole[i]) set[i] = (*part)[next++];
   }
   return set;
 }

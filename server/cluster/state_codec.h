@@ -55,6 +55,14 @@ std::optional<RebalanceSetting> FromWire(const wire::RebalanceSetting& message);
 std::string EncodePartitions(const PartitionSet& set);
 std::optional<PartitionSet> DecodePartitions(std::string_view bytes, std::uint32_t partition_count);
 
+// The gaps between the partitions of the set, less one, as varints: shorter where few are set.
+std::string EncodeSparse(const PartitionSet& set);
+std::optional<PartitionSet> DecodeSparse(std::string_view bytes, std::uint32_t partition_count);
+
+// Of a set that is part of `whole`: a bit for each partition of that. Nothing if it is not.
+std::optional<std::string> EncodePart(const PartitionSet& set, const PartitionSet& whole);
+std::optional<PartitionSet> DecodePart(std::string_view bytes, const PartitionSet& whole);
+
 // Keeps libprotobuf from writing a line on standard error for each malformed message that a
 // stranger sends: such messages are counted where they are dropped. Process-wide; the first call
 // before other threads parse messages.

@@ -35,12 +35,19 @@ class Suspicion {
 
   // When the suspect is dead, unless it refuted.
   TimePoint deadline() const;
+  // Gives it more time, where the accuser's own word is in doubt.
+  void Postpone(Duration by) {
+    start_ += by;
+    postponed_ = true;
+  }
+  bool postponed() const { return postponed_; }
   std::size_t confirmations() const { return accusers_.size() - 1; }
 
  private:
   TimePoint start_;
   SuspicionBounds bounds_;
   std::set<NodeId> accusers_;
+  bool postponed_ = false;
 };
 
 // The timeout after `confirmations` of K; see above.
