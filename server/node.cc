@@ -1,6 +1,7 @@
 #include "node.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -72,6 +73,10 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
   options.membership.cluster_name = config.cluster_name;
   options.membership.evict_after = config.evict_after;
   options.membership.seed = std::hash<NodeId>{}(identity.id) ^ identity.incarnation;
+  options.membership.wall_clock = [] {
+    return std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+  };
   for (const HostPort& seed : config.join) options.seeds.push_back({seed.host, seed.port});
   options.replicator.replicas = config.replicas;
   options.replicator.write_acks = config.write_acks;

@@ -4,6 +4,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -83,7 +85,16 @@ std::string_view StateName(MemberState state) {
   return "unknown";
 }
 
-Json MembersJson(const ClusterView& view) {
+// How far another member's clock is ahead of this node's; null where it was not measured.
+Json ClockAheadMs(const NodeId& id, const MembershipStats& stats) {
+  for (const ClockOffset& clock : stats.clock_offsets) {
+    if (clock.id != id) continue;
+    return std::round(std::chrono::duration<double, std::milli>(clock.offset).count() * 10) / 10;
+  }
+  return nullptr;
+}
+
+Json MembersJson(const ClusterView& view, const MembershipStats& stats) {
   std::vector<std::uint32_t> owned(view.members.size());
   std::vector<std::uint32_t> holds(view.members.size());
   for (const MemberIndex owner : view.owner) {
@@ -110,7 +121,8 @@ Json MembersJson(const ClusterView& view) {
                        {"http_port", member.http_port},
                        {"incarnation", member.incarnation},
                        {"owned_partitions", owned[i]},
-                       {"complete_partitions", holds[i]}});
+                       {"complete_partitions", holds[i]},
+                       {"clock_ahead_ms", ClockAheadMs(member.id, stats)}});
   }
   return members;
 }
@@ -413,7 +425,7 @@ std::string NodeAdmin::StatusJson() {
   if (const ClusterViewPtr view = runtime_.views().Load(); view != nullptr) {
     status["ring"] = RingJson(*view, cluster);
     status["rebalance"] = ProgressJson(cluster.transfer.progress);
-    status["members"] = MembersJson(*view);
+    status["members"] = MembersJson(*view, cluster.membership);
   }
   return status.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

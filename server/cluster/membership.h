@@ -94,8 +94,8 @@ inline constexpr Duration kClockOffsetMax = std::chrono::milliseconds(500);
 
 struct MembershipOptions {
   std::string cluster_name = "gyre";
-  // With the multiplier below: a silent node of seven is dead within 3.5 s of the last that was
-  // heard of it, at any phase of the probes (tests/cluster/membership_cut_test.cc).
+  // With the multiplier below, a silent node of seven is dead within 3.9 s of falling silent, at any
+  // phase of the probes (tests/cluster/membership_cut_test.cc); half of them within 2.3 s.
   Duration probe_interval = std::chrono::milliseconds(400);
   Duration probe_timeout = std::chrono::milliseconds(200);
   int indirect_probes = 3;

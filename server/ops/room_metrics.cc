@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -117,9 +118,17 @@ constexpr Row<MembershipStats> kMembershipRows[] = {
     {"gyre_gossip_datagrams_dropped_total", Type::kCounter, &MembershipStats::datagrams_dropped,
      "Datagrams that were malformed, of another cluster or another version."},
     {"gyre_gossip_push_pulls_total", Type::kCounter, &MembershipStats::push_pulls,
-     "Whole states exchanged."},
+     "Exchanges of what two states differ in."},
+    {"gyre_gossip_push_pull_bytes_total", Type::kCounter, &MembershipStats::push_pull_bytes_sent,
+     "Bytes sent in such exchanges."},
+    {"gyre_gossip_datagrams_total", Type::kCounter, &MembershipStats::datagrams_sent,
+     "Gossip datagrams sent."},
+    {"gyre_gossip_datagram_bytes_total", Type::kCounter, &MembershipStats::datagram_bytes_sent,
+     "Bytes sent in them."},
     {"gyre_gossip_awareness", Type::kGauge, &MembershipStats::awareness,
      "Lifeguard's score of this node's own health; 0 is healthy."},
+    {"gyre_clock_alarms", Type::kGauge, &MembershipStats::clock_alarms,
+     "Peers whose wall clock is off by more than half a second."},
 };
 
 double ResidentBytes() {
@@ -167,6 +176,11 @@ void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWr
 
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out) {
   WriteOne(kMembershipRows, stats, out);
+  for (const ClockOffset& clock : stats.clock_offsets) {
+    const std::string peer = clock.id.ToString();
+    out.Gauge("gyre_clock_offset_seconds", "How far a peer's wall clock is ahead of this node's.",
+              std::chrono::duration<double>(clock.offset).count(), {{"peer", peer}});
+  }
 }
 
 void WriteLoopMetrics(const std::vector<DurationHistogram::Snapshot>& loops, MetricsWriter& out) {

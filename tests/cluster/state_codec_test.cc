@@ -166,5 +166,48 @@ TEST(StateCodec, CountsStateInTheDigestAndSuspicionNot) {
   EXPECT_EQ(0U, digest([](MemberRecord& r) { r.info.state = MemberState::kDead; }, false));
 }
 
+// A node of 200 with 16,384 partitions: its holdings fit a datagram beside other news.
+TEST(StateCodec, SaysHoldingsOfLargeClustersInFewBytes) {
+  Holdings holdings{1, 1, PartitionSet(16'384), PartitionSet(16'384)};
+  for (std::size_t i = 0; i < 16'384; i += 100) holdings.complete[i] = true;
+  for (std::size_t i = 0; i < 16'384; i += 200) holdings.owned[i] = true;
+  wire::Holdings message;
+  ToWire(NodeId{}, holdings, message);
+  EXPECT_LE(message.ByteSizeLong(), 220U);
+  const auto record = FromWire(message, 16'384);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->holdings, holdings);
+}
+
+RC_GTEST_PROP(StateCodecProperty, HoldingsComeBackFromEveryEncoding, ()) {
+  const std::uint32_t count = 1U << *rc::gen::inRange(0, 11);
+  const auto sets = [&](std::uint32_t percent) {
+    PartitionSet set(count);
+    for (std::uint32_t i = 0; i < count; ++i) set[i] = *rc::gen::inRange(0U, 100U) < percent;
+    return set;
+  };
+  Holdings holdings{3, 4, sets(*rc::gen::inRange(0U, 101U)), sets(*rc::gen::inRange(0U, 101U))};
+  // Owned is part of complete as a rule, and need not be.
+  if (*rc::gen::arbitrary<bool>()) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      holdings.owned[i] = holdings.owned[i] && holdings.complete[i];
+    }
+  }
+  RC_ASSERT(DecodeSparse(EncodeSparse(holdings.complete), count) == holdings.complete);
+  wire::Holdings message;
+  ToWire(NodeId{}, holdings, message);
+  const auto record = FromWire(message, count);
+  RC_ASSERT(record.has_value());
+  RC_ASSERT(record->holdings == holdings);
+}
+
+TEST(StateCodec, RefusesSparseSetsThatAreNone) {
+  EXPECT_FALSE(DecodeSparse("\x40", 64)) << "beyond the last partition";
+  EXPECT_FALSE(DecodeSparse(std::string("\x3f\x00", 2), 64)) << "one more than there are";
+  EXPECT_FALSE(DecodeSparse("\x80", 64)) << "cut short";
+  EXPECT_FALSE(DecodeSparse("\x80\x80\x80\x01", 64)) << "a number too long";
+  EXPECT_FALSE(DecodePart("\x01\x01", PartitionSet(4, true))) << "too many bits";
+}
+
 }  // namespace
 }  // namespace gyre

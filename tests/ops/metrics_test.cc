@@ -91,14 +91,18 @@ TEST(RoomMetricsTest, AreAValidPage) {
   WriteServerMetrics({server, ServerStats{}}, out);
   WriteLoopMetrics({histogram.Read(), histogram.Read()}, out);
   WriteReplicatorMetrics({ReplicatorStats{}, ReplicatorStats{}}, out);
-  WriteMembershipMetrics({.deaths = 2}, out);
+  MembershipStats membership{.deaths = 2};
+  membership.clock_offsets.push_back({NodeId{}, std::chrono::milliseconds(-250), {}});
+  WriteMembershipMetrics(membership, out);
   WriteSecretMetrics({.datagrams_replayed = 1}, out);
   const std::string text = out.Take();
   CheckExposition(text);
   for (const char* line :
        {"gyre_build_info{version=\"0.1.0\"} 1\n", "gyre_hits_total 3\n",
         "gyre_requests_total{loop=\"0\"} 7\n", "gyre_requests_total{loop=\"1\"} 0\n",
-        "gyre_gossip_deaths_total 2\n", "gyre_loop_busy_max_seconds{loop=\"1\"} 0.003\n"}) {
+        "gyre_gossip_deaths_total 2\n",
+        "gyre_clock_offset_seconds{peer=\"00000000-0000-0000-0000-000000000000\"} -0.25\n",
+        "gyre_loop_busy_max_seconds{loop=\"1\"} 0.003\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
   EXPECT_EQ(text.find("gyre_resident_bytes 0\n"), std::string::npos);
