@@ -153,7 +153,7 @@ void Coordinator::KeepTombstones(bool keep) {
        ++partition) {
     Shard& shard = parts_.engine.ShardOf(partition);
     MutexLock lock(shard.mutex());
-    shard.SetKeepsTombstones(partition, keep);
+    shard.SetKeepsTombstones(partition, keep || parts_.table.sets[partition].count != 0);
   }
 }
 
@@ -182,7 +182,8 @@ void Coordinator::Perform(const SetRole& action) {
   Shard& shard = parts_.engine.ShardOf(action.partition);
   MutexLock lock(shard.mutex());
   shard.SetRole(action.partition, action.role);
-  shard.SetKeepsTombstones(action.partition, keeps_tombstones_);
+  const bool has_targets = parts_.table.sets[action.partition].count != 0;
+  shard.SetKeepsTombstones(action.partition, keeps_tombstones_ || has_targets);
 }
 
 void Coordinator::Perform(const DropCopy& action) {

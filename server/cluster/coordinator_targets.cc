@@ -21,7 +21,8 @@ constexpr Duration kResyncTimeout = std::chrono::seconds(1);
 // missed writes of it.
 void Coordinator::Perform(SetTargets& action) {
   using Standing = ReplicaSet::Standing;
-  MutexLock lock(parts_.engine.ShardOf(action.partition).mutex());
+  Shard& shard = parts_.engine.ShardOf(action.partition);
+  MutexLock lock(shard.mutex());
   ReplicaSet& set = parts_.table.sets[action.partition];
   ReplicaSet next;
   for (ReplicaSet::Target target : action.targets) {
@@ -54,6 +55,7 @@ void Coordinator::Perform(SetTargets& action) {
     if (!listed && !IsGone(known)) next.targets[next.count++] = known;
   }
   set = next;
+  shard.SetKeepsTombstones(action.partition, keeps_tombstones_ || set.count != 0);
   for (std::uint8_t i = 0; i < set.count; ++i) {
     GYRE_LOG_DEBUG("target node={} partition={} fresh={} target={} complete={} standing={}",
                    self_.ToString().substr(0, 8), action.partition, action.fresh,

@@ -84,6 +84,7 @@ bool DifferenceService::BeginPull(PartitionId partition, const NodeId& from) {
   if (role != Role::kOwner && role != Role::kHandingOver) return false;
   if (!AddPuller(table_.sets[partition], from, incarnation)) return false;
   table_.revision.fetch_add(1, std::memory_order_release);
+  shard.SetKeepsTombstones(partition, true);  // as in PeerService::OnPull
   return true;
 }
 

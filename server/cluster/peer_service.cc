@@ -191,7 +191,11 @@ std::string PeerService::OnPull(std::string_view pull) {
     const bool begins = request.cursor() == 0;
     const bool serves = Orders(shard.info(partition).role) &&
                         (begins ? AddPuller(set, *from, incarnation) : IsPuller(set, *from));
-    if (begins && serves) table_.revision.fetch_add(1, std::memory_order_release);
+    if (begins && serves) {
+      table_.revision.fetch_add(1, std::memory_order_release);
+      // It may be here before the news that the ring has a second node.
+      shard.SetKeepsTombstones(partition, true);
+    }
     if (!serves) return PullPageWriter::Refused();
     const std::uint64_t next = shard.Walk(partition, request.cursor(), kPullRecordsMax,
                                           wall_clock_(), [&](const Record& record) {

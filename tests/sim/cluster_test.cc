@@ -108,6 +108,27 @@ TEST(Simulation, TwoNodesJoinAtOnce) {
   });
 }
 
+// Deletions that a node orders while it still believes that the ring is its own alone.
+TEST(Simulation, NoDeletedKeyComesBackWhenARingOfOneGrows) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 2);
+    cluster.StartAll(1);
+    cluster.world().network().datagram_loss = 0.4;  // so that news of the ring are late
+    cluster.BeginLoad(8, 20, milliseconds(1));
+    cluster.world().Run(milliseconds(300));
+    cluster.Start(1);
+    cluster.world().Run(seconds(4));
+    cluster.EndLoad();
+    cluster.world().network().datagram_loss = 0;
+    EXPECT_CONVERGES(cluster);
+    cluster.ReadAll("at the end");
+    cluster.Kill(0);
+    EXPECT_CONVERGES(cluster);
+    cluster.ReadAll("after the first is gone");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
 TEST(Simulation, ThreeCopiesSurviveTwoCrashesInARow) {
   ForSeeds(6, [](std::uint64_t seed) {
     ClusterOptions options;
