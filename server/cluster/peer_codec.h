@@ -67,7 +67,7 @@ Status DecodePullReply(std::string_view reply, PullPage& page);
 // What a ReplicateReply carries.
 struct ReplicateResult {
   std::vector<PartitionId> refused;
-  std::vector<std::uint32_t> failed;
+  std::vector<std::uint32_t> failed;  // no room, or a newer state of another node is here
 };
 Result<ReplicateResult> DecodeReplicateReply(std::string_view reply);
 std::string EncodeReplicateReply(const ReplicateResult& result);

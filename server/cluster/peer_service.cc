@@ -43,6 +43,15 @@ bool Refuses(Role role) {
   return role == Role::kAbsent || role == Role::kOwner || role == Role::kRecovering;
 }
 
+// Whether another node than the one that stamped the mutation has stamped a newer state of its
+// record. One owner's writes may overtake each other, and each of them was done; but where two
+// nodes order writes at a time, the older was not.
+bool IsOverruled(Shard& shard, const Key& key, Version version) GYRE_REQUIRES(shard.mutex()) {
+  constexpr Version kNodeMask = (Version{1} << kVersionNodeBits) - 1;
+  const Record record = shard.Peek(key);
+  return record && record.version() > version && ((record.version() ^ version) & kNodeMask) != 0;
+}
+
 }  // namespace
 
 PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
@@ -144,7 +153,11 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
       MutexLock lock(shard.mutex());
       if (Refuses(shard.info(mutation->partition).role)) {
         refuse(mutation->partition);
-      } else if (RefusesVersion(mutation->version, now) || !shard.Apply(*mutation, now)) {
+      } else if (RefusesVersion(mutation->version, now)) {
+        result.failed.push_back(index);
+      } else if (const Result<bool> applied = shard.Apply(*mutation, now);
+                 !applied || (!*applied && IsOverruled(shard, engine_.KeyOf(mutation->key),
+                                                       mutation->version))) {
         result.failed.push_back(index);
       }
       ++index;

@@ -336,8 +336,10 @@ void ReplicatorImpl::Decide(Ticket ticket) {
         decided.emplace_back(std::move(waiter.done), Status{});
         return true;
       case Verdict::kFailed:
-        decided.emplace_back(std::move(waiter.done),
-                             tl::unexpected<Error>(UnknownOutcome("a replica has no room for it")));
+        decided.emplace_back(
+            std::move(waiter.done),
+            tl::unexpected<Error>(UnknownOutcome(
+                "a replica has no room for it, or has a newer one of another node")));
         return true;
       case Verdict::kOverruled:
         decided.emplace_back(

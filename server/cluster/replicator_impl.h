@@ -65,7 +65,7 @@ class ReplicatorImpl final : public Replicator {
     std::uint8_t count = 0;
     std::uint8_t acked = 0;
     std::uint8_t settled = 0;   // acked, refused, failed or given up
-    std::uint8_t failed = 0;    // found no room there
+    std::uint8_t failed = 0;    // found no room there, or a newer state by another node
     std::uint8_t current = 0;   // still a target, as of `revision`
     std::uint8_t complete = 0;  // likewise, and complete
     bool waited = false;
