@@ -191,8 +191,7 @@ OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
         std::find_if(granted.begin(), granted.end(),
                      [&](const OwnershipGrant& each) { return each.partition == partition; });
     if (grant != granted.end()) {
-      ++stats_.handovers_in;
-      BecomeOwner(partition, &*grant);
+      BeGranted(now, owner, *grant);
     } else if (Contains(settled, partition) && local.phase == Phase::kFilled) {
       if (local.stale) local.linger_until = now + options_.stale_linger;
       local.stale = false;
@@ -221,8 +220,7 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
       if (partition >= locals_.size()) continue;
       const Phase phase = locals_[partition].phase;
       if (phase == Phase::kReplica || phase == Phase::kRecovering) {
-        ++stats_.handovers_in;
-        BecomeOwner(partition, &grant);
+        BeGranted(now, from, grant);
       }
       if (locals_[partition].phase == Phase::kOwner) taken.push_back(partition);
     }

@@ -291,6 +291,8 @@ class Ownership {
     TimePoint complete_since{};
     std::uint64_t granted_incarnation = 0;
     TimePoint granted_at{};
+    NodeId granted_by;       // who goes on claiming it until our claim is seen there: an echo
+    TimePoint echo_until{};  // at the latest
     bool vacant = false;
     TimePoint vacant_since{};
     bool ever_complete = false;               // somebody, somewhere, had it whole
@@ -308,6 +310,8 @@ class Ownership {
   void TellRole(PartitionId partition, Role role);
   // `grant`: from whom ownership comes; null if it was taken.
   void BecomeOwner(PartitionId partition, const OwnershipGrant* grant);
+  void BeGranted(TimePoint now, const NodeId& by, const OwnershipGrant& grant);
+  bool IsEcho(TimePoint now, PartitionId partition, const NodeId& claimant) const;
   void TakeOver(TimePoint now, PartitionId partition);
   void DecideRecovering(TimePoint now, PartitionId partition);
   void BecomeStale(TimePoint now, PartitionId partition);

@@ -80,6 +80,19 @@ void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) 
   Enter(partition, Phase::kOwner);
 }
 
+void Ownership::BeGranted(TimePoint now, const NodeId& by, const OwnershipGrant& grant) {
+  ++stats_.handovers_in;
+  BecomeOwner(grant.partition, &grant);
+  locals_[grant.partition].granted_by = by;
+  locals_[grant.partition].echo_until = now + options_.grant_timeout;
+}
+
+// The claim of the node that granted the partition to this one, and has not seen yet that it did.
+bool Ownership::IsEcho(TimePoint now, PartitionId partition, const NodeId& claimant) const {
+  const Local& local = locals_[partition];
+  return claimant == local.granted_by && now < local.echo_until;
+}
+
 // Nobody granted it: other copies may have newer writes of the last owner.
 void Ownership::TakeOver(TimePoint now, PartitionId partition) {
   ++taken_now_;
@@ -391,13 +404,18 @@ bool Ownership::MayDrop(TimePoint now, PartitionId partition) const {
 
 void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
   const MemberIndex claimant = built_.claimant[partition];
+  if (claimant == kNoMember || built_.view.members[claimant].id != locals_[partition].granted_by) {
+    locals_[partition].granted_by = {};
+  }
   if (claimant != kNoMember &&
-      BetterPlaced(placement_, partition, built_.view.members[claimant].id, self_)) {
+      BetterPlaced(placement_, partition, built_.view.members[claimant].id, self_) &&
+      !IsEcho(now, partition, built_.view.members[claimant].id)) {
     ++yielded_now_;
     ++stats_.yields;
     BecomeStale(now, partition);
     return;
   }
+  if (claimant != kNoMember) restless_ = true;
   UpdateTargets(partition);
   if (locals_[partition].phase == Phase::kRecovering) DecideRecovering(now, partition);
 }

@@ -108,6 +108,31 @@ TEST(Simulation, TwoNodesJoinAtOnce) {
   });
 }
 
+// The ring changes again while owners move for the change before: who just gave a partition away
+// may now be better placed than its heir.
+TEST(Simulation, ThreeNodesJoinInARow) {
+  ForSeeds(16, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.partitions = 128;
+    SimCluster cluster(seed, 6, options);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(6, 40);
+    for (NodeIndex node = 3; node < 6; ++node) {
+      cluster.Start(node);
+      cluster.world().Run(milliseconds(cluster.world().random().Below(150)));
+    }
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_EQ(cluster.history().unknown(), 0U);
+    for (NodeIndex node = 0; node < 6; ++node) {
+      EXPECT_EQ(cluster.node(node).coordinator().stats().yields, 0U) << node;
+    }
+  });
+}
+
 // Deletions that a node orders while it still believes that the ring is its own alone.
 TEST(Simulation, NoDeletedKeyComesBackWhenARingOfOneGrows) {
   ForSeeds(12, [](std::uint64_t seed) {
