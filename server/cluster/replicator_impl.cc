@@ -62,17 +62,18 @@ Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
 }
 
 Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, const Record& record) {
-  return SubmitEncoded(partition, false,
+  const bool skip = faults_.skip_tombstones && record.is_tombstone();
+  return SubmitEncoded(partition, false, skip,
                        [&](std::string& out) { AppendMutation(partition, record, out); });
 }
 
 Replicator::Ticket ReplicatorImpl::SubmitFlush(PartitionId partition, Version version) {
-  return SubmitEncoded(partition, true,
+  return SubmitEncoded(partition, true, false,
                        [&](std::string& out) { AppendFlush(partition, version, out); });
 }
 
 template <typename Append>
-Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_flush,
+Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_flush, bool skip,
                                                  Append&& append) {
   ReplicaSet& set = table_.sets[partition];
   if (set.count == 0) return 0;
@@ -81,7 +82,8 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
   write.partition = partition;
   write.overruled = table_.freshness.overruled();
   write.revision = table_.revision.load(std::memory_order_acquire);
-  const bool fault = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
+  const bool dropped = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
+  const bool fault = skip || dropped;
   for (std::uint8_t i = 0; i < set.count; ++i) {
     ReplicaSet::Target& target = set.targets[i];
     if (target.standing == ReplicaSet::Standing::kLagging) continue;

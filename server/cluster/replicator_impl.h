@@ -39,6 +39,7 @@ std::unique_ptr<Replicator> MakeReplicator(ReplicatorOptions options, Engine& en
 struct ReplicatorFaults {
   std::uint32_t drop_every = 0;  // every n-th mutation is not sent, and counts as acknowledged
   bool ack_before_replication = false;  // Await reports success at once
+  bool skip_tombstones = false;         // deletions are not sent, and count as acknowledged
 };
 
 class ReplicatorImpl final : public Replicator {
@@ -91,7 +92,7 @@ class ReplicatorImpl final : public Replicator {
   enum class Verdict : std::uint8_t { kPending, kEnough, kFailed, kOverruled };
 
   template <typename Append>
-  Ticket SubmitEncoded(PartitionId partition, bool is_flush, Append&& append);
+  Ticket SubmitEncoded(PartitionId partition, bool is_flush, bool skip, Append&& append);
   ReplicaQueue& QueueOf(const NodeId& node);
   Write* Find(Ticket ticket);
   std::uint32_t AcksOr(std::uint32_t acks) const { return acks == 0 ? options_.write_acks : acks; }

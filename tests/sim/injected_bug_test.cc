@@ -55,6 +55,12 @@ TEST(InjectedBug, AnAckBeforeReplicationIsSeen) {
   EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
 }
 
+TEST(InjectedBug, ASkippedTombstoneIsSeen) {
+  ClusterOptions options;
+  options.replicator_faults.skip_tombstones = true;
+  EXPECT_TRUE(IsCaught(options, CrashUnderLoad));
+}
+
 TEST(InjectedBug, ALostFenceIsSeen) {
   ClusterOptions options;
   options.coordinator_faults.skip_fence = true;
