@@ -72,6 +72,7 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
   options.self = SelfOf(config, identity);
   options.membership.cluster_name = config.cluster_name;
   options.membership.evict_after = config.evict_after;
+  options.membership.majority = config.consistency == Consistency::kMajority;
   options.membership.seed = std::hash<NodeId>{}(identity.id) ^ identity.incarnation;
   options.membership.wall_clock = [] {
     return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -101,10 +102,6 @@ Node::~Node() {
 }
 
 Status Node::Init() {
-  if (config_.consistency == Consistency::kMajority) {
-    return Fail(ErrorCode::kNotAllowed,
-                "--consistency majority is not offered by this release: leave it at available");
-  }
   if (!config_.gossip_key.empty()) {
     Result<std::vector<GossipKey>> keys = ReadGossipKeyFile(config_.gossip_key);
     if (!keys) return tl::unexpected(keys.error());
@@ -281,6 +278,12 @@ std::string Node::NotReady() {
   if (view == nullptr || view->self == kNoMember) return "not yet in the cluster";
   const auto unowned = std::count(view->owner.begin(), view->owner.end(), kNoMember);
   if (unowned > 0) return std::to_string(unowned) + " partitions have no owner yet";
+  if (runtime_->leases() != nullptr) {
+    const LeaseStats leases = runtime_->stats().leases;
+    if (leases.held < leases.claims || !leases.majority) {
+      return "this node does not see a majority of the ring (--consistency majority)";
+    }
+  }
   return WorkersAlive() ? "" : "a worker loop does not answer";
 }
 

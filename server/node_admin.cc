@@ -127,6 +127,17 @@ Json MembersJson(const ClusterView& view, const MembershipStats& stats) {
   return members;
 }
 
+Json LeaseJson(const LeaseStats& stats) {
+  return {{"majority_in_view", stats.majority},
+          {"claimed", stats.claims},
+          {"held", stats.held},
+          {"remaining_ms", stats.remaining_ms},
+          {"lapses", stats.lapses},
+          {"refusals", stats.refusals},
+          {"overruns", stats.overruns},
+          {"deaths_unconfirmed", stats.unfenced_deaths}};
+}
+
 Json RingJson(const ClusterView& view, const ClusterStats& stats) {
   std::uint32_t unowned = 0;
   std::uint32_t under_replicated = 0;
@@ -427,6 +438,7 @@ std::string NodeAdmin::StatusJson() {
     status["rebalance"] = ProgressJson(cluster.transfer.progress);
     status["members"] = MembersJson(*view, cluster.membership);
   }
+  if (cluster.majority) status["lease"] = LeaseJson(cluster.leases);
   return status.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -53,9 +53,12 @@ Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, E
                            .replicator = part_.replicator,
                            .transport = part_.transport,
                            .peers = peers_,
+                           .leases = runtime.leases(),
                            .unix_now = [&loop] { return loop.unix_now(); },
                            .steady_now = [&loop] { return loop.now(); }},
-                  DispatcherOptions{.write_acks = config.write_acks}),
+                  DispatcherOptions{
+                      .write_acks = config.write_acks,
+                      .replicas_stand_in = config.consistency == Consistency::kAvailable}),
       server_(loop, sessions, LimitsFor(config)),
       last_beat_ns_(SteadyNow().time_since_epoch().count()) {}
 

@@ -16,6 +16,8 @@ constexpr Duration kCallTimeout = std::chrono::seconds(1);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
 constexpr Duration kStopSettleTimeout = std::chrono::seconds(1);
+// Lease requests of one life, before their numbers reach into those of a life begun later.
+constexpr int kSequenceBits = 20;
 // SIGTERM ends in this time, whatever others do.
 constexpr Duration kStopTimeout = std::chrono::seconds(4);
 
@@ -45,7 +47,15 @@ Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
     : self_(self),
       parts_(std::move(parts)),
       ownership_(options, self, parts_.engine.options().partition_count),
-      settle_(parts_.table, parts_.transport, parts_.clock) {}
+      settle_(parts_.table, parts_.transport, parts_.clock) {
+  if (parts_.leases == nullptr) return;
+  const std::uint32_t partitions = parts_.engine.options().partition_count;
+  claims_ = taking_ = PartitionBits(partitions);
+  held_.resize(partitions);
+  // Unix milliseconds, so that the next life's are higher.
+  const std::uint64_t life = parts_.membership.state().members.at(self).incarnation;
+  leases_ = std::make_unique<Leases>(self, partitions, life << kSequenceBits, parts_.leases->Now());
+}
 
 Coordinator::~Coordinator() { *alive_ = false; }
 
@@ -69,6 +79,7 @@ void Coordinator::ScheduleTick() {
 }
 
 void Coordinator::Tick() {
+  TickLeases();
   JoinIfNeeded();
   Apply(ownership_.Tick(now()));
   CheckDrains();
@@ -109,9 +120,10 @@ void Coordinator::ScheduleWork() {
 void Coordinator::Work() {
   work_scheduled_ = false;
   if (std::exchange(state_changed_, false)) {
+    NoteLeaseFacts();
     NoteState();
     DropGoneTargets();
-    Apply(ownership_.OnState(now(), parts_.membership.state()));
+    Apply(ownership_.OnState(now(), state()));
   }
   if (!pulls_ended_.empty()) {
     Apply(ownership_.OnPullsEnded(now(), std::exchange(pulls_ended_, {})));
@@ -132,6 +144,8 @@ void Coordinator::NoteState() {
 
 void Coordinator::JoinIfNeeded() {
   if (!join_pending_ || stop_done_ != nullptr || !parts_.membership.joined()) return;
+  // Before it votes it would only make the majority harder to reach.
+  if (leases_ && !leases_->votes(parts_.leases->Now())) return;
   join_pending_ = false;
   parts_.perform(parts_.membership.JoinRing(now()));
 }
@@ -173,6 +187,7 @@ void Coordinator::Apply(OwnershipActions actions) {
     }
   }
   applying_ = false;
+  NoteClaims();
 }
 
 void Coordinator::Perform(const SetRole& action) {
@@ -324,6 +339,11 @@ void Coordinator::FinishHandover(const Settlement& settlement, std::vector<Parti
   body.mutable_missed()->Add(missed, drained.end());
   undrained.insert(undrained.end(), missed, drained.end());
   drained.erase(missed, drained.end());
+  // Who does not know whether it still owns has nothing to grant and nobody's copy to vouch for.
+  const auto unleased = std::stable_partition(
+      drained.begin(), drained.end(), [this](PartitionId partition) { return Leased(partition); });
+  undrained.insert(undrained.end(), unleased, drained.end());
+  drained.erase(unleased, drained.end());
   Ownership::HandoverEnd end = ownership_.FinishHandover(now(), from, drained, undrained);
   for (PartitionId partition : end.granted) WriteGrant(partition, *body.add_granted());
   body.mutable_settled()->Add(end.settled.begin(), end.settled.end());
@@ -439,10 +459,15 @@ void Coordinator::Remove(const NodeId& id, const std::function<void(Status)>& do
   if (member == kNoMember || !view.on_ring[member]) {
     return done(Fail(ErrorCode::kInvalidArgument, "no such node on the ring: see gyre ring"));
   }
-  if (view.members[member].serving()) {
+  // As gossip has it: it is the operator who confirms that death here.
+  const auto& known = parts_.membership.state().members;
+  if (const auto info = known.find(id); info != known.end() && info->second.serving()) {
     return done(Fail(ErrorCode::kNotAllowed, "the node is alive: gyre drain empties it first"));
   }
   parts_.perform(parts_.membership.LeaveRing(now(), id));
+  Work();
+  // The operator says that it is gone for good: no majority of the ring with it is asked for.
+  if (leases_) leases_->SettleRing(parts_.leases->Now());
   done({});
 }
 
@@ -456,7 +481,7 @@ void Coordinator::BeginStop(std::function<void()> done) {
   settle_.Wait(std::move(settling), kStopSettleTimeout,
                [this](const std::vector<PartitionId>&, const std::vector<PartitionId>&) {
                  Apply(ownership_.HandOff(now(), [this](PartitionId partition, const NodeId& node) {
-                   return !MissedWrites(partition, node);
+                   return Leased(partition) && !MissedWrites(partition, node);
                  }));
                  handed_off_ = true;
                  if (take_overs_ == 0) FinishStop();
@@ -466,6 +491,7 @@ void Coordinator::BeginStop(std::function<void()> done) {
 void Coordinator::FinishStop() {
   if (stopped_) return;
   stopped_ = true;
+  NoteClaims();
   parts_.perform(parts_.membership.Stop(now()));
   std::exchange(stop_done_, nullptr)();
 }

@@ -15,7 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "cluster/death_fences.h"
 #include "cluster/handover.h"
+#include "cluster/lease.h"
+#include "cluster/lease_table.h"
 #include "cluster/membership.h"
 #include "cluster/ownership.h"
 #include "cluster/peer_service.h"
@@ -39,6 +42,7 @@ class PullPort {
 struct CoordinatorFaults {
   bool skip_fence =
       false;  // grants a partition while its writes are in flight and goes on ordering them
+  bool ignore_leases = false;  // acts as if it held the lease of all that it owns
 };
 
 class Coordinator {
@@ -55,6 +59,8 @@ class Coordinator {
     std::function<void(MembershipActions)> perform;
     std::function<TimePoint()> clock = SteadyNow;
     std::function<UnixMillis()> wall_clock = UnixNow;
+    // --consistency majority; null where the mode is available. Its clock dates the leases.
+    LeaseTable* leases = nullptr;
   };
 
   Coordinator(OwnershipOptions options, NodeId self, Parts parts);
@@ -66,6 +72,7 @@ class Coordinator {
   // ---- From membership's shell ----
   void OnStateChanged();
   void OnDeclaredDead();
+  void OnLeaseMessage(const NodeId& from, const std::string& payload);
 
   // ---- From PeerService: handover, take_over, resync ----
   void Handle(const std::string& payload, ControlPort::Done done);
@@ -83,6 +90,7 @@ class Coordinator {
 
   OwnershipStats stats() const { return ownership_.stats(); }
   const Ownership& ownership() const { return ownership_; }
+  LeaseStats lease_stats() const;
   void set_faults(const CoordinatorFaults& faults) { faults_ = faults; }
 
  private:
@@ -105,6 +113,19 @@ class Coordinator {
   void NoteState();
   void DropGoneTargets();
   bool IsGone(const ReplicaSet::Target& target) const;
+  // What the decisions may know: membership's, but for deaths that no majority has confirmed.
+  const ClusterState& state() const;
+
+  // ---- coordinator_leases.cc; without effect where the mode is available.
+  void NoteLeaseFacts();
+  void NoteClaims();
+  void TickLeases();
+  void AfterLeases();
+  void PublishLeases();
+  void SendLeases(const LeaseSends& sends);
+  UnixMillis NewestStamp();
+  // Whether this node may act for the partition now; always, where the mode is available.
+  bool Leased(PartitionId partition) const;
 
   void Apply(OwnershipActions actions);
   void Perform(const SetRole& action);
@@ -160,6 +181,12 @@ class Coordinator {
   using Lives = std::map<NodeId, std::uint64_t>;
   Lives lives_;  // who served when the state changed last, in which incarnation
   std::vector<DrainWait> drains_;
+  std::unique_ptr<Leases> leases_;  // null where the mode is available
+  DeathFences fences_;
+  PartitionBits claims_;
+  PartitionBits taking_;
+  PartitionSet held_;  // as Ownership was told
+  UnixMillis stamp_floor_ = 0;
   std::function<void()> stop_done_;
   std::size_t take_overs_ = 0;  // on their way
   bool handed_off_ = false;

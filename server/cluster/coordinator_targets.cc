@@ -77,7 +77,7 @@ void Coordinator::Perform(const MarkSettled& action) {
 }
 
 bool Coordinator::IsGone(const ReplicaSet::Target& target) const {
-  const auto& members = parts_.membership.state().members;
+  const auto& members = state().members;
   const auto member = members.find(target.node);
   if (member == members.end()) return false;  // gossip did not tell of it yet
   const bool same_life =
@@ -89,7 +89,7 @@ bool Coordinator::IsGone(const ReplicaSet::Target& target) const {
 // settled with this owner, would be waited for after their death as long as nothing else changes.
 void Coordinator::DropGoneTargets() {
   Lives lives;
-  for (const auto& [id, member] : parts_.membership.state().members) {
+  for (const auto& [id, member] : state().members) {
     if (member.serving()) lives.emplace(id, member.incarnation);
   }
   const bool none_ended = std::includes(lives.begin(), lives.end(), lives_.begin(), lives_.end());

@@ -140,6 +140,9 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
     case wire::GossipMessage::kNack:
       OnNack(*id, message.nack().sequence());
       break;
+    case wire::GossipMessage::kLease:
+      if (options.majority) actions.emplace_back(LeaseHeard{*id, message.lease()});
+      break;
     case wire::GossipMessage::BODY_NOT_SET:
       break;
   }
@@ -177,12 +180,29 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
 
 // ---- Datagrams out ----------------------------------------------------------------------------
 
-void Membership::Impl::SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message) {
+void Membership::Impl::SealFor(const NodeId& id, wire::GossipMessage& message) {
   message.set_cluster(cluster_hash);
   message.set_protocol_version(kProtocolVersion);
   message.set_from(std::string(state.self.raw()));
   message.set_state_digest(Digest());
   if (const auto news = NewsForItself(id)) *message.add_broadcasts() = *news;
+}
+
+// Without queued broadcasts: those would be spent on members that are gone.
+void Membership::Impl::SendLease(const NodeId& id, const std::string& payload) {
+  if (id == state.self || !state.members.contains(id) || stopping) return;
+  wire::GossipMessage message;
+  message.set_lease(payload);
+  SealFor(id, message);
+  std::string bytes = message.SerializeAsString();
+  if (bytes.size() > kDatagramBytesHardMax) return;
+  ++stats.datagrams_sent;
+  stats.datagram_bytes_sent += bytes.size();
+  actions.emplace_back(SendDatagram{AddressOf(id), std::move(bytes)});
+}
+
+void Membership::Impl::SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message) {
+  SealFor(id, message);
   std::string bytes = message.SerializeAsString();
   // Fields of a message may stand in any order, so queued broadcasts are appended as they are.
   if (bytes.size() < options.datagram_bytes_max) {
@@ -346,6 +366,15 @@ Membership::Membership(MembershipOptions options, MemberInfo self, std::uint32_t
 Membership::~Membership() = default;
 
 const ClusterState& Membership::state() const { return impl_->state; }
+std::uint64_t Membership::epoch() const { return impl_->epoch; }
+
+std::map<NodeId, MemberLife> Membership::lives() const {
+  std::map<NodeId, MemberLife> lives;
+  for (const auto& [id, peer] : impl_->peers) {
+    lives.emplace(id, MemberLife{peer.epoch, peer.dead_incarnation});
+  }
+  return lives;
+}
 
 MembershipStats Membership::stats() const {
   MembershipStats stats = impl_->stats;
@@ -381,6 +410,13 @@ MembershipActions Membership::OnDatagram(TimePoint now, const Address& from,
                                          std::string_view bytes) {
   impl_->Begin(now);
   impl_->OnDatagram(now, from, bytes);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::SendLease(TimePoint now, const NodeId& to,
+                                        const std::string& payload) {
+  impl_->Begin(now);
+  impl_->SendLease(to, payload);
   return impl_->Finish();
 }
 

@@ -68,6 +68,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -94,8 +95,8 @@ inline constexpr Duration kClockOffsetMax = std::chrono::milliseconds(500);
 
 struct MembershipOptions {
   std::string cluster_name = "gyre";
-  // With the multiplier below, a silent node of seven is dead within 3.9 s of falling silent, at any
-  // phase of the probes (tests/cluster/membership_cut_test.cc); half of them within 2.3 s.
+  // With the multiplier below, a silent node of seven is dead within 3.9 s of falling silent, at
+  // any phase of the probes (tests/cluster/membership_cut_test.cc); half of them within 2.3 s.
   Duration probe_interval = std::chrono::milliseconds(400);
   Duration probe_timeout = std::chrono::milliseconds(200);
   int indirect_probes = 3;
@@ -113,6 +114,14 @@ struct MembershipOptions {
   std::uint64_t seed = 1;  // of the generator that chooses probe targets
   // The wall clock, unix time; clock offsets are not measured without.
   std::function<std::chrono::microseconds()> wall_clock;
+  bool majority = false;  // --consistency majority: the same on all nodes
+};
+
+// The life of a member's copies (Member.epoch in cluster.proto), and the highest incarnation with
+// which it was declared dead: at least the epoch means that it died, or does not know yet.
+struct MemberLife {
+  std::uint64_t epoch = 0;
+  std::uint64_t dead_incarnation = 0;
 };
 
 struct Address {
@@ -143,13 +152,18 @@ struct AskConfirmDown {
 struct StateChanged {};
 // This node had been declared dead by others while it was alive: what it holds may be stale.
 struct DeclaredDead {};
+// A LeaseMessage of another member (lease.h).
+struct LeaseHeard {
+  NodeId from;
+  std::string payload;
+};
 // Something for the log; already worded.
 struct LogLine {
   bool warning = false;
   std::string text;
 };
-using MembershipAction =
-    std::variant<SendDatagram, StartPushPull, AskConfirmDown, StateChanged, DeclaredDead, LogLine>;
+using MembershipAction = std::variant<SendDatagram, StartPushPull, AskConfirmDown, StateChanged,
+                                      DeclaredDead, LeaseHeard, LogLine>;
 using MembershipActions = std::vector<MembershipAction>;
 
 // How far another node's wall clock is ahead of this one's, or behind (negative).
@@ -185,6 +199,10 @@ class Membership {
   ~Membership();
 
   const ClusterState& state() const;
+  // Of all members but this node.
+  std::map<NodeId, MemberLife> lives() const;
+  // This node's.
+  std::uint64_t epoch() const;
   MembershipStats stats() const;
 
   // When to call Tick at the latest.
@@ -201,6 +219,8 @@ class Membership {
   bool joined() const;
 
   MembershipActions OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
+  // Carries an encoded LeaseMessage to a member, in a datagram.
+  MembershipActions SendLease(TimePoint now, const NodeId& to, const std::string& payload);
   // A peer's push/pull: `reply` gets the encoded PushPull to answer, or why it is refused (foreign
   // cluster, other constants).
   MembershipActions OnPushPull(TimePoint now, std::string_view payload, Result<std::string>& reply);

@@ -106,6 +106,9 @@ struct Membership::Impl {
   void Gossip();
   void SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message);
   void SendTo(const NodeId& id, wire::GossipMessage& message);
+  void SendLease(const NodeId& id, const std::string& payload);
+  // What every datagram to `id` says.
+  void SealFor(const NodeId& id, wire::GossipMessage& message);
   // News about `id` that it must hear before others: it is suspected, or was declared dead.
   std::optional<wire::Broadcast> NewsForItself(const NodeId& id) const;
   void Queue(BroadcastQueue::Kind kind, const NodeId& id, const wire::Broadcast& broadcast);

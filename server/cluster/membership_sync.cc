@@ -120,6 +120,7 @@ std::string Membership::Impl::EncodeState(Sections sections, const Address* to) 
   message.set_from(std::string(state.self.raw()));
   message.set_partition_count(state.partition_count);
   message.set_replicas(state.replicas);
+  message.set_majority(options.majority);
   Digest();
   for (const std::uint64_t digest : section_digests) message.add_section_digests(digest);
   ToWire(SelfRecord(), *message.add_members());
@@ -173,6 +174,13 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& 
                 "the cluster keeps " + std::to_string(state.replicas) + " replicas, this node " +
                     std::to_string(message.replicas()) + ": start it with --replicas " +
                     std::to_string(state.replicas));
+  }
+  if (message.majority() != options.majority) {
+    const auto mode = [](bool majority) { return majority ? "majority" : "available"; };
+    return Fail(ErrorCode::kNotAllowed,
+                std::string("the cluster runs with --consistency ") + mode(options.majority) +
+                    ", this node with " + mode(message.majority()) +
+                    ": start it with --consistency " + mode(options.majority));
   }
   if (*from == state.self) return *from;
   // The sender's own word first: it may be unknown so far, and what follows may concern it.

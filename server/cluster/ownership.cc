@@ -285,6 +285,25 @@ OwnershipActions Ownership::OnTakenOver(TimePoint now, const NodeId& to,
   return Run(now);
 }
 
+// ---- Leases -----------------------------------------------------------------------------------
+
+OwnershipActions Ownership::OnLeases(TimePoint now, const PartitionSet& held,
+                                     const std::vector<PartitionId>& lost) {
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    Local& local = locals_[partition];
+    if (!Orders(local.phase)) continue;
+    local.leased = held[partition];
+    if (local.leased) local.taking = false;
+  }
+  for (PartitionId partition : lost) {
+    if (!Orders(locals_[partition].phase) || locals_[partition].leased || stopping_) continue;
+    ++yielded_now_;
+    ++stats_.yields;
+    BecomeStale(now, partition);
+  }
+  return Run(now);
+}
+
 // ---- Declared dead ----------------------------------------------------------------------------
 
 OwnershipActions Ownership::OnDeclaredDead(TimePoint now) {
@@ -292,6 +311,12 @@ OwnershipActions Ownership::OnDeclaredDead(TimePoint now) {
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     Local& local = locals_[partition];
     if (local.phase == Phase::kAbsent || stopping_) continue;
+    if (options_.majority && Orders(local.phase)) {
+      // Whether somebody acted for it since is not for gossip to say: its lease goes on, or is
+      // lost.
+      local.taking = false;
+      continue;
+    }
     const std::vector<MemberIndex>& complete = built_.view.complete[partition];
     const bool others = std::any_of(complete.begin(), complete.end(), [this](MemberIndex member) {
       return member != built_.view.self;

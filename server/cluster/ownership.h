@@ -33,6 +33,11 @@
 //     (Resync).
 //  6. A copy is dropped only when the first RF serving holders are complete and one of them owns.
 //
+// Where leases decide (--consistency majority, lease.h), all of this says who should own, and a
+// lease who acts: a node that took a partition neither orders nor recovers before it has one
+// (takes()), and one that had one yields only if it was given to another since (OnLeases), not to a
+// better-placed claim.
+//
 // A new owner that takes over after a death (kRecovering) has every write that all replicas
 // acknowledged, but where fewer acknowledgements than replicas were asked for, another copy may
 // have one that it lacks. So before it serves, it is compared with the other complete serving
@@ -103,6 +108,11 @@ struct OwnershipOptions {
   // No seeds: this node founds the cluster, every partition is complete and empty at once.
   bool founder = false;
   RestoredCopies restored;
+  // --consistency majority: who acts is decided by leases (lease.h), told by OnLeases.
+  bool majority = false;
+  // A partition that was taken, is claimed by another, too, and was not leased for so long is
+  // yielded: the other acts.
+  Duration take_patience = std::chrono::seconds(3);
 };
 
 // ---- Actions; order matters
@@ -240,6 +250,10 @@ class Ownership {
   // The owner says that this node missed writes.
   OwnershipActions OnResync(TimePoint now, const NodeId& from,
                             const std::vector<PartitionId>& partitions);
+  // --consistency majority: which partitions are leased now, and which were leased to another since
+  // this node had them.
+  OwnershipActions OnLeases(TimePoint now, const PartitionSet& held,
+                            const std::vector<PartitionId>& lost);
   // Others had declared this node dead.
   OwnershipActions OnDeclaredDead(TimePoint now);
 
@@ -259,6 +273,8 @@ class Ownership {
   OwnershipStats stats() const;
   bool holds_nothing() const;
   bool owns(PartitionId partition) const;
+  // It took the partition, and had no lease of it since.
+  bool takes(PartitionId partition) const { return locals_[partition].taking; }
 
  private:
   enum class Phase : std::uint8_t {
@@ -297,7 +313,11 @@ class Ownership {
     TimePoint vacant_since{};
     bool ever_complete = false;               // somebody, somewhere, had it whole
     std::vector<ReplicaSet::Target> targets;  // as last set; owner only
-    std::vector<Source> sources;              // kRecovering only
+    bool taking = false;                      // see takes()
+    bool leased = false;                      // as of the last OnLeases
+    bool given = false;                       // by the last owner, when it was taken
+    TimePoint taking_since{};
+    std::vector<Source> sources;  // kRecovering only
     TimePoint recover_until{};
   };
 
@@ -322,6 +342,7 @@ class Ownership {
   void DecideWarming(TimePoint now, PartitionId partition, bool is_holder);
   void DecideReplica(TimePoint now, PartitionId partition, bool is_holder);
   void DecideOwner(TimePoint now, PartitionId partition);
+  bool MustYield(TimePoint now, PartitionId partition);
   bool MayTake(TimePoint now, PartitionId partition) const;
   bool MayBegin(TimePoint now, PartitionId partition) const;
   std::optional<NodeId> NewestRestored(PartitionId partition) const;

@@ -70,12 +70,16 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   if (phase == Phase::kAbsent) local.stale = false;
   if (knowledge.complete || phase == Phase::kAbsent) local.restored = false;
   if (phase != Phase::kRecovering) local.sources.clear();
+  if (!Orders(phase)) local.taking = local.leased = false;
   view_dirty_ = true;
 }
 
 void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) {
   knowledge_[partition].granted = false;
   locals_[partition].stale = false;
+  locals_[partition].taking = options_.majority;
+  locals_[partition].taking_since = TimePoint{};
+  locals_[partition].given = grant != nullptr;
   BeginTargets(partition, grant);  // before the first write
   Enter(partition, Phase::kOwner);
 }
@@ -107,6 +111,9 @@ void Ownership::TakeOver(TimePoint now, PartitionId partition) {
   Local& local = locals_[partition];
   knowledge_[partition].granted = false;
   local.stale = false;
+  local.taking = options_.majority;
+  local.taking_since = TimePoint{};
+  local.given = false;
   BeginTargets(partition, nullptr);
   Enter(partition, Phase::kRecovering);
   local.sources = std::move(sources);
@@ -120,6 +127,11 @@ void Ownership::DecideRecovering(TimePoint now, PartitionId partition) {
     const MemberInfo* member = Serving(source.node);
     return member == nullptr || member->incarnation < source.incarnation;
   });
+  if (options_.majority && !local.leased) {
+    // Until its lease has run out, the last owner may still bring writes to the other copies.
+    local.recover_until = now + options_.recovery_timeout;
+    return;
+  }
   const bool late = now >= local.recover_until;
   if (local.sources.empty() || late) {
     if (!local.sources.empty()) ++cut_short_now_;
@@ -402,14 +414,28 @@ bool Ownership::MayDrop(TimePoint now, PartitionId partition) const {
                      [&](MemberIndex holder) { return contains(complete, holder); });
 }
 
-void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
+// Where leases decide, whoever has had one goes on until it is lost (OnLeases): the other's claim
+// is an old one. Of two that never had one the better-placed waits for it.
+bool Ownership::MustYield(TimePoint now, PartitionId partition) {
+  Local& local = locals_[partition];
+  if (local.taking && local.taking_since == TimePoint{}) local.taking_since = now;
   const MemberIndex claimant = built_.claimant[partition];
-  if (claimant == kNoMember || built_.view.members[claimant].id != locals_[partition].granted_by) {
-    locals_[partition].granted_by = {};
+  if (claimant == kNoMember || built_.view.members[claimant].id != local.granted_by) {
+    local.granted_by = {};
   }
-  if (claimant != kNoMember &&
-      BetterPlaced(placement_, partition, built_.view.members[claimant].id, self_) &&
-      !IsEcho(now, partition, built_.view.members[claimant].id)) {
+  if (claimant == kNoMember) return false;
+  const NodeId& other = built_.view.members[claimant].id;
+  const bool better =
+      BetterPlaced(placement_, partition, other, self_) && !IsEcho(now, partition, other);
+  if (!options_.majority) return better;
+  if (!local.taking) return false;
+  restless_ = true;
+  // Who gave it goes on claiming it for a while.
+  return (better && !local.given) || now - local.taking_since >= options_.take_patience;
+}
+
+void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
+  if (MustYield(now, partition)) {
     ++yielded_now_;
     ++stats_.yields;
     BecomeStale(now, partition);
@@ -564,8 +590,10 @@ void Ownership::Publish() {
                     cut_short));
   }
   if (const std::uint64_t yielded = std::exchange(yielded_now_, 0)) {
-    Log(true,
-        Count("gave ownership up to better-placed owners after a network partition", yielded));
+    Log(true, Count(options_.majority
+                        ? "gave up partitions that others own since"
+                        : "gave ownership up to better-placed owners after a network partition",
+                    yielded));
   }
 }
 

@@ -44,11 +44,16 @@ struct ReplicaSet {
   std::uint8_t count = 0;
 };
 
+class LeaseTable;
+
 struct ReplicatorOptions {
   std::uint32_t replicas = 2;                           // --replicas, this node's copy included
   std::uint32_t write_acks = 1;                         // --write-acks, this node's copy included
   Duration ack_timeout = std::chrono::seconds(2);       // then the outcome is unknown
   std::size_t queue_bytes_max = std::size_t{64} << 20;  // unacknowledged, for each peer and loop
+  // --consistency majority: a write is OK only if its partition's lease held without a gap until
+  // it was acknowledged. Null: available.
+  LeaseTable* leases = nullptr;
 };
 
 struct ReplicatorStats {

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cassert>
 
+#include "cluster/lease_table.h"
+
 namespace gyre {
 namespace {
 
@@ -81,6 +83,7 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
   Write& write = window_.emplace_back();
   write.partition = partition;
   write.overruled = table_.freshness.overruled();
+  if (options_.leases != nullptr) write.submitted = options_.leases->Now();
   write.revision = table_.revision.load(std::memory_order_acquire);
   const bool dropped = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
   const bool fault = skip || dropped;
@@ -315,12 +318,22 @@ ReplicatorImpl::Verdict ReplicatorImpl::JudgeCopies(Ticket ticket, Write& write,
   return std::popcount(acked & counted) >= needed ? Verdict::kEnough : Verdict::kPending;
 }
 
+Status ReplicatorImpl::Outcome(const Write& write) const {
+  LeaseTable* const leases = options_.leases;
+  if (leases == nullptr || leases->HeldSince(write.partition, write.submitted, leases->Now())) {
+    return {};
+  }
+  leases->CountOverrun();
+  return tl::unexpected<Error>(
+      UnknownOutcome("this node no longer heard from a majority of the ring"));
+}
+
 void ReplicatorImpl::Await(Ticket ticket, std::uint32_t acks, Done done) {
   acks = AcksOr(acks);
   Write* write = Find(ticket);
   if (acks <= 1 || ticket == 0) return done({});
   if (write == nullptr) return done(tl::unexpected<Error>(UnknownOutcome("it is forgotten")));
-  if (Judge(ticket, *write, acks) == Verdict::kEnough) return done({});
+  if (Judge(ticket, *write, acks) == Verdict::kEnough) return done(Outcome(*write));
   write->waited = true;
   waiters_[ticket].push_back({acks, clock_() + options_.ack_timeout, std::move(done)});
   EnsureTick();
@@ -335,7 +348,7 @@ void ReplicatorImpl::Decide(Ticket ticket) {
   std::erase_if(found->second, [&](Waiter& waiter) {
     switch (Judge(ticket, *write, waiter.acks)) {
       case Verdict::kEnough:
-        decided.emplace_back(std::move(waiter.done), Status{});
+        decided.emplace_back(std::move(waiter.done), Outcome(*write));
         return true;
       case Verdict::kFailed:
         decided.emplace_back(

@@ -72,6 +72,7 @@ class ReplicatorImpl final : public Replicator {
     bool waited = false;
     std::uint32_t overruled = 0;  // Freshness::overruled, when it was submitted
     std::uint64_t revision = 0;   // of the table, when `current` and `complete` were read
+    TimePoint submitted{};        // where leases decide
     std::array<ReplicaQueue*, kReplicasMax> targets{};
     ReplicaBatchPtr source;  // a batch that has its bytes, while they may be needed again
     std::size_t source_entry = 0;
@@ -110,6 +111,8 @@ class ReplicatorImpl final : public Replicator {
   Verdict Judge(Ticket ticket, Write& write, std::uint32_t acks);
   Verdict JudgeCopies(Ticket ticket, Write& write, std::uint32_t acks);
   void Refresh(Ticket ticket, Write& write);
+  // Of a write that has its copies.
+  Status Outcome(const Write& write) const;
   void Decide(Ticket ticket);
   void DecideAll();
   std::uint32_t CopiesOf(Ticket ticket);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cluster/lease.h"
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
 #include "cluster/progress.h"
@@ -71,6 +72,8 @@ struct ClusterStats {
   RelayStats relay;                 // of all loops
   std::uint32_t load_permille = 0;  // gauge: how busy clients keep the worker loops (LoadGauge)
   PeerServiceStats peers;           // of all loops
+  bool majority = false;            // --consistency majority; `leases` says something only then
+  LeaseStats leases;
 };
 
 }  // namespace gyre

@@ -50,6 +50,10 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
   if (!MayExecute(role, command, origin)) [[unlikely]] {
     return {.role = role};
   }
+  // A replica's reads need none: they may be stale.
+  const bool leased = services_.leases != nullptr && role == Role::kOwner;
+  const TimePoint from = leased ? services_.leases->Now() : TimePoint{};
+  if (leased && !MayAct(shard, key.partition, from, now)) return {.role = role};
   if (command.Is(kWrite)) {
     if (!services_.replication.freshness.Holds()) [[unlikely]] {
       return {.role = role};
@@ -62,9 +66,34 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
   error_.reset();
   const bool is_list = says == Says::kReply && command.fold == Fold::kArray;
   if (is_list) reply.BeginList(ListShape::kArray, 1);
-  const Execution done = RunLocked(command, args, key_index, key, shard, now, reply);
+  Execution done = RunLocked(command, args, key_index, key, shard, now, reply);
   if (is_list) reply.EndList();
+  if (leased) Overran(command, key.partition, from, done);
   return done;
+}
+
+bool Executor::MayAct(Shard& shard, PartitionId partition, TimePoint at, UnixMillis now) {
+  const UnixMillis stamp = std::max(now, shard.clock_millis() + 1);
+  if (services_.leases->Holds(partition, at) && services_.leases->MayStamp(stamp)) return true;
+  services_.leases->CountRefusal();
+  return false;
+}
+
+bool Executor::Overran(const Command& command, PartitionId partition, TimePoint from,
+                       Execution& done) {
+  if (services_.leases->HeldSince(partition, from, services_.leases->Now())) return false;
+  services_.leases->CountOverrun();
+  done.failed = done.overrun = true;
+  if (command.Is(kWrite)) {
+    error_ = {ErrorCode::kUnknownOutcome,
+              "the command was executed here, but this node no longer heard from a majority of the "
+              "ring: read the key back before you repeat it"};
+  } else {
+    error_ = {ErrorCode::kUnavailable,
+              "this node was stopped and lost its majority of the ring while it answered; nothing "
+              "was written, try again"};
+  }
+  return true;
 }
 
 Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
@@ -108,6 +137,13 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     const Role role = engine.ShardOf(key.partition).info(key.partition).role;
     if (!MayExecute(role, command, origin)) return {.role = role};
   }
+  const TimePoint from = services_.leases != nullptr ? services_.leases->Now() : TimePoint{};
+  for (const Key& key : keys) {
+    if (services_.leases == nullptr) break;
+    Shard& shard = engine.ShardOf(key.partition);
+    const Role role = shard.info(key.partition).role;
+    if (role == Role::kOwner && !MayAct(shard, key.partition, from, now)) return {.role = role};
+  }
   if (command.Is(kWrite)) {
     if (!services_.replication.freshness.Holds()) return {.role = Role::kOwner};
     for (const Key& key : keys) {
@@ -118,9 +154,11 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
       }
     }
   }
+  Execution all{.executed = true};
   if (command.fold == Fold::kAtomic && AnyExists(keys, now)) {
     reply.Integer(0);
-    return {.executed = true};
+    OverranAny(command, keys, from, all);
+    return all;
   }
 
   FoldWriter fold;
@@ -128,7 +166,6 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
   const bool says_itself = is_list || command.fold == Fold::kConcat;
   ReplyWriter& out = says_itself ? reply : static_cast<ReplyWriter&>(fold);
   if (is_list) reply.BeginList(ListShape::kArray, keys.size());
-  Execution all{.executed = true};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::size_t key_index = command.keys.first + i * command.keys.step;
     const Key& key = keys[i];
@@ -142,7 +179,18 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
   }
   if (is_list) reply.EndList();
   if (!says_itself) fold.Say(command.fold, reply);
+  OverranAny(command, keys, from, all);
   return all;
+}
+
+void Executor::OverranAny(const Command& command, const std::vector<Key>& keys, TimePoint from,
+                          Execution& done) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  if (services_.leases == nullptr) return;
+  for (const Key& key : keys) {
+    const bool owner =
+        services_.engine.ShardOf(key.partition).info(key.partition).role == Role::kOwner;
+    if (owner && Overran(command, key.partition, from, done)) return;
+  }
 }
 
 bool Executor::AnyExists(const std::vector<Key>& keys,

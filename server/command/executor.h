@@ -18,6 +18,7 @@ class Executor {
   struct Execution {
     bool executed = false;  // false: `role` says why not; nothing was read, changed or written
     bool failed = false;    // the reply is an error
+    bool overrun = false;   // its lease ran out: the reply is void, first_error() is the answer
     Role role = Role::kAbsent;
     Replicator::Ticket ticket = 0;  // of the write, if there was one
   };
@@ -46,7 +47,7 @@ class Executor {
                         const Origin& origin, std::uint32_t acks, UnixMillis now,
                         ReplyWriter& reply, Tickets& tickets);
 
-  // Of the latest Run or RunTogether that failed.
+  // Of the latest Run or RunTogether that failed, if it knows why (a list's does), or was overrun.
   const Error& first_error() const { return *error_; }
 
  private:
@@ -55,6 +56,14 @@ class Executor {
                       Shard& shard, UnixMillis now, ReplyWriter& reply);
 
   bool AnyExists(const std::vector<Key>& keys, UnixMillis now);
+  // --consistency majority. Whether this node may act for the partition at `at`; before the command.
+  // Requires the shard's mutex.
+  bool MayAct(Shard& shard, PartitionId partition, TimePoint at, UnixMillis now)
+      GYRE_NO_THREAD_SAFETY_ANALYSIS;
+  // After it: whether what happened since `from` was under the lease. If not, `done` says so.
+  bool Overran(const Command& command, PartitionId partition, TimePoint from, Execution& done);
+  void OverranAny(const Command& command, const std::vector<Key>& keys, TimePoint from,
+                  Execution& done);
 
   const Services& services_;
   Buffer scratch_;

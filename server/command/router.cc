@@ -165,7 +165,7 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
                            responder.writer(), Executor::Says::kReply);
     }
     if (done.executed) [[likely]] {
-      if (done.failed && command.fold == Fold::kArray) [[unlikely]] {
+      if (done.failed && (command.fold == Fold::kArray || done.overrun)) [[unlikely]] {
         responder.Defer().FinishWithError(executor_.first_error());
       } else if (done.ticket != 0) {
         session.last_write_ticket = done.ticket;
@@ -174,7 +174,7 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
       return done.failed;
     }
     road = RoadFor(key.partition, done.role, request, origin);
-  } else if (request.no_forward) {
+  } else if (request.no_forward && services_.leases == nullptr) {
     road = Road::kNotOwner;
   }
 
@@ -197,11 +197,12 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
     responder.writer().Fail(read.error());
     return true;
   }
+  Role role = Role::kAbsent;
   if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
     if (!command.Is(kPartitionKeys)) prefetcher_.Run(keys_);
     const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
     if (done.executed) {
-      if (done.failed && command.fold == Fold::kArray) {
+      if (done.failed && (command.fold == Fold::kArray || done.overrun)) {
         responder.Defer().FinishWithError(executor_.first_error());
       } else if (done.ticket != 0) {
         session.last_write_ticket = done.ticket;
@@ -210,8 +211,9 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
       }
       return done.failed;
     }
+    role = done.role;
   }
-  if (request.no_forward) {
+  if (request.no_forward && role != Role::kOwner) {
     responder.writer().Fail(Refusal(Road::kNotOwner, keys_.front()));
     return true;
   }
@@ -321,8 +323,8 @@ bool Router::TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
         TryHere(command, request, errand->origin, keys, errand->reply.writer());
     if (done.executed) {
       if (done.ticket != 0) newest_errand_ticket_ = done.ticket;
-      if (done.failed && command.fold == Fold::kArray) {
-        errand->reply.FinishWithError(executor_.first_error());
+      if (done.failed && (command.fold == Fold::kArray || done.overrun)) {
+        FinishFailed(*errand, executor_.first_error());
         return true;
       }
       SettleAll(tickets_, AcksOf(request), errand->reply);
@@ -484,6 +486,13 @@ Error Router::DeadlineError(PartitionId partition) {
   if (known == nullptr || known->owner[partition] == kNoMember) {
     return {ErrorCode::kUnavailable,
             "no live node has the key's partition; see the ring with: gyre status"};
+  }
+  LeaseTable* const leases = services_.leases;
+  if (leases != nullptr && known->owner[partition] == known->self &&
+      !leases->Holds(partition, leases->Now())) {
+    return {ErrorCode::kUnavailable,
+            "this node does not see a majority of the ring: it owns the key, but may not act for "
+            "it (--consistency majority); nothing was written, see the ring with: gyre status"};
   }
   return {ErrorCode::kTimeout,
           "the key's owner did not take the command before its deadline; nothing was written, try "

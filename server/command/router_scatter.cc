@@ -133,6 +133,9 @@ void Router::RunLocalPart(LocalWork& work, std::uint32_t position) {
   if (!done.executed) return Resume(MakePart(work.errand, {position}, work.gather));
 
   work.gather->ExpectPart();
+  if (done.overrun) {
+    return work.gather->Deliver({position}, FailureOf(executor_.first_error()));
+  }
   Reply reply = Folded(command, recorder.Take());
   if (done.ticket != 0) newest_errand_ticket_ = done.ticket;
   if (done.ticket == 0 || acks <= 1) return work.gather->Deliver({position}, std::move(reply));

@@ -8,6 +8,8 @@
 namespace gyre {
 
 Road ChooseRoad(const RoadFacts& facts) {
+  // It would have been executed here, but for the lease (--consistency majority).
+  if (facts.role == Role::kOwner) return Road::kWait;
   if (facts.no_forward) return Road::kNotOwner;
   if (facts.owner == kNoMember) return Road::kWait;
   // The view names this node, but it does not have (or no longer has) the role: one of the two is

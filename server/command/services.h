@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/clock.h"
+#include "cluster/lease_table.h"
 #include "cluster/replicator.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
@@ -27,6 +28,9 @@ struct Services {
   Replicator& replicator;
   Transport& transport;
   PeerHandler& peers;
+
+  // --consistency majority: an owner executes only under a lease. Null: available.
+  LeaseTable* leases = nullptr;
 
   // Read once for each batch of requests, and for each callback of the transport.
   std::function<UnixMillis()> unix_now = UnixNow;

@@ -119,6 +119,28 @@ void WriteRelay(const RelayStats& stats, MetricsWriter& out) {
               stats.calls);
 }
 
+void WriteLeases(const LeaseStats& stats, MetricsWriter& out) {
+  out.Gauge("gyre_lease_majority",
+            "1 if a majority of the ring answered this node within the length of a lease.",
+            stats.majority ? 1 : 0);
+  out.Gauge("gyre_lease_claimed", "Partitions that this node should act for.",
+            static_cast<double>(stats.claims));
+  out.Gauge("gyre_lease_held", "Of them, those for which it holds a lease.",
+            static_cast<double>(stats.held));
+  out.Gauge("gyre_lease_remaining_seconds", "Until the first of its leases runs out.",
+            static_cast<double>(stats.remaining_ms) / 1000);
+  out.Counter("gyre_lease_lapses_total", "Leases that ran out although they were still claimed.",
+              stats.lapses);
+  out.Counter("gyre_lease_refusals_total", "Attempts at a command that found no lease: they wait.",
+              stats.refusals);
+  out.Counter("gyre_lease_overruns_total",
+              "Commands whose lease ran out while they ran or waited for acknowledgements.",
+              stats.overruns);
+  out.Gauge("gyre_lease_deaths_unconfirmed",
+            "Members that this node counts as dead, and no majority does yet.",
+            static_cast<double>(stats.unfenced_deaths));
+}
+
 }  // namespace
 
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
@@ -137,6 +159,7 @@ void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
       "Part of the worker loops' time that clients take, as pulls see it when they stand back.",
       stats.load_permille / 1000.0);
   WriteRepair(stats.repair, out);
+  if (stats.majority) WriteLeases(stats.leases, out);
   WriteRelay(stats.relay, out);
 }
 

@@ -44,6 +44,13 @@ class VersionClock {
     return (last_ << kVersionNodeBits) | node_;
   }
 
+  // Of the newest version returned or observed; the next is of this one or a later.
+  UnixMillis millis() const { return static_cast<UnixMillis>(last_ >> kVersionCountBits); }
+  // Higher than every version of `millis` and before from now on.
+  void PassMillis(UnixMillis millis) {
+    last_ = std::max(last_, static_cast<Version>(millis + 1) << kVersionCountBits);
+  }
+
   void Observe(Version seen) { last_ = std::max(last_, seen >> kVersionNodeBits); }
 
  private:

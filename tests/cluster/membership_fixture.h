@@ -233,6 +233,7 @@ class VirtualCluster {
     }
   }
   void Do(std::uint64_t, StateChanged&) {}
+  void Do(std::uint64_t, LeaseHeard&) {}
   void Do(std::uint64_t number, DeclaredDead&) { ++nodes_.at(number)->declared_dead; }
   void Do(std::uint64_t number, LogLine& line) {
     nodes_.at(number)->logs.push_back(std::move(line.text));

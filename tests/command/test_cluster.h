@@ -67,7 +67,8 @@ class TestCluster;
 // A node with one loop. It is also the transport by which its dispatcher reaches the others.
 class TestNode final : public Transport {
  public:
-  TestNode(TestCluster& cluster, std::uint8_t number, const DispatcherOptions& options);
+  TestNode(TestCluster& cluster, std::uint8_t number, const DispatcherOptions& options,
+           bool majority);
   ~TestNode() override { dispatcher_.reset(); }
 
   void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
@@ -89,6 +90,11 @@ class TestNode final : public Transport {
   ViewPublisher views;
   SessionRegistry sessions;
   ReplicationTable replication;
+  // --consistency majority. Its clock may jump by a minute after some readings: the process is
+  // stopped there.
+  std::unique_ptr<LeaseTable> leases;
+  int lease_reads = 0;
+  int stop_after_reads = -1;
   FakeReplicator replicator;
   FakeAdmin admin;
   FakePeers peers;
@@ -113,10 +119,10 @@ class TestCluster {
  public:
   static constexpr std::uint32_t kPartitions = 16;
 
-  explicit TestCluster(int nodes, const DispatcherOptions& options = {}) {
+  explicit TestCluster(int nodes, const DispatcherOptions& options = {}, bool majority = false) {
     for (int i = 0; i < nodes; ++i) {
       nodes_.push_back(
-          std::make_unique<TestNode>(*this, static_cast<std::uint8_t>(i + 1), options));
+          std::make_unique<TestNode>(*this, static_cast<std::uint8_t>(i + 1), options, majority));
     }
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       owners_.push_back(static_cast<MemberIndex>(partition % nodes_.size()));
@@ -215,7 +221,7 @@ inline MemberInfo TestNode::MakeInfo(std::uint8_t number) {
 }
 
 inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
-                          const DispatcherOptions& options)
+                          const DispatcherOptions& options, bool majority)
     : info(MakeInfo(number)), replication(TestCluster::kPartitions), cluster_(cluster) {
   auto created = Engine::Create({.memory_bytes = std::size_t{64} << 20,
                                  .value_bytes_max = std::size_t{4} << 20,
@@ -224,6 +230,12 @@ inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
                                  .version_node = number});
   EXPECT_TRUE(created) << created.error().message;
   engine = std::move(*created);
+  if (majority) {
+    leases = std::make_unique<LeaseTable>(TestCluster::kPartitions, [this] {
+      const bool stopped = stop_after_reads >= 0 && lease_reads++ == stop_after_reads;
+      return cluster_.time.steady_now() + (stopped ? std::chrono::minutes(1) : Duration{});
+    });
+  }
   client.id = sessions.NextId();
   client.connected_ms = Timeline::kStart;
   client.peer_address = "127.0.0.1:50001";
@@ -242,6 +254,7 @@ inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
                .replicator = replicator,
                .transport = *this,
                .peers = peers,
+               .leases = leases.get(),
                .unix_now = [this] { return cluster_.time.unix_now(); },
                .steady_now = [this] { return cluster_.time.steady_now(); }},
       options);

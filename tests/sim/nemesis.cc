@@ -68,8 +68,9 @@ bool Nemesis::Round() {
   story_ += "round " + std::to_string(++round_) + ", " + NameOf(trouble) + ":";
   const bool noisy = options_.noise && Below(2) == 0;
   // Who is cut off or asleep may answer reads with what it has until it hears of it.
-  cluster_.JudgeReads(!asleep);
-  cluster_.JudgeOwners(!dies && !noisy);
+  const bool majority = cluster_.options().membership.majority;
+  cluster_.JudgeReads(majority || !asleep);
+  cluster_.JudgeOwners(majority || (!dies && !noisy));
   MakeNoise(noisy);
   cluster_.BeginLoad(options_.load);
   Wait(seconds(1));

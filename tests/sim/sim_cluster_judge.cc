@@ -100,7 +100,7 @@ bool SimCluster::Converge(Duration within) {
 void SimCluster::CheckSingleOwner(NodeIndex writer, PartitionId partition) {
   if (!judge_owners_) return;
   for (auto& node : nodes_) {
-    if (node && node->index() != writer && node->role(partition) == Role::kOwner) {
+    if (node && node->index() != writer && node->Acts(partition)) {
       history_.Violate(history::Fault::kOther, "",
                        "two owners of partition " + std::to_string(partition) + ": n" +
                            std::to_string(writer) + " and n" + std::to_string(node->index()));

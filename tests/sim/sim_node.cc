@@ -37,6 +37,10 @@ void SimNode::MakeEngine() {
   options.tombstone_ttl_ms = options_.tombstone_ttl_ms;
   engine_ = std::move(*Engine::Create(options));
   table_ = std::make_unique<ReplicationTable>(options_.partitions, [this] { return world_.now(); });
+  if (options_.membership.majority) {
+    leases_ =
+        std::make_unique<LeaseTable>(options_.partitions, [this] { return world_.now(); });
+  }
 }
 
 void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
@@ -57,6 +61,7 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
   replicator.replicas = options_.replicas;
   replicator.write_acks = options_.write_acks;
   replicator.queue_bytes_max = options_.queue_bytes_max;
+  replicator.leases = leases_.get();
   for (Loop& loop : loops_) {
     loop.replicator = std::make_unique<ReplicatorImpl>(replicator, *engine_, *table_, views_,
                                                        loop.links.transport, clock);
@@ -78,11 +83,12 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
   };
   OwnershipOptions ownership;
   ownership.founder = founder;
+  ownership.majority = leases_ != nullptr;
   coordinator_ = std::make_unique<Coordinator>(
       ownership, id_,
       Coordinator::Parts{*engine_, *table_, views_, control_.transport, *membership_, *this,
                          [this](MembershipActions actions) { Perform(std::move(actions)); }, clock,
-                         wall_clock});
+                         wall_clock, leases_.get()});
   coordinator_->set_faults(options_.coordinator_faults);
 }
 
@@ -155,6 +161,11 @@ Role SimNode::role(PartitionId partition) {
   Shard& shard = engine_->ShardOf(partition);
   MutexLock lock(shard.mutex());
   return shard.info(partition).role;
+}
+
+bool SimNode::Acts(PartitionId partition) {
+  return role(partition) == Role::kOwner &&
+         (leases_ == nullptr || leases_->Holds(partition, world_.now()));
 }
 
 std::string SimNode::Copy(const std::string& key_bytes) {

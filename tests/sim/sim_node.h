@@ -30,7 +30,7 @@ struct ClusterOptions {
   std::size_t memory_bytes = std::size_t{8} << 20;
   std::size_t queue_bytes_max = std::size_t{1} << 20;
   UnixMillis tombstone_ttl_ms = 10 * 60 * 1000;
-  MembershipOptions membership;
+  MembershipOptions membership;  // with --consistency
   ReplicatorFaults replicator_faults;
   CoordinatorFaults coordinator_faults;
   bool act_when_stale = false;  // a fault: an owner that was stopped goes on as if it had not been
@@ -74,6 +74,8 @@ class SimNode final : public ControlPort, public PullPort {
   Repair& repair() { return *repair_; }
   Transfer& transfer() { return *transfer_; }
   Role role(PartitionId partition);
+  // Whether it would execute a command of the partition now.
+  bool Acts(PartitionId partition);
   // This node's copy of a record, for a failure's message.
   std::string Copy(const std::string& key_bytes);
   // Called with the partition of each write that this node orders, and the operation.
@@ -128,6 +130,7 @@ class SimNode final : public ControlPort, public PullPort {
   void Perform(const AskConfirmDown& action);
   void Perform(const StateChanged& action);
   void Perform(const DeclaredDead& action);
+  void Perform(const LeaseHeard& action);
   void Perform(const LogLine& line);
   void TickMembership();
 
@@ -141,6 +144,7 @@ class SimNode final : public ControlPort, public PullPort {
   Links background_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ReplicationTable> table_;
+  std::unique_ptr<LeaseTable> leases_;  // --consistency majority
   std::unique_ptr<Membership> membership_;
   std::array<Loop, kLoops> loops_;
   std::unique_ptr<Transfer> transfer_;

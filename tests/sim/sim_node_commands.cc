@@ -1,5 +1,6 @@
 // The dispatcher's rule and the commands, on virtual time: what server/command does for SET, GET,
 // DEL, INCR and memcached's cas.
+#include <algorithm>
 #include <charconv>
 #include <initializer_list>
 #include <optional>
@@ -127,6 +128,11 @@ bool SimNode::Run(const Operation& operation, const Key& key, Loop& loop,
     MutexLock lock(shard.mutex());
     if (shard.info(key.partition).role != Role::kOwner) return false;
     if (!operation.is_read() && !options_.act_when_stale && !table_->freshness.Holds()) {
+      return false;
+    }
+    // Virtual time stands still while a command runs, so what holds before holds after.
+    const UnixMillis stamp = std::max(world_.unix_now(index_), shard.clock_millis() + 1);
+    if (leases_ && !(leases_->Holds(key.partition, world_.now()) && leases_->MayStamp(stamp))) {
       return false;
     }
     done = Apply(operation, key, shard, *loop.replicator);

@@ -76,6 +76,10 @@ void SimNode::Perform(const DeclaredDead&) {
   coordinator_->OnDeclaredDead();
 }
 
+void SimNode::Perform(const LeaseHeard& action) {
+  coordinator_->OnLeaseMessage(action.from, action.payload);
+}
+
 void SimNode::Perform(const LogLine& line) {
   GYRE_LOG_DEBUG("n{} {} {}", index_, world_.unix_now() % 1'000'000, line.text);
 }

@@ -62,7 +62,12 @@ struct Worker {
 class Runtime final : public ClusterRuntime {
  public:
   Runtime(const ClusterRuntimeOptions& options, Engine& engine)
-      : options_(options), engine_(engine), table_(engine.options().partition_count) {}
+      : leases_(options.membership.majority
+                    ? std::make_unique<LeaseTable>(engine.options().partition_count)
+                    : nullptr),
+        options_(WithLeases(options, leases_.get())),
+        engine_(engine),
+        table_(engine.options().partition_count) {}
   ~Runtime() override { StopThreads(); }
 
   Status Init(const ClusterRuntimeOptions& options) {
@@ -71,7 +76,7 @@ class Runtime final : public ClusterRuntime {
     if (!background) return tl::unexpected<Error>(background.error());
     background_ = std::move(*background);
     Result<std::unique_ptr<ControlThread>> control =
-        ControlThread::Create(options, engine_, table_, views_, *background_);
+        ControlThread::Create(options, engine_, table_, views_, *background_, leases_.get());
     if (!control) return tl::unexpected<Error>(control.error());
     control_ = std::move(*control);
     background_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
@@ -109,11 +114,14 @@ class Runtime final : public ClusterRuntime {
 
   ViewPublisher& views() override { return views_; }
   ReplicationTable& replication() override { return table_; }
+  LeaseTable* leases() override { return leases_.get(); }
   ClusterStats stats() override {
     const ControlThread::Stats control = control_->stats();
     ClusterStats stats;
     stats.membership = control.membership;
     stats.ownership = control.ownership;
+    stats.majority = leases_ != nullptr;
+    stats.leases = control.leases;
     for (const std::unique_ptr<Worker>& worker : workers_) {
       const ReplicatorStats each = worker->replicator->stats();
       stats.replication.mutations_sent += each.mutations_sent;
@@ -154,6 +162,12 @@ class Runtime final : public ClusterRuntime {
     if (background_) background_->Halt();
   }
 
+  static ClusterRuntimeOptions WithLeases(ClusterRuntimeOptions options, LeaseTable* leases) {
+    options.replicator.leases = leases;
+    return options;
+  }
+
+  const std::unique_ptr<LeaseTable> leases_;
   const ClusterRuntimeOptions options_;
   Engine& engine_;
   ReplicationTable table_;

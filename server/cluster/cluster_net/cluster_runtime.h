@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cluster/lease_table.h"
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
 #include "cluster/progress_survey.h"
@@ -74,6 +75,8 @@ class ClusterRuntime {
   // Any thread.
   virtual ViewPublisher& views() = 0;
   virtual ReplicationTable& replication() = 0;
+  // Null unless --consistency majority.
+  virtual LeaseTable* leases() = 0;
   virtual ClusterStats stats() = 0;
 
   // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring for

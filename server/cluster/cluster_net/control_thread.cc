@@ -17,8 +17,8 @@ ControlThread::ControlThread(const ClusterRuntimeOptions& options) : seeds_(opti
 Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntimeOptions& options,
                                                              Engine& engine,
                                                              ReplicationTable& table,
-                                                             ViewPublisher& views,
-                                                             PullPort& pulls) {
+                                                             ViewPublisher& views, PullPort& pulls,
+                                                             LeaseTable* leases) {
   std::unique_ptr<ControlThread> thread(new ControlThread(options));
   ControlThread* self = thread.get();
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
@@ -42,6 +42,9 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   hooks.on_performed = [self, &table] {
     table.freshness.Confirm(self->membership_->confirmed_at());
   };
+  hooks.on_lease = [self](const NodeId& from, const std::string& payload) {
+    self->coordinator_->OnLeaseMessage(from, payload);
+  };
   self->gossip_ =
       std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks), options.keys);
   if (Status bound = self->gossip_->Bind(options.self.host, options.self.port); !bound) {
@@ -50,12 +53,13 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   OwnershipOptions ownership;
   ownership.founder = options.seeds.empty();
   ownership.restored = options.restored;
+  ownership.majority = leases != nullptr;
   self->coordinator_ = std::make_unique<Coordinator>(
       ownership, options.self.id,
       Coordinator::Parts{
           engine, table, views, *self->transport_, *self->membership_, pulls,
           [self](MembershipActions actions) { self->gossip_->Perform(std::move(actions)); },
-          [self] { return self->loop_->now(); }});
+          [self] { return self->loop_->now(); }, UnixNow, leases});
   self->stats_timer_ = std::make_unique<Timer>(*self->loop_);
   return thread;
 }
@@ -168,7 +172,7 @@ void ControlThread::BeginStop(std::function<void()> done) {
 }
 
 void ControlThread::TakeStats() {
-  Stats stats{membership_->stats(), coordinator_->stats()};
+  Stats stats{membership_->stats(), coordinator_->stats(), coordinator_->lease_stats()};
   MutexLock lock(mutex_);
   stats_ = stats;
 }

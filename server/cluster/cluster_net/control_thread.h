@@ -23,10 +23,11 @@ namespace gyre {
 
 class ControlThread {
  public:
-  // Binds the gossip port. All arguments outlive it.
+  // Binds the gossip port. All arguments outlive it; `leases` is null unless --consistency majority.
   static Result<std::unique_ptr<ControlThread>> Create(const ClusterRuntimeOptions& options,
                                                        Engine& engine, ReplicationTable& table,
-                                                       ViewPublisher& views, PullPort& pulls);
+                                                       ViewPublisher& views, PullPort& pulls,
+                                                       LeaseTable* leases);
   ~ControlThread();
 
   // Called on this thread; set before Start. The setting changed; how far this node has come.
@@ -50,6 +51,7 @@ class ControlThread {
   struct Stats {
     MembershipStats membership;
     OwnershipStats ownership;
+    LeaseStats leases;
   };
   // As of a moment ago.
   Stats stats();

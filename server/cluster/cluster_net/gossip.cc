@@ -107,6 +107,10 @@ void Gossip::Do(DeclaredDead&) {
   if (hooks_.on_declared_dead) hooks_.on_declared_dead();
 }
 
+void Gossip::Do(LeaseHeard& action) {
+  if (hooks_.on_lease) hooks_.on_lease(action.from, action.payload);
+}
+
 void Gossip::Do(LogLine& action) {
   if (action.warning) {
     GYRE_LOG_WARN("{}", action.text);

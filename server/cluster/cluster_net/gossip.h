@@ -35,6 +35,8 @@ class Gossip {
     std::function<void()> on_declared_dead;
     // Everything that an event gave rise to has been performed.
     std::function<void()> on_performed;
+    // A LeaseMessage came. May call Perform.
+    std::function<void(const NodeId& from, const std::string& payload)> on_lease;
   };
 
   // With `keys`, which outlive it, datagrams are sealed and exchanges encrypted.
@@ -75,6 +77,7 @@ class Gossip {
   void Do(AskConfirmDown& action);
   void Do(StateChanged& action);
   void Do(DeclaredDead& action);
+  void Do(LeaseHeard& action);
   void Do(LogLine& action);
 
   void OnPushPullDone(const Address& to, const PeerExchange::Outcome& outcome);
