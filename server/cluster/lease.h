@@ -45,7 +45,8 @@
 // Cost: each node sends N - 1 datagrams of P / 8 bytes and as many answers every kRenew; while it
 // lacks a lease, the first ones faster. Meant for clusters of up to some 50 nodes.
 // Not covered: a machine whose monotonic clock stops while its processes live on (a virtual machine
-// that is suspended and resumed with a live network); two copies of one data directory; a node
+// that is suspended and resumed with a live network); two copies of one data directory; a request
+// that is on its way for longer than a lease, past newer ones of the same node; a node
 // that restarts within one lease *and* forgets with it who was promised last, where that was the
 // one member that two majorities had in common.
 #pragma once

@@ -56,10 +56,10 @@ class Executor {
                       Shard& shard, UnixMillis now, ReplyWriter& reply);
 
   bool AnyExists(const std::vector<Key>& keys, UnixMillis now);
-  // --consistency majority. Whether this node may act for the partition at `at`; before the command.
-  // Requires the shard's mutex.
-  bool MayAct(Shard& shard, PartitionId partition, TimePoint at, UnixMillis now)
-      GYRE_NO_THREAD_SAFETY_ANALYSIS;
+  // --consistency majority. Whether this node may act for the partition at `at`; before the
+  // command. Requires the shard's mutex.
+  bool MayAct(Shard& shard, PartitionId partition, TimePoint at,
+              UnixMillis now) GYRE_NO_THREAD_SAFETY_ANALYSIS;
   // After it: whether what happened since `from` was under the lease. If not, `done` says so.
   bool Overran(const Command& command, PartitionId partition, TimePoint from, Execution& done);
   void OverranAny(const Command& command, const std::vector<Key>& keys, TimePoint from,

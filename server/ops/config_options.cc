@@ -235,8 +235,10 @@ const std::vector<Option>& ConfigOptions() {
        [](Text t, Config& c) { return StorePartitions(t, c.partitions); }},
       {"consistency", "MODE", kText,
        "available: both sides of a network partition go on, the newest version wins afterwards. "
-       "majority: an owner acts only while it hears from most of the ring, so that INCR and CAS are "
-       "safe with --write-acks equal to --replicas; of two sides one goes on, after a death it waits "
+       "majority: an owner acts only while it hears from most of the ring, so that INCR and CAS "
+       "are "
+       "safe with --write-acks equal to --replicas; of two sides one goes on, after a death it "
+       "waits "
        "some 1.3 s longer. Wants three nodes or more. Default: available. The same on all nodes.",
        [](Text t, Config& c) { return StoreConsistency(t, c.consistency); }},
       {"evict-after", "DURATION", kAmount,

@@ -72,7 +72,8 @@ class LeaseTest : public testing::Test {
       const Datagram datagram = std::move(flight_.front());
       flight_.pop_front();
       const int to = datagram.lease.to.bytes[0] - 1;
-      if (IsCut(datagram.from, to) || to >= static_cast<int>(nodes_.size()) || !nodes_[to]) continue;
+      if (IsCut(datagram.from, to) || to >= static_cast<int>(nodes_.size()) || !nodes_[to])
+        continue;
       Send(to, nodes_[to]->OnMessage(now_, Id(datagram.from), datagram.lease.payload));
     }
   }

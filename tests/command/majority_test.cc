@@ -139,6 +139,5 @@ TEST_F(MajorityTest, AClockBeyondTheBoundWaitsForANewLease) {
   EXPECT_TRUE(slot->finished());
 }
 
-
 }  // namespace
 }  // namespace gyre::testing

@@ -116,8 +116,8 @@ TEST(Majority, APausedOwnerIsFenced) {
   }
 }
 
-// A clock that jumped forward stamps versions that a later owner, with a clock of its own, would not
-// reach: without a bound its writes would lose against what the old owner left behind.
+// A clock that jumped forward stamps versions that a later owner, with a clock of its own, would
+// not reach: without a bound its writes would lose against what the old owner left behind.
 TEST(Majority, ClocksJumpAndTheOwnerIsCutOff) {
   ForSeeds(10, [&](std::uint64_t seed) {
     SimCluster cluster(seed, 3, MajorityOptions());

@@ -38,8 +38,7 @@ void SimNode::MakeEngine() {
   engine_ = std::move(*Engine::Create(options));
   table_ = std::make_unique<ReplicationTable>(options_.partitions, [this] { return world_.now(); });
   if (options_.membership.majority) {
-    leases_ =
-        std::make_unique<LeaseTable>(options_.partitions, [this] { return world_.now(); });
+    leases_ = std::make_unique<LeaseTable>(options_.partitions, [this] { return world_.now(); });
   }
 }
 

@@ -23,7 +23,8 @@ namespace gyre {
 
 class ControlThread {
  public:
-  // Binds the gossip port. All arguments outlive it; `leases` is null unless --consistency majority.
+  // Binds the gossip port. All arguments outlive it; `leases` is null unless --consistency
+  // majority.
   static Result<std::unique_ptr<ControlThread>> Create(const ClusterRuntimeOptions& options,
                                                        Engine& engine, ReplicationTable& table,
                                                        ViewPublisher& views, PullPort& pulls,
