@@ -441,7 +441,7 @@ void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
     BecomeStale(now, partition);
     return;
   }
-  if (claimant != kNoMember) restless_ = true;
+  if (built_.claimant[partition] != kNoMember) restless_ = true;
   UpdateTargets(partition);
   if (locals_[partition].phase == Phase::kRecovering) DecideRecovering(now, partition);
 }
