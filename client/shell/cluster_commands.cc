@@ -137,7 +137,10 @@ void AddClusterCommands(CommandLine& line) {
                         "Bytes a second that each node moves, like 50MiB; 0 for no limit")
             ->transform(CLI::AsSizeValue(false))
             ->needs(action);
-        command.final_callback([&arguments] {
+        command.parse_complete_callback([&arguments] {
+          if (arguments.limit.starts_with('-')) {
+            throw CLI::ValidationError("a limit is a number of bytes, 0 for none");
+          }
           if ((arguments.action == "limit") == arguments.limit.empty()) {
             throw CLI::ValidationError(
                 arguments.action == "limit"

@@ -225,14 +225,6 @@ void Coordinator::Perform(const StartRecovery& action) {
   parts_.pulls.Recover(action.partition, action.node);
 }
 
-void Coordinator::Perform(const RaiseVersions& action) {
-  const UnixMillis lead =
-      std::chrono::duration_cast<std::chrono::milliseconds>(kTakeoverLead).count();
-  Shard& shard = parts_.engine.ShardOf(action.partition);
-  MutexLock lock(shard.mutex());
-  shard.RaiseVersions(parts_.wall_clock() + lead);
-}
-
 void Coordinator::Perform(SendHandover& action) {
   wire::PeerRequest request;
   wire::Handover& body = *request.mutable_handover();

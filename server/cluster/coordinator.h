@@ -136,7 +136,6 @@ class Coordinator {
   void Perform(const StartPull& action);
   void Perform(const StopPull& action);
   void Perform(const StartRecovery& action);
-  void Perform(const RaiseVersions& action);
   void Perform(SendHandover& action);
   void Perform(SendTakeOver& action);
   void Perform(PublishHoldings& action);
@@ -179,7 +178,7 @@ class Coordinator {
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
   using Lives = std::map<NodeId, std::uint64_t>;
-  Lives lives_;  // who served when the state changed last, in which incarnation
+  Lives lives_;  // who served when the state changed last, in which epoch
   std::vector<DrainWait> drains_;
   std::unique_ptr<Leases> leases_;  // null where the mode is available
   DeathFences fences_;

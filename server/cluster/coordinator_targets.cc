@@ -29,8 +29,7 @@ void Coordinator::Perform(SetTargets& action) {
     const ReplicaSet::Target* known = nullptr;
     for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
       const ReplicaSet::Target& each = set.targets[i];
-      const bool same = each.node == target.node &&
-                        (each.incarnation == 0 || each.incarnation == target.incarnation);
+      const bool same = each.node == target.node && (each.epoch == 0 || each.epoch == target.epoch);
       if (same) known = &each;
     }
     if (known != nullptr) target.standing = known->standing;
@@ -71,7 +70,7 @@ void Coordinator::Perform(const MarkSettled& action) {
   for (std::uint8_t i = 0; i < set.count; ++i) {
     ReplicaSet::Target& target = set.targets[i];
     if (target.node != action.node) continue;
-    target = {action.node, action.incarnation, ReplicaSet::Standing::kSettled, true};
+    target = {action.node, action.epoch, ReplicaSet::Standing::kSettled, true};
   }
   parts_.table.revision.fetch_add(1, std::memory_order_release);
 }
@@ -80,8 +79,7 @@ bool Coordinator::IsGone(const ReplicaSet::Target& target) const {
   const auto& members = state().members;
   const auto member = members.find(target.node);
   if (member == members.end()) return false;  // gossip did not tell of it yet
-  const bool same_life =
-      target.incarnation == 0 || target.incarnation == member->second.incarnation;
+  const bool same_life = target.epoch == 0 || target.epoch == member->second.epoch;
   return !member->second.serving() || !same_life;
 }
 
@@ -90,7 +88,7 @@ bool Coordinator::IsGone(const ReplicaSet::Target& target) const {
 void Coordinator::DropGoneTargets() {
   Lives lives;
   for (const auto& [id, member] : state().members) {
-    if (member.serving()) lives.emplace(id, member.incarnation);
+    if (member.serving()) lives.emplace(id, member.epoch);
   }
   const bool none_ended = std::includes(lives.begin(), lives.end(), lives_.begin(), lives_.end());
   lives_ = std::move(lives);

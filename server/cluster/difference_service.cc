@@ -77,12 +77,12 @@ DifferenceService::DifferenceService(Engine& engine, ReplicationTable& table, Vi
 bool DifferenceService::BeginPull(PartitionId partition, const NodeId& from) {
   const ClusterViewPtr view = views_.Load();
   const MemberIndex member = view == nullptr ? kNoMember : view->Find(from);
-  const std::uint64_t incarnation = member == kNoMember ? 0 : view->members[member].incarnation;
+  const std::uint64_t epoch = member == kNoMember ? 0 : view->members[member].epoch;
   Shard& shard = engine_.ShardOf(partition);
   MutexLock lock(shard.mutex());
   const Role role = shard.info(partition).role;
   if (role != Role::kOwner && role != Role::kHandingOver) return false;
-  if (!AddPuller(table_.sets[partition], from, incarnation)) return false;
+  if (!AddPuller(table_.sets[partition], from, epoch)) return false;
   table_.revision.fetch_add(1, std::memory_order_release);
   shard.SetKeepsTombstones(partition, true);  // as in PeerService::OnPull
   return true;

@@ -15,10 +15,11 @@
 // dead since the write: else its outcome is unknown.
 //
 // This is not the lease of --consistency majority: one answer suffices, so two sides of a network
-// partition both go on. Two more things make what happens in the moments between a takeover and the
-// old owner's learning of it harmless: an owner refuses mutations of its partitions from others
-// (peer_service.cc), so an old owner gets no acknowledgements; and a new one stamps its versions
-// kTakeoverLead ahead, so what the old one left behind does not win over it.
+// partition both go on. In the moment between an old owner's waking and the answer of somebody who
+// knows of its death it may still order a write; an owner refuses mutations of its partitions from
+// others (peer_service.cc), so that write gets no acknowledgement and ends as an unknown outcome.
+// (Stamping a new owner's versions ahead of the wall clock would let them win over what such a
+// write leaves behind, but also over acknowledged writes of the other side of a partition.)
 #pragma once
 
 #include <atomic>
@@ -62,9 +63,5 @@ class Freshness {
   std::atomic<Duration::rep> until_{kAlways};
   std::atomic<std::uint32_t> overruled_{0};
 };
-
-// How far ahead of the wall clock a new owner's versions begin after a death: more than an old
-// owner may go on for.
-inline constexpr Duration kTakeoverLead = std::chrono::seconds(2);
 
 }  // namespace gyre

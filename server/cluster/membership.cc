@@ -38,6 +38,7 @@ Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint3
   options.datagram_bytes_max =
       std::clamp(options.datagram_bytes_max, kDatagramBytesLeast, kDatagramBytesHardMax);
   self_info.state = MemberState::kAlive;
+  self_info.epoch = epoch;
   self_info.weight = std::clamp(self_info.weight, 1U, kWeightMax);
   state.self = self_info.id;
   state.partition_count = partition_count;
@@ -74,6 +75,9 @@ MembershipActions Membership::Impl::Finish() {
     state.digest = Digest();
     if (state.digest != before) changed_at = now;
     changed = false;
+    for (auto& [id, info] : state.members) {
+      info.epoch = id == state.self ? epoch : peers.at(id).epoch;
+    }
     actions.emplace_back(StateChanged{});
   }
   return std::exchange(actions, {});

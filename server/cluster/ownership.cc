@@ -137,7 +137,7 @@ Ownership::HandoverEnd Ownership::FinishHandover(TimePoint now, const NodeId& fr
       Grant(now, partition, *requester);
       end.granted.push_back(partition);
     } else {
-      actions_.push_back(MarkSettled{partition, from, requester->incarnation});
+      actions_.push_back(MarkSettled{partition, from, requester->epoch});
       Enter(partition, Phase::kOwner);
       end.settled.push_back(partition);
     }
@@ -155,7 +155,7 @@ void Ownership::Grant(TimePoint now, PartitionId partition, const MemberInfo& to
   LocalKnowledge& knowledge = knowledge_[partition];
   knowledge.granted = true;
   knowledge.granted_to = to.id;
-  locals_[partition].granted_incarnation = to.incarnation;
+  locals_[partition].granted_epoch = to.epoch;
   locals_[partition].granted_at = now;
   ++stats_.handovers_out;
   Enter(partition, Phase::kReplica);
@@ -211,7 +211,7 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
                                        std::vector<PartitionId>& taken) {
   const MemberInfo* member = Serving(from);
   if (member != nullptr && !stopping_) {
-    stopping_members_[from] = member->incarnation;
+    stopping_members_[from] = member->epoch;
     stopping_ids_.insert(from);
     view_dirty_ = true;
     Rebuild();

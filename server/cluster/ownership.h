@@ -132,7 +132,7 @@ struct SetTargets {
 struct MarkSettled {  // `node` is complete from now on: before the next write
   PartitionId partition = 0;
   NodeId node;
-  std::uint64_t incarnation = 0;
+  std::uint64_t epoch = 0;
 };
 struct DropCopy {
   PartitionId partition = 0;
@@ -154,11 +154,6 @@ struct StopPull {
 struct StartRecovery {
   PartitionId partition = 0;
   NodeId node;
-};
-// This node takes the partition over from an owner that may not know: its versions begin ahead
-// (freshness.h).
-struct RaiseVersions {
-  PartitionId partition = 0;
 };
 struct SendHandover {
   NodeId to;
@@ -188,8 +183,7 @@ struct LogEvent {
 };
 using OwnershipAction =
     std::variant<SetRole, SetTargets, MarkSettled, DropCopy, BeginEmpty, StartPull, StopPull,
-                 StartRecovery, RaiseVersions, SendHandover, SendTakeOver, PublishHoldings,
-                 PublishView, LogEvent>;
+                 StartRecovery, SendHandover, SendTakeOver, PublishHoldings, PublishView, LogEvent>;
 using OwnershipActions = std::vector<OwnershipAction>;
 
 class Ownership {
@@ -290,7 +284,7 @@ class Ownership {
   // Another complete copy that a new owner is compared with.
   struct Source {
     NodeId node;
-    std::uint64_t incarnation = 0;
+    std::uint64_t epoch = 0;
     bool asked = false;
     TimePoint retry_at{};
   };
@@ -305,7 +299,7 @@ class Ownership {
     bool stale = false;        // the copy may lack writes, or have some that others lack
     TimePoint linger_until{};  // a stale copy that was settled
     TimePoint complete_since{};
-    std::uint64_t granted_incarnation = 0;
+    std::uint64_t granted_epoch = 0;
     TimePoint granted_at{};
     NodeId granted_by;       // who goes on claiming it until our claim is seen there: an echo
     TimePoint echo_until{};  // at the latest
@@ -374,7 +368,7 @@ class Ownership {
   BuiltView built_;
   std::vector<Local> locals_;                         // [partition]
   std::vector<LocalKnowledge> knowledge_;             // [partition] the same, for the view
-  std::map<NodeId, std::uint64_t> stopping_members_;  // handed over to us, at that incarnation
+  std::map<NodeId, std::uint64_t> stopping_members_;  // handed over to us, in that epoch
   std::set<NodeId> stopping_ids_;
   std::map<NodeId, std::uint32_t> asking_;  // owner -> Handovers on their way
   std::uint64_t next_pull_ = 1;

@@ -16,7 +16,7 @@ constexpr int kRoundsMax = 4;
 bool SameTargets(const std::vector<ReplicaSet::Target>& a,
                  const std::vector<ReplicaSet::Target>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x.node == y.node && x.incarnation == y.incarnation && x.complete == y.complete;
+    return x.node == y.node && x.epoch == y.epoch && x.complete == y.complete;
   });
 }
 
@@ -101,11 +101,10 @@ bool Ownership::IsEcho(TimePoint now, PartitionId partition, const NodeId& claim
 void Ownership::TakeOver(TimePoint now, PartitionId partition) {
   ++taken_now_;
   ++stats_.takeovers;
-  actions_.push_back(RaiseVersions{partition});
   std::vector<Source> sources;
   for (MemberIndex member : built_.view.complete[partition]) {
     const MemberInfo& info = built_.view.members[member];
-    if (member != built_.view.self) sources.push_back({info.id, info.incarnation});
+    if (member != built_.view.self) sources.push_back({info.id, info.epoch});
   }
   if (sources.empty()) return BecomeOwner(partition, nullptr);
   Local& local = locals_[partition];
@@ -125,7 +124,7 @@ void Ownership::DecideRecovering(TimePoint now, PartitionId partition) {
   Local& local = locals_[partition];
   std::erase_if(local.sources, [this](const Source& source) {
     const MemberInfo* member = Serving(source.node);
-    return member == nullptr || member->incarnation < source.incarnation;
+    return member == nullptr || member->epoch != source.epoch;
   });
   if (options_.majority && !local.leased) {
     // Until its lease has run out, the last owner may still bring writes to the other copies.
@@ -175,10 +174,10 @@ void Ownership::NoteStopping() {
   std::erase_if(stopping_members_, [this](const auto& entry) {
     const auto member = state_.members.find(entry.first);
     return member == state_.members.end() || !member->second.serving() ||
-           member->second.incarnation != entry.second;
+           member->second.epoch != entry.second;
   });
   stopping_ids_.clear();
-  for (const auto& [id, incarnation] : stopping_members_) stopping_ids_.insert(id);
+  for (const auto& [id, epoch] : stopping_members_) stopping_ids_.insert(id);
 }
 
 void Ownership::NoteClaims(TimePoint now) {
@@ -205,7 +204,7 @@ void Ownership::NoteGrant(TimePoint now, PartitionId partition) {
   LocalKnowledge& knowledge = knowledge_[partition];
   const Local& local = locals_[partition];
   const MemberInfo* heir = Serving(knowledge.granted_to);
-  const bool gone = heir == nullptr || heir->incarnation != local.granted_incarnation;
+  const bool gone = heir == nullptr || heir->epoch != local.granted_epoch;
   const bool silent = now - local.granted_at >= options_.grant_timeout;
   // A claim of another than the heir counts only if the heir may have handed on to it: an older
   // owner's is an echo.
@@ -458,7 +457,7 @@ std::vector<ReplicaSet::Target> Ownership::TargetsOf(PartitionId partition) cons
                                    [&](const auto& target) { return target.node == info.id; });
     if (known) return;
     const bool whole = std::find(complete.begin(), complete.end(), member) != complete.end();
-    targets.push_back({info.id, info.incarnation, ReplicaSet::Standing::kGossip, whole});
+    targets.push_back({info.id, info.epoch, ReplicaSet::Standing::kGossip, whole});
   };
   for (MemberIndex member : view.holders[partition]) add(member);
   for (MemberIndex member : complete) add(member);
@@ -494,7 +493,7 @@ void Ownership::BeginTargets(PartitionId partition, const OwnershipGrant* grant)
       const bool listed = std::any_of(targets.begin(), targets.end(),
                                       [&](const auto& target) { return target.node == node; });
       if (member == nullptr || listed || targets.size() == kReplicasMax) continue;
-      targets.push_back({node, member->incarnation, ReplicaSet::Standing::kSettled, true});
+      targets.push_back({node, member->epoch, ReplicaSet::Standing::kSettled, true});
     }
   }
   actions_.push_back(SetTargets{partition, std::move(targets), true});

@@ -192,7 +192,7 @@ std::string PeerService::OnPull(std::string_view pull) {
   }
   const ClusterViewPtr view = views_.Load();
   const MemberIndex member = view == nullptr ? kNoMember : view->Find(*from);
-  const std::uint64_t incarnation = member == kNoMember ? 0 : view->members[member].incarnation;
+  const std::uint64_t epoch = member == kNoMember ? 0 : view->members[member].epoch;
   const std::size_t bytes_max = request.bytes_max() == 0
                                     ? kPullBytesDefault
                                     : std::min<std::size_t>(request.bytes_max(), kPullBytesMax);
@@ -203,7 +203,7 @@ std::string PeerService::OnPull(std::string_view pull) {
     ReplicaSet& set = table_.sets[partition];
     const bool begins = request.cursor() == 0;
     const bool serves = Orders(shard.info(partition).role) &&
-                        (begins ? AddPuller(set, *from, incarnation) : IsPuller(set, *from));
+                        (begins ? AddPuller(set, *from, epoch) : IsPuller(set, *from));
     if (begins && serves) {
       table_.revision.fetch_add(1, std::memory_order_release);
       // It may be here before the news that the ring has a second node.

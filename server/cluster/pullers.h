@@ -15,13 +15,13 @@ inline ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {
 
 // From here on every write of the partition goes to `node`. False: there are too many targets
 // already.
-inline bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t incarnation) {
+inline bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t epoch) {
   ReplicaSet::Target* target = FindTarget(set, node);
   if (target == nullptr) {
     if (set.count == set.targets.size()) return false;
     target = &set.targets[set.count++];
   }
-  *target = {node, incarnation, ReplicaSet::Standing::kPulling, false};
+  *target = {node, epoch, ReplicaSet::Standing::kPulling, false};
   return true;
 }
 

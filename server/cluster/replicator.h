@@ -36,7 +36,7 @@ struct ReplicaSet {
   };
   struct Target {
     NodeId node;
-    std::uint64_t incarnation = 0;  // to which `standing` belongs; 0: not known
+    std::uint64_t epoch = 0;  // of the node, to which `standing` belongs; 0: not known
     Standing standing = Standing::kGossip;
     bool complete = false;
   };

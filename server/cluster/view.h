@@ -28,6 +28,9 @@ struct MemberInfo {
   std::string zone;
   std::uint32_t weight = 1;
   std::uint64_t incarnation = 0;
+  // The life of its copies: grows with a restart and after a declared death, not with a suspicion
+  // that it refutes.
+  std::uint64_t epoch = 0;
   MemberState state = MemberState::kAlive;
 
   // Suspects still serve: only a death moves ownership.

@@ -192,6 +192,7 @@ class Builder {
       }
       add(std::uint64_t{member.weight});
       add(member.incarnation);
+      add(member.epoch);
       add(static_cast<std::uint64_t>(member.state) << 1 | (view_.on_ring[i] ? 1 : 0));
     }
     for (PartitionId partition = 0; partition < view_.partition_count; ++partition) {

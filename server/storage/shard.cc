@@ -80,8 +80,6 @@ void Shard::PrefetchRecord(const Key& key) const {
   StateOf(key.partition).table.PrefetchRecords(key.hash, arena_->base());
 }
 
-void Shard::RaiseVersions(UnixMillis millis) { clock_.Observe(VersionOf(millis)); }
-
 Version Shard::NextVersion(UnixMillis now) {
   now_ = now;
   return clock_.Next(now);

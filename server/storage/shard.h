@@ -164,8 +164,6 @@ class Shard {
   bool Forget(const Key& key, Version version) GYRE_REQUIRES(mutex_);
 
   Version NextVersion(UnixMillis now) GYRE_REQUIRES(mutex_);
-  // No version will be lower than that of `millis`.
-  void RaiseVersions(UnixMillis millis) GYRE_REQUIRES(mutex_);
   // The time of the next version, as far as it is not `now`; see VersionClock.
   UnixMillis clock_millis() const GYRE_REQUIRES(mutex_) { return clock_.millis(); }
   void PassMillis(UnixMillis millis) GYRE_REQUIRES(mutex_) { clock_.PassMillis(millis); }

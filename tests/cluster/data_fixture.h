@@ -149,7 +149,7 @@ class DataTest : public testing::Test {
       for (const auto& [id, each] : order) {
         MemberInfo info;
         info.id = id;
-        info.incarnation = 1;
+        info.incarnation = info.epoch = 1;
         if (each < states.size()) info.state = states[each];
         if (each == node->index) view->self = static_cast<MemberIndex>(view->members.size());
         view->members.push_back(info);

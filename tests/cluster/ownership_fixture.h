@@ -35,8 +35,7 @@ class OwnershipCluster {
     std::set<PartitionId> begun_empty;
     std::vector<std::string> log;
     ClusterViewPtr view;
-    bool hears = true;       // gossip reaches it
-    std::size_t raised = 0;  // partitions whose versions begin ahead
+    bool hears = true;  // gossip reaches it
   };
 
   // ---- Who is there ----
@@ -45,7 +44,7 @@ class OwnershipCluster {
     MemberInfo info;
     info.id = id;
     info.name = "n" + std::to_string(node);
-    info.incarnation = ++incarnation_;
+    info.incarnation = info.epoch = ++incarnation_;
     state_.members[id] = info;
     state_.ring[id] = RingEntry{id, "", 1, 1, false};
     OwnershipOptions options;
@@ -67,9 +66,14 @@ class OwnershipCluster {
     Tell();
   }
   void Refute(const NodeId& id) {  // declared dead, and back with a new incarnation
-    state_.members[id].incarnation = ++incarnation_;
+    state_.members[id].incarnation = state_.members[id].epoch = ++incarnation_;
     state_.members[id].state = MemberState::kAlive;
     Carry(id, machines_[id].ownership->OnDeclaredDead(now_));
+    Tell();
+  }
+  void RefuteSuspicion(const NodeId& id) {
+    state_.members[id].incarnation = ++incarnation_;
+    state_.holdings[id].incarnation = incarnation_;
     Tell();
   }
   void DeclareDead(const NodeId& id) {  // wrongly: its machine goes on
@@ -169,7 +173,6 @@ class OwnershipCluster {
   void Perform(const NodeId& id, const StartRecovery& action) {
     recoveries_.push_back({id, action.node, {action.partition}});
   }
-  void Perform(const NodeId& id, const RaiseVersions&) { ++machines_[id].raised; }
   void Perform(const NodeId& id, const StopPull& action) {
     std::erase_if(machines_[id].pulls,
                   [&](const auto& pull) { return pull.first == action.partition; });
