@@ -55,6 +55,7 @@ struct Membership::Impl {
   // The one probe of this interval.
   struct Probe {
     NodeId target;
+    std::uint64_t incarnation = 0;  // when the probe began: a later life is not its matter
     std::uint32_t sequence = 0;
     TimePoint sent_at{};
     std::chrono::microseconds sent_wall{};

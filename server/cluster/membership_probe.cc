@@ -41,6 +41,7 @@ void Membership::Impl::StartProbe() {
   ++stats.probes;
   Probe fresh;
   fresh.target = *target;
+  fresh.incarnation = state.members.at(*target).incarnation;
   fresh.sequence = next_sequence++;
   fresh.sent_at = now;
   if (options.wall_clock) fresh.sent_wall = options.wall_clock();
@@ -75,7 +76,10 @@ void Membership::Impl::ProbeFailed() {
   const int silent = static_cast<int>(failed.helpers.size() - failed.nacked.size());
   awareness.Adjust(failed.helpers.empty() ? 1 : silent);
   const auto member = state.members.find(failed.target);
-  if (member == state.members.end() || !member->second.serving()) return;
+  if (member == state.members.end() || !member->second.serving() ||
+      member->second.incarnation != failed.incarnation) {
+    return;
+  }
   accused.insert(failed.target);
   Suspect({failed.target, member->second.incarnation, state.self});
   gossip_at = std::min(gossip_at, now);

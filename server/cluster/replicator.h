@@ -85,8 +85,9 @@ class Replicator {
 
   virtual ~Replicator() = default;
 
-  // Whether `acks` copies (0: the default) can be had now; kTooFewReplicas with advice if not.
-  // Before the write. Requires the shard's mutex.
+  // Whether `acks` copies (0: the default) can be had now. If not: kUnavailable where they can be
+  // had soon (a target is behind and is being filled: the write should wait), else kTooFewReplicas
+  // with advice. Before the write. Requires the shard's mutex.
   virtual Status Check(PartitionId partition, std::uint32_t acks) = 0;
 
   // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is

@@ -58,6 +58,12 @@ Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
     }
   }
   if (copies >= acks) return {};
+  if (set.count + 1U >= acks) {
+    return Fail(ErrorCode::kUnavailable,
+                std::to_string(acks) +
+                    " copies were asked for, and a node that should have one is "
+                    "behind: it is being filled");
+  }
   return Fail(ErrorCode::kTooFewReplicas,
               std::to_string(acks) + " copies were asked for, " + std::to_string(copies) +
                   " can be had now: bring nodes back, or ask for fewer (--write-acks)");

@@ -39,6 +39,9 @@ class ShardLocks {
   std::vector<std::uint32_t>& indices_;
 };
 
+// The copies that a write needs can be had soon.
+bool MayWait(const Error& lack) { return lack.code == ErrorCode::kUnavailable; }
+
 }  // namespace
 
 Executor::Execution Executor::Run(const Command& command, Arguments args, std::size_t key_index,
@@ -59,6 +62,7 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
       return {.role = role};
     }
     if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
+      if (MayWait(enough.error())) return {.role = role};
       reply.Fail(enough.error());
       return {.executed = true, .failed = true};
     }
@@ -148,6 +152,7 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     if (!services_.replication.freshness.Holds()) return {.role = Role::kOwner};
     for (const Key& key : keys) {
       if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
+        if (MayWait(enough.error())) return {.role = Role::kOwner};
         error_ = enough.error();
         reply.Fail(enough.error());
         return {.executed = true, .failed = true};

@@ -107,6 +107,20 @@ TEST_F(RouterTest, ViewsThatDisagreeDoNotLoop) {
   EXPECT_EQ(TextOf(slot->reply()), "OK");
 }
 
+TEST_F(RouterTest, AWriteWaitsForACopyThatIsBeingFilled) {
+  cluster_.node(1).replicator.check = Fail(ErrorCode::kUnavailable, "being filled");
+  const auto slot = Start(1, "SET " + key_ + " v");
+  const auto both = Start(1, "MSET " + key_ + " w " + cluster_.KeyIn(partition_, 1) + " w");
+  cluster_.time.Advance(milliseconds(50));
+  EXPECT_FALSE(slot->finished());
+  EXPECT_FALSE(both->finished());
+  cluster_.node(1).replicator.check = {};
+  cluster_.time.Advance(milliseconds(200));
+  ASSERT_TRUE(slot->finished() && both->finished());
+  EXPECT_EQ(TextOf(slot->reply()), "OK");
+  EXPECT_EQ(TextOf(both->reply()), "OK");
+}
+
 // ---- An owner that is suspected to be gone ------------------------------------------------------
 
 class SuspectedOwner : public RouterTest {
