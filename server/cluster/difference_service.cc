@@ -88,8 +88,8 @@ bool DifferenceService::BeginPull(PartitionId partition, const NodeId& from) {
   return true;
 }
 
-bool DifferenceService::Serves(PartitionId partition, const NodeId& from) {
-  const Role role = engine_.ShardOf(partition).info(partition).role;
+bool DifferenceService::Serves(Shard& shard, PartitionId partition, const NodeId& from) {
+  const Role role = shard.info(partition).role;
   return (role == Role::kOwner || role == Role::kHandingOver) &&
          IsPuller(table_.sets[partition], from);
 }
@@ -112,7 +112,7 @@ std::string DifferenceService::OnCompare(std::string_view bytes) {
   if (serves) {
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
-    serves = Serves(partition, *from);
+    serves = Serves(shard, partition, *from);
     body.set_equal(begins && info.digest == request.digest());
     body.set_flushed_version(info.flushed);
     body.set_outage_end_ms(info.outage.end);
@@ -146,7 +146,7 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
   std::string mutations;
   Shard& shard = engine_.ShardOf(partition);
   MutexLock lock(shard.mutex());
-  if (!Serves(partition, *from)) {
+  if (!Serves(shard, partition, *from)) {
     reply.set_refused(true);
     return Encode(reply, {});
   }
@@ -184,7 +184,7 @@ std::string DifferenceService::OnOffer(std::string_view bytes) {
   Shard& shard = engine_.ShardOf(partition);
   for (const wire::Mutation& each : request.mutations()) {
     MutexLock lock(shard.mutex());
-    if (!Serves(partition, *from) || shard.info(partition).role != Role::kOwner) {
+    if (!Serves(shard, partition, *from) || shard.info(partition).role != Role::kOwner) {
       body.set_refused(true);
       break;
     }

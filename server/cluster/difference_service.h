@@ -33,8 +33,7 @@ class DifferenceService {
 
  private:
   bool BeginPull(PartitionId partition, const NodeId& from);
-  bool Serves(PartitionId partition, const NodeId& from)
-      GYRE_REQUIRES(engine_.ShardOf(partition).mutex());
+  bool Serves(Shard& shard, PartitionId partition, const NodeId& from) GYRE_REQUIRES(shard.mutex());
 
   Engine& engine_;
   ReplicationTable& table_;

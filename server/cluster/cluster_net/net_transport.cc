@@ -195,17 +195,18 @@ void NetTransport::CheckDeadlines() {
   const TimePoint now = loop_.now();
   std::vector<Done> late;
   std::size_t left = 0;
-  for (auto& [id, peer] : peers_) {
+  for (auto& [id, owned] : peers_) {
+    Peer& peer = *owned;
     const std::size_t late_before = late.size();
-    std::erase_if(peer->pending, [&](auto& entry) {
+    std::erase_if(peer.pending, [&](auto& entry) {
       if (now < entry.second.deadline) return false;
       late.push_back(std::move(entry.second.done));
-      if (peer->held && entry.first <= peer->held_after) --peer->before_hold;
+      if (peer.held && entry.first <= peer.held_after) --peer.before_hold;
       return true;
     });
-    if (late.size() != late_before) BreakSilent(id, *peer, now);
-    if (peer->held && peer->before_hold == 0) NoteEnded(*peer, 0);
-    left += peer->pending.size();
+    if (late.size() != late_before) BreakSilent(id, peer, now);
+    if (peer.held && peer.before_hold == 0) NoteEnded(peer, 0);
+    left += peer.pending.size();
   }
   if (left == 0) deadline_timer_.Stop();
   for (Done& done : late) {
