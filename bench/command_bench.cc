@@ -27,6 +27,8 @@ class NoAdmin final : public Admin {
   std::string StatusJson() override { return {}; }
   void Drain(const NodeId&, Done) override {}
   void Remove(const NodeId&, Done) override {}
+  void SetRebalance(const RebalanceChange&, Done) override {}
+  void RebalanceJson(std::function<void(std::string)>) override {}
 };
 
 class NoPeers final : public PeerHandler {
