@@ -75,9 +75,6 @@ MembershipActions Membership::Impl::Finish() {
     state.digest = Digest();
     if (state.digest != before) changed_at = now;
     changed = false;
-    for (auto& [id, info] : state.members) {
-      info.epoch = id == state.self ? epoch : peers.at(id).epoch;
-    }
     actions.emplace_back(StateChanged{});
   }
   return std::exchange(actions, {});
@@ -158,13 +155,19 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
   // understands.
   switch (broadcast.kind_case()) {
     case wire::Broadcast::kMember:
-      if (const auto record = FromWire(broadcast.member())) MergeMember(*record, from);
+      if (const auto record = FromWire(broadcast.member())) {
+        if (MayTell(from, record->info.id)) MergeMember(*record, from);
+      }
       break;
     case wire::Broadcast::kSuspect:
-      if (const auto record = FromWire(broadcast.suspect())) Suspect(*record);
+      if (const auto record = FromWire(broadcast.suspect())) {
+        if (MayTell(from, record->id)) Suspect(*record);
+      }
       break;
     case wire::Broadcast::kDead:
-      if (const auto record = FromWire(broadcast.dead())) Dead(*record);
+      if (const auto record = FromWire(broadcast.dead())) {
+        if (MayTell(from, record->id)) Dead(*record);
+      }
       break;
     case wire::Broadcast::kHoldings:
       if (const auto record = FromWire(broadcast.holdings(), state.partition_count)) {
@@ -180,6 +183,15 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
     case wire::Broadcast::KIND_NOT_SET:
       break;
   }
+}
+
+// A node that was declared dead and did not acknowledge it was cut off: what it says of third ones
+// is what being cut off looks like from inside. Of itself and of this node it may speak, so that two
+// that hold each other for dead come together.
+bool Membership::Impl::MayTell(const NodeId& from, const NodeId& about) const {
+  if (about == from || about == state.self) return true;
+  const auto peer = peers.find(from);
+  return peer == peers.end() || peer->second.epoch > peer->second.dead_incarnation;
 }
 
 // ---- Datagrams out ----------------------------------------------------------------------------
@@ -224,7 +236,9 @@ void Membership::Impl::SendTo(const NodeId& id, wire::GossipMessage& message) {
 std::optional<wire::Broadcast> Membership::Impl::NewsForItself(const NodeId& id) const {
   const auto member = state.members.find(id);
   const auto peer = peers.find(id);
-  if (member == state.members.end() || peer == peers.end()) return std::nullopt;
+  if (member == state.members.end() || peer == peers.end() || (peer->second.blind_verdict && peer->second.blind_verdict->as_outcast)) {
+    return std::nullopt;
+  }
   wire::Broadcast news;
   if (peer->second.epoch <= peer->second.dead_incarnation) {
     ToWire(SuspicionRecord{id, peer->second.dead_incarnation, state.self}, *news.mutable_dead());
@@ -317,7 +331,8 @@ std::uint64_t Membership::Impl::Digest() {
     StateDigest part;
     if (const auto member = state.members.find(id); member != state.members.end()) {
       const auto peer = peers.find(id);
-      part.Add({member->second, peer == peers.end() ? epoch : peer->second.epoch}, OnRing(id));
+      member->second.epoch = peer == peers.end() ? epoch : peer->second.epoch;
+      part.Add({member->second, member->second.epoch}, OnRing(id));
     }
     if (const auto known = known_holdings.find(id); known != known_holdings.end()) {
       part.Add(id, known->second);
@@ -459,6 +474,12 @@ MembershipActions Membership::OnPushPullFailed(TimePoint now, const Address& to,
 MembershipActions Membership::OnLinkDown(TimePoint now, const NodeId& id) {
   impl_->Begin(now);
   impl_->OnLinkDown(id);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::OnLinkSilent(TimePoint now, const NodeId& id) {
+  impl_->Begin(now);
+  impl_->OnLinkSilent(id);
   return impl_->Finish();
 }
 

@@ -30,13 +30,14 @@
 //              again by its accusers, and refutes.
 //   awareness  a node that fails at too much distrusts itself and slows down (awareness.h).
 //   doubt      a node that nobody at all answers, of several, is probably cut off itself, one way
-//              or both. It gives the suspects a second term, keeps its verdicts to itself, and
-//              takes them back when it learns that the others had declared it dead: so a node whose
-//              cable is half cut harms nobody. (Where all the others did die, there is nobody to
-//              tell.)
+//              or both. It gives the suspects a second term, and another when it is answered again;
+//              it does not spread its verdicts, and takes them back when it learns that the others
+//              had declared it dead. The others take no verdict from it before. So a node whose
+//              cable is half cut harms nobody. (Where all the others were lost, they hear of it
+//              when they come back: it took over from them.)
 //   link down  a process that is gone refuses connections: with another node that sees the same, no
-//   timer is needed. With
-//              no third node to ask, a second refused attempt will do.
+//              timer is needed. With no third node to ask, a second refused attempt will do.
+//   silence    a node that leaves requests without an answer is probed next.
 //
 // How news spread
 //   broadcasts ride on every datagram and go out each gossip interval while there are any
@@ -180,6 +181,7 @@ struct MembershipStats {
   std::uint64_t deaths = 0;
   std::uint64_t refutations = 0;
   std::uint64_t datagrams_dropped = 0;  // malformed, foreign cluster, unknown version
+  std::uint64_t records_refused = 0;    // of members, holdings or the ring: not credible
   std::uint64_t push_pulls = 0;
   std::uint64_t push_pull_bytes_sent = 0;
   std::uint64_t datagrams_sent = 0;
@@ -229,6 +231,8 @@ class Membership {
   // A TCP link of this node to `id` was refused or reset: with one other node's confirmation it is
   // dead.
   MembershipActions OnLinkDown(TimePoint now, const NodeId& id);
+  // Requests to `id` are outstanding and nothing comes from it: it is probed out of turn.
+  MembershipActions OnLinkSilent(TimePoint now, const NodeId& id);
   MembershipActions OnConfirmedDown(TimePoint now, const NodeId& id, std::uint64_t incarnation);
   // Whether this node's link to `id` failed lately and it has not been heard since: the answer to a
   // ConfirmDown.

@@ -34,9 +34,21 @@ bool Membership::Impl::OnFreshAck(const NodeId& id, std::uint32_t sequence) {
     return each.sequence == sequence && each.target == id;
   });
   if (ping == fresh_pings.end()) return false;
-  confirmed_at = std::max(confirmed_at, ping->sent_at);
+  NoteConfirmed(ping->sent_at);
   fresh_pings.erase(ping);
   return true;
+}
+
+// Where nobody had answered for long, what grew meanwhile proves nothing: the suspects get a term in
+// which they can be heard.
+void Membership::Impl::NoteConfirmed(TimePoint sent_at) {
+  const Duration term = Bounds().min;
+  const bool was_cut_off = now - std::max(answered_at, confirmed_at) >= term;
+  confirmed_at = std::max(confirmed_at, sent_at);
+  if (!was_cut_off) return;
+  for (auto& [id, suspicion] : suspicions) {
+    suspicion.Postpone(std::max(now + term - suspicion.deadline(), Duration{}));
+  }
 }
 
 }  // namespace gyre

@@ -34,6 +34,14 @@ struct Membership::Impl {
   Impl(MembershipOptions options, MemberInfo self, std::uint32_t partition_count,
        std::uint32_t replicas);
 
+  // This node declared a member dead while nobody answered it.
+  struct BlindVerdict {
+    std::uint64_t dead_incarnation_before = 0;
+    // It knew that the others had declared it dead itself: it is the one that was lost. If not, it
+    // may be the last one left, took over, and whoever comes back must hear of it.
+    bool as_outcast = false;
+  };
+
   // What is known of another member beyond its MemberInfo.
   struct Peer {
     std::uint64_t epoch = 0;
@@ -44,8 +52,7 @@ struct Membership::Impl {
     std::optional<TimePoint> differs_since;  // its state digest
     TimePoint told_dead{};                   // last reminder that it is dead
     bool taken_over = false;                 // another identity has its address
-    // This node declared it dead while it was cut off; what `dead_incarnation` was before.
-    std::optional<std::uint64_t> blind_verdict;
+    std::optional<BlindVerdict> blind_verdict;
     // Its wall clock by the last probes that it answered itself.
     std::vector<ClockOffset> clock_samples;
     bool clock_alarm = false;
@@ -104,6 +111,8 @@ struct Membership::Impl {
   TimePoint next_tick() const;
   void OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
   void OnBroadcast(const wire::Broadcast& broadcast, const NodeId& from);
+  // Whether what `from` says of `about` counts.
+  bool MayTell(const NodeId& from, const NodeId& about) const;
   void Gossip();
   void SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message);
   void SendTo(const NodeId& id, wire::GossipMessage& message);
@@ -120,6 +129,7 @@ struct Membership::Impl {
   // ---- membership_probe.cc ----
   void RunProbe();
   void StartProbe();
+  void ProbeSoon(const NodeId& id);
   void AskOthers();
   void ProbeFailed();
   void OnPing(const Address& from, const NodeId& id, const wire::Ping& ping);
@@ -129,13 +139,16 @@ struct Membership::Impl {
   void ExpireRelays();
   void ExpireSuspicions();
   void OnLinkDown(const NodeId& id);
+  void OnLinkSilent(const NodeId& id);
   void AskWhetherDown(const NodeId& id);
   void RunLinkDowns();
   void OnConfirmedDown(const NodeId& id, std::uint64_t incarnation);
   bool SeemsDown(TimePoint now, const NodeId& id) const;
   void Heard(const NodeId& id);
   bool IsCutOff(const NodeId& but);
+  bool IsOutcast() const;
   void TakeBackBlindVerdicts();
+  void TakeBackBlindVerdict(const NodeId& id, Peer& peer);
 
   // ---- membership_clock.cc ----
   void NoteClock(const NodeId& id, std::chrono::microseconds theirs);
@@ -143,10 +156,16 @@ struct Membership::Impl {
 
   // ---- membership_fresh.cc ----
   void KeepFresh();
+  // An answer to a ping that was sent then.
+  void NoteConfirmed(TimePoint sent_at);
   // Whether it answers one of these pings.
   bool OnFreshAck(const NodeId& id, std::uint32_t sequence);
 
   // ---- membership_merge.cc ----
+  // False: counted, and logged now and then.
+  bool IsCredible(const NodeId& id, std::uint64_t incarnation);
+  bool IsCredibleStep(const NodeId& id, std::uint64_t before, std::uint64_t after);
+  void Refuse(const std::string& why);
   void MergeMember(const MemberRecord& record, const NodeId& from);
   void AddMember(const MemberRecord& record, const NodeId& from);
   void ReplaceMember(const MemberRecord& record, const NodeId& from);
@@ -179,7 +198,7 @@ struct Membership::Impl {
   void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest);
   // A bit for each section whose entries are in the message.
   using Sections = std::uint64_t;
-  std::string EncodeState(Sections sections, const Address* to = nullptr);
+  std::string EncodeState(Sections sections, const std::vector<NodeId>& readers);
   // `differing` gets the sections in which the sender still differs afterwards.
   Result<NodeId> MergeState(std::string_view payload, Sections& differing);
   void OnPushPull(std::string_view payload, Result<std::string>& reply);
@@ -201,6 +220,10 @@ struct Membership::Impl {
   // ---- small ones ----
   MemberInfo& self() { return state.members.at(state.self); }
   MemberRecord SelfRecord() { return {self(), epoch}; }
+  // As others may hear of it.
+  MemberRecord RecordOf(const NodeId& id) const;
+  MemberRecord RecordForItself(const NodeId& id) const;
+  std::vector<NodeId> MembersAt(const Address& address) const;
   void QueueSelf();
   std::size_t ServingCount();  // this node included
   // Up to `count` serving members but this node and `without`, at random.
@@ -232,6 +255,7 @@ struct Membership::Impl {
   std::uint64_t epoch = 0;  // this node's
   std::uint64_t acknowledged_death =
       0;  // the highest incarnation with which this node was declared dead
+  std::optional<TimePoint> declared_dead_at;  // when it last heard so
   bool stopping = false;
   bool wants_ring = false;
   std::map<NodeId, std::uint64_t> digest_parts;  // what each id adds to the digest
@@ -261,6 +285,7 @@ struct Membership::Impl {
   std::set<std::pair<std::string, std::uint16_t>> self_addresses;
   std::vector<Sync> syncs;
   std::map<std::string, std::string> seed_errors;  // the last that was logged, by address
+  std::optional<TimePoint> refusal_logged_at;
   bool met_another = false;
   bool newcomer =
       false;  // what is being merged is a whole cluster's state, news to this node alone

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cluster/membership_impl.h"
+#include "cluster/peer_bounds.h"
 #include "proto/limits.h"
 
 namespace gyre {
@@ -13,13 +14,47 @@ namespace {
 
 // Probe intervals in which an answer shows that this node is well.
 constexpr int kAnsweredLately = 2;
+// No register is written so often between two exchanges of states.
+constexpr std::uint64_t kRevisionStepMax = std::uint64_t{1} << 32;
+constexpr Duration kRefusalLogInterval = std::chrono::seconds(60);
 
 }  // namespace
+
+// ---- What is believed -------------------------------------------------------------------------
+
+// An incarnation is the wall clock of its node's start, or little more (identity.h). One from far
+// ahead, once believed, could not be outlived: its member would be locked out for good.
+bool Membership::Impl::IsCredible(const NodeId& id, std::uint64_t incarnation) {
+  if (!options.wall_clock) return true;
+  const auto here = std::chrono::floor<std::chrono::milliseconds>(options.wall_clock()).count();
+  if (incarnation <= static_cast<std::uint64_t>(std::max<UnixMillis>(here, 0) + kAheadMaxMs)) {
+    return true;
+  }
+  Refuse("what is said of " + Describe(id) +
+         " is dated more than a week ahead of this node's clock: set the clocks of both (NTP)");
+  return false;
+}
+
+// A register that leaps to the end of its revisions could not be written again.
+bool Membership::Impl::IsCredibleStep(const NodeId& id, std::uint64_t before, std::uint64_t after) {
+  if (after <= before || after - before <= kRevisionStepMax) return true;
+  Refuse("an entry of " + Describe(id) + " leaps from revision " + std::to_string(before) + " to " +
+         std::to_string(after));
+  return false;
+}
+
+void Membership::Impl::Refuse(const std::string& why) {
+  ++stats.records_refused;
+  if (refusal_logged_at && now - *refusal_logged_at < kRefusalLogInterval) return;
+  refusal_logged_at = now;
+  Log(true, "refused: " + why);
+}
 
 // ---- Members ----------------------------------------------------------------------------------
 
 void Membership::Impl::MergeMember(const MemberRecord& record, const NodeId& from) {
   const MemberInfo& info = record.info;
+  if (!IsCredible(info.id, info.incarnation)) return;
   if (info.id == state.self) return OnSelfRecord(record, from);
   const auto known = state.members.find(info.id);
   if (known == state.members.end()) return AddMember(record, from);
@@ -140,6 +175,7 @@ SuspicionBounds Membership::Impl::Bounds() {
 }
 
 void Membership::Impl::Suspect(const SuspicionRecord& record) {
+  if (!IsCredible(record.id, record.incarnation)) return;
   if (record.id == state.self) return OnSelfSuspect(record.incarnation, record.from);
   const auto member = state.members.find(record.id);
   if (member == state.members.end() || !member->second.serving()) return;
@@ -176,6 +212,7 @@ void Membership::Impl::Confirm(const SuspicionRecord& record) {
 }
 
 void Membership::Impl::Dead(const SuspicionRecord& record) {
+  if (!IsCredible(record.id, record.incarnation)) return;
   if (record.id == state.self) return OnSelfDead(record.incarnation, record.from);
   const auto member = state.members.find(record.id);
   if (member == state.members.end()) return;
@@ -192,12 +229,13 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
   }
   if (member->second.state == MemberState::kDead &&
       record.incarnation == member->second.incarnation) {
+    if (record.from != state.self) peer.blind_verdict.reset();  // others say so, too
     return;
   }
   const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - peer.heard);
   member->second.incarnation = record.incarnation;
   const bool blind = record.from == state.self && IsCutOff(record.id);
-  if (blind) peer.blind_verdict = peer.dead_incarnation;
+  if (blind) peer.blind_verdict = {peer.dead_incarnation, IsOutcast()};
   peer.dead_incarnation = std::max(peer.dead_incarnation, record.incarnation);
   suspicions.erase(record.id);
   accused.erase(record.id);
@@ -287,6 +325,7 @@ void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& fr
 
 void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from) {
   if (stopping) return;
+  declared_dead_at = now;
   // Of an earlier life: whoever says so has not heard of this one yet.
   if (incarnation >= life_start && incarnation > acknowledged_death) {
     acknowledged_death = incarnation;
@@ -328,6 +367,12 @@ void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
   // Of this node, only what an earlier life said is news; it does not count, but the digests must
   // agree.
   if (record.id == state.self && news.incarnation >= epoch) return;
+  const bool same_epoch =
+      known != known_holdings.end() && known->second.incarnation == news.incarnation;
+  if (!IsCredible(record.id, news.incarnation) ||
+      !IsCredibleStep(record.id, same_epoch ? known->second.revision : 0, news.revision)) {
+    return;
+  }
   if (known != known_holdings.end()) {
     if (std::pair(news.incarnation, news.revision) <=
         std::pair(known->second.incarnation, known->second.revision)) {
@@ -365,7 +410,10 @@ void Membership::Impl::ExportHoldings(const NodeId& id) {
 }
 
 void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
-  if (setting <= state.rebalance) return;
+  if (setting <= state.rebalance ||
+      !IsCredibleStep(setting.by, state.rebalance.revision, setting.revision)) {
+    return;
+  }
   state.rebalance = setting;
   changed = true;
   const std::string limit = !setting.bytes_per_second ? "as each node's --rebalance-limit says"
@@ -384,6 +432,8 @@ void Membership::Impl::MergeRing(const RingEntry& entry) {
     return std::tie(each.revision, each.removed, each.evicted, each.weight, each.zone);
   };
   const auto known = state.ring.find(entry.id);
+  const std::uint64_t before = known == state.ring.end() ? 0 : known->second.revision;
+  if (!IsCredibleStep(entry.id, before, entry.revision)) return;
   if (known == state.ring.end()) {
     if (state.ring.size() >= kMembersMax) return;
   } else if (order(entry) <= order(known->second)) {

@@ -9,6 +9,9 @@ namespace {
 
 // Pings for others that wait for an answer at the same time.
 constexpr std::size_t kRelaysMax = 256;
+// A Nack must arrive before the probe ends, which is a probe_timeout after the helper was asked in a
+// healthy requester, or that one holds its helpers to be silent and itself to be ill.
+constexpr Duration NackAfter(Duration probe_timeout) { return probe_timeout * 3 / 4; }
 
 // A refused or reset link counts as evidence this long.
 constexpr Duration kLinkDownMemory = std::chrono::seconds(5);
@@ -106,7 +109,7 @@ void Membership::Impl::OnIndirectPing(const Address& from, const NodeId& id,
     return;
   }
   const std::uint32_t sequence = next_sequence++;
-  relays[sequence] = {*target, from, id, ping.sequence(), now + options.probe_timeout};
+  relays[sequence] = {*target, from, id, ping.sequence(), now + NackAfter(options.probe_timeout)};
   message.mutable_ping()->set_sequence(sequence);
   message.mutable_ping()->set_target(ping.target());
   SendTo(*target, message);
@@ -117,7 +120,7 @@ void Membership::Impl::OnAck(const NodeId& id, const wire::Ack& ack) {
   if (probe && probe->sequence == sequence &&
       (id == probe->target || probe->helpers.count(id) > 0)) {
     Heard(probe->target);
-    confirmed_at = std::max(confirmed_at, probe->sent_at);
+    NoteConfirmed(probe->sent_at);
     answered_at = now;
     if (id == probe->target && ack.unix_us() != 0 && options.wall_clock) {
       NoteClock(id, std::chrono::microseconds(ack.unix_us()));
@@ -158,6 +161,9 @@ void Membership::Impl::Heard(const NodeId& id) {
   const auto peer = peers.find(id);
   if (peer == peers.end()) return;
   peer->second.heard = now;
+  if (peer->second.blind_verdict && peer->second.blind_verdict->as_outcast) {
+    TakeBackBlindVerdict(id, peer->second);
+  }
   const auto down = link_downs.find(id);
   if (down != link_downs.end() && now - down->second.at > kLinkDownLatency) link_downs.erase(down);
   // It lives and does not know what was said of it. The answer to a ping would tell it, too, but it
@@ -182,19 +188,26 @@ bool Membership::Impl::IsCutOff(const NodeId& but) {
   });
 }
 
+// The others declared this node dead, and none has answered it since.
+bool Membership::Impl::IsOutcast() const {
+  return declared_dead_at && confirmed_at <= *declared_dead_at;
+}
+
 // What this node concluded while it was cut off counts for nothing.
 void Membership::Impl::TakeBackBlindVerdicts() {
-  for (auto& [id, peer] : peers) {
-    if (!peer.blind_verdict) continue;
-    const std::uint64_t before = *std::exchange(peer.blind_verdict, std::nullopt);
-    peer.dead_incarnation = before;
-    const bool dead = state.members.at(id).state == MemberState::kDead;
-    if (dead) SetState(id, MemberState::kAlive);
-    ExportHoldings(id);
-    if (!dead) continue;
-    Log(false, "member counted as dead while this node was cut off: alive until proved otherwise " +
-                   Describe(id));
-  }
+  for (auto& [id, peer] : peers) TakeBackBlindVerdict(id, peer);
+}
+
+void Membership::Impl::TakeBackBlindVerdict(const NodeId& id, Peer& peer) {
+  if (!peer.blind_verdict) return;
+  peer.dead_incarnation = peer.blind_verdict->dead_incarnation_before;
+  peer.blind_verdict.reset();
+  const bool dead = state.members.at(id).state == MemberState::kDead;
+  if (dead) SetState(id, MemberState::kAlive);
+  ExportHoldings(id);
+  if (!dead) return;
+  Log(false, "member counted as dead while this node was cut off: alive until proved otherwise " +
+                 Describe(id));
 }
 
 void Membership::Impl::ExpireSuspicions() {
@@ -227,12 +240,20 @@ void Membership::Impl::OnLinkDown(const NodeId& id) {
     down.counted_at = now;
   }
   down.at = now;
-  if (news) {
-    probe_list.Hasten(id);
-    if (!probe) probe_at = now;
-  }
+  if (news) ProbeSoon(id);
   const bool alone = ServingCount() <= 2;
   if (news || (alone && down.attempts >= kLinkDownAttemptsAlone)) AskWhetherDown(id);
+}
+
+void Membership::Impl::OnLinkSilent(const NodeId& id) {
+  const auto member = state.members.find(id);
+  if (stopping || member == state.members.end()) return;
+  if (member->second.state == MemberState::kAlive) ProbeSoon(id);
+}
+
+void Membership::Impl::ProbeSoon(const NodeId& id) {
+  probe_list.Hasten(id);
+  if (!probe) probe_at = now;
 }
 
 void Membership::Impl::AskWhetherDown(const NodeId& id) {

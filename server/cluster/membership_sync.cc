@@ -23,6 +23,18 @@ std::string ToText(const Address& address) {
   return address.host + ":" + std::to_string(address.port);
 }
 
+// No state has more entries than there can be members; the sender's own record comes twice at most,
+// and what is known of whoever has an address once more.
+Status CheckCounts(const wire::PushPull& message) {
+  constexpr int kMost = static_cast<int>(kMembersMax);
+  if (message.members_size() > 2 * kMost || message.holdings_size() > kMost ||
+      message.ring_size() > kMost) {
+    return Fail(ErrorCode::kProtocol, "a push/pull message of more than " + std::to_string(kMost) +
+                                          " members");
+  }
+  return {};
+}
+
 }  // namespace
 
 void Membership::Impl::StartSync(const Address& with, bool second, Sections sections) {
@@ -32,7 +44,7 @@ void Membership::Impl::StartSync(const Address& with, bool second, Sections sect
   if (running) return;
   syncs.push_back({with, now + kSyncTimeout, second});
   ++stats.push_pulls;
-  std::string payload = EncodeState(sections, &with);
+  std::string payload = EncodeState(sections, MembersAt(with));
   stats.push_pull_bytes_sent += payload.size();
   actions.emplace_back(StartPushPull{with, std::move(payload)});
 }
@@ -66,12 +78,9 @@ void Membership::Impl::Rejoin() {
     return;
   }
   const auto is_served = [this](const Address& address) {
-    for (auto it = at.lower_bound({address.port, address.host, NodeId{}});
-         it != at.end() && std::get<0>(*it) == address.port && std::get<1>(*it) == address.host;
-         ++it) {
-      if (state.members.at(std::get<2>(*it)).serving()) return true;
-    }
-    return false;
+    const std::vector<NodeId> members = MembersAt(address);
+    return std::any_of(members.begin(), members.end(),
+                       [this](const NodeId& id) { return state.members.at(id).serving(); });
   };
   std::vector<Address> absent;
   const auto add = [&](const Address& address) {
@@ -112,9 +121,37 @@ void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint
   StartSync(AddressOf(id));
 }
 
-// This node's own record is in every message, for whoever does not know it yet; and, to another
-// node, what is known of whoever has its address: it must hear of its own death before all else.
-std::string Membership::Impl::EncodeState(Sections sections, const Address* to) {
+MemberRecord Membership::Impl::RecordOf(const NodeId& id) const {
+  const Peer& peer = peers.at(id);
+  MemberRecord record{state.members.at(id), peer.epoch};
+  if (peer.blind_verdict && peer.blind_verdict->as_outcast) record.info.state = MemberState::kAlive;
+  return record;
+}
+
+// For the member itself. One that was declared dead must hear that, even if it counts as alive again
+// because it refuted a suspicion later.
+MemberRecord Membership::Impl::RecordForItself(const NodeId& id) const {
+  MemberRecord record = RecordOf(id);
+  const Peer& peer = peers.at(id);
+  if (peer.blind_verdict || peer.epoch > peer.dead_incarnation) return record;
+  record.info.state = MemberState::kDead;
+  record.info.incarnation = peer.dead_incarnation;
+  return record;
+}
+
+std::vector<NodeId> Membership::Impl::MembersAt(const Address& address) const {
+  std::vector<NodeId> members;
+  for (auto it = at.lower_bound({address.port, address.host, NodeId{}});
+       it != at.end() && std::get<0>(*it) == address.port && std::get<1>(*it) == address.host;
+       ++it) {
+    members.push_back(std::get<2>(*it));
+  }
+  return members;
+}
+
+// This node's own record is in every message, for whoever does not know it yet; and what is known of
+// the `readers`: they must hear of their own death before all else.
+std::string Membership::Impl::EncodeState(Sections sections, const std::vector<NodeId>& readers) {
   wire::PushPull message;
   message.set_cluster(cluster_hash);
   message.set_from(std::string(state.self.raw()));
@@ -124,19 +161,16 @@ std::string Membership::Impl::EncodeState(Sections sections, const Address* to) 
   Digest();
   for (const std::uint64_t digest : section_digests) message.add_section_digests(digest);
   ToWire(SelfRecord(), *message.add_members());
-  if (to != nullptr) {
-    for (auto it = at.lower_bound({to->port, to->host, NodeId{}});
-         it != at.end() && std::get<0>(*it) == to->port && std::get<1>(*it) == to->host; ++it) {
-      const NodeId& id = std::get<2>(*it);
-      if (id == state.self || peers.at(id).blind_verdict) continue;
-      ToWire(MemberRecord{state.members.at(id), peers.at(id).epoch}, *message.add_members());
-    }
+  for (const NodeId& id : readers) {
+    const auto peer = peers.find(id);
+    if (peer == peers.end() || peer->second.blind_verdict) continue;
+    ToWire(RecordForItself(id), *message.add_members());
   }
   if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
   if (sections == 0) return message.SerializeAsString();
   const auto wanted = [sections](const NodeId& id) { return (sections >> SectionOf(id) & 1) != 0; };
   for (const auto& [id, peer] : peers) {
-    if (wanted(id)) ToWire(MemberRecord{state.members.at(id), peer.epoch}, *message.add_members());
+    if (wanted(id)) ToWire(RecordOf(id), *message.add_members());
   }
   for (const auto& [id, holdings] : known_holdings) {
     if (wanted(id)) ToWire(id, holdings, *message.add_holdings());
@@ -182,15 +216,31 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& 
                     ", this node with " + mode(message.majority()) +
                     ": start it with --consistency " + mode(options.majority));
   }
+  if (const Status counts = CheckCounts(message); !counts) {
+    return tl::unexpected<Error>(counts.error());
+  }
   if (*from == state.self) return *from;
+  bool outdated = false;
   // The sender's own word first: it may be unknown so far, and what follows may concern it.
   for (const wire::Member& member : message.members()) {
     if (member.id() != message.from()) continue;
-    if (const auto record = FromWire(member)) MergeMember(*record, *from);
+    const auto record = FromWire(member);
+    if (!record) continue;
+    if (!IsCredible(*from, record->info.incarnation)) {
+      return Fail(ErrorCode::kNotAllowed,
+                  "the clocks of " + self().name + " and " + record->info.name +
+                      " are more than a week apart: set them (NTP), then start the node again");
+    }
+    MergeMember(*record, *from);
+    // Written before its sender heard of its own death, and overtaken by that.
+    const auto known = state.members.find(*from);
+    outdated = known != state.members.end() && known->second.incarnation > record->info.incarnation;
   }
   for (const wire::Member& member : message.members()) {
     if (member.id() == message.from()) continue;
-    if (const auto record = FromWire(member)) MergeMember(*record, *from);
+    const auto record = FromWire(member);
+    if (!record || (outdated && record->info.id != state.self)) continue;
+    if (MayTell(*from, record->info.id)) MergeMember(*record, *from);
   }
   for (const wire::Holdings& holdings : message.holdings()) {
     if (const auto record = FromWire(holdings, state.partition_count)) MergeHoldings(*record);
@@ -218,7 +268,7 @@ void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>&
     reply = tl::unexpected<Error>(from.error());
     return;
   }
-  reply = EncodeState(differing);
+  reply = EncodeState(differing, {*from});
   stats.push_pull_bytes_sent += reply->size();
 }
 

@@ -24,6 +24,12 @@ void ProbeList::Hasten(const NodeId& id) {
   if (std::find(hastened_.begin(), hastened_.end(), id) == hastened_.end()) hastened_.push_back(id);
 }
 
+void ProbeList::Shuffle(std::size_t from, std::size_t to, Prng& prng) {
+  for (std::size_t left = to - from; left > 1; --left) {
+    std::swap(order_[from + left - 1], order_[from + prng.Below(left)]);
+  }
+}
+
 std::optional<NodeId> ProbeList::Next(Prng& prng,
                                       const std::function<bool(const NodeId&)>& wanted) {
   while (!hastened_.empty()) {
@@ -34,8 +40,8 @@ std::optional<NodeId> ProbeList::Next(Prng& prng,
   for (std::size_t tried = 0; tried < order_.size(); ++tried) {
     if (next_ >= order_.size()) {
       next_ = 0;
-      for (std::size_t i = order_.size(); i > 1; --i)
-        std::swap(order_[i - 1], order_[prng.Below(i)]);
+      Shuffle(0, order_.size() / 2, prng);
+      Shuffle(order_.size() / 2, order_.size(), prng);
     }
     const NodeId id = order_[next_++];
     if (wanted(id)) return id;

@@ -21,8 +21,13 @@ std::string EmptyRequest() {
 }  // namespace
 
 RelayTransport::RelayTransport(NodeId self, Transport& direct, ViewPublisher& views,
-                               std::function<TimePoint()> clock)
-    : self_(self), direct_(direct), views_(views), clock_(std::move(clock)) {}
+                               std::function<TimePoint()> clock,
+                               std::function<void(const NodeId&)> on_broken)
+    : self_(self),
+      direct_(direct),
+      views_(views),
+      clock_(std::move(clock)),
+      on_broken_(std::move(on_broken)) {}
 
 RelayTransport::~RelayTransport() { *alive_ = false; }
 
@@ -59,13 +64,13 @@ void RelayTransport::OnDirect(const NodeId& to, std::uint64_t call,
     if (peer.broken) MarkWhole(peer);
   } else if (reply.error().code == ErrorCode::kTimeout ||
              reply.error().code == ErrorCode::kUnavailable) {
-    if (clock_() - peer.heard >= kSilence) MarkBroken(peer);
+    if (clock_() - peer.heard >= kSilence) MarkBroken(to, peer);
   }
   auto node = peer.calls.extract(call);  // gone: it ended when the link fell silent
   if (!node.empty()) node.mapped().done(reply);
 }
 
-void RelayTransport::MarkBroken(Peer& peer) {
+void RelayTransport::MarkBroken(const NodeId& to, Peer& peer) {
   if (peer.broken) return;
   NoteView();
   peer.broken = true;
@@ -73,6 +78,7 @@ void RelayTransport::MarkBroken(Peer& peer) {
   peer.probe_at = clock_() + peer.pause;
   counters_.broken.fetch_add(1, std::memory_order_relaxed);
   counters_.breaks.fetch_add(1, std::memory_order_relaxed);
+  if (on_broken_) on_broken_(to);
   EnsureTick();
   std::vector<Done> ended;
   std::erase_if(peer.calls, [&ended](auto& call) {
@@ -124,7 +130,7 @@ void RelayTransport::Tick() {
   for (auto& [id, peer] : peers_) {
     if (!peer.calls.empty() && !peer.broken) {
       const TimePoint since = std::max(peer.calls.begin()->second.sent, peer.heard);
-      if (now - since >= kSilence) MarkBroken(peer);
+      if (now - since >= kSilence) MarkBroken(id, peer);
     }
     if (peer.broken && !peer.probing && now >= peer.probe_at) Probe(id, peer);
     busy = busy || peer.broken || !peer.calls.empty();

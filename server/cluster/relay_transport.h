@@ -19,7 +19,9 @@
 //     time;
 //   - after a pause that doubles up to kProbeMax the link itself is tried with an empty request,
 //   and
-//     used again as soon as that is answered.
+//     used again as soon as that is answered;
+//   - membership is told, which probes the node out of turn: most silent links end at a node that is
+//     cut off or stopped, and the sooner it is suspected, the sooner another takes over.
 // A process that is gone breaks its links as well, but then it is dead to membership within
 // milliseconds, and nothing is relayed to who does not serve.
 #pragma once
@@ -47,8 +49,9 @@ class RelayTransport final : public Transport {
   static constexpr Duration kProbeDeadline = std::chrono::seconds(1);
 
   // One loop, that of `direct`, whose callbacks may come after this is gone; both outlive it.
+  // `on_broken`: the link to a node does not carry; from within a call or a timer of this loop.
   RelayTransport(NodeId self, Transport& direct, ViewPublisher& views,
-                 std::function<TimePoint()> clock);
+                 std::function<TimePoint()> clock, std::function<void(const NodeId&)> on_broken);
   ~RelayTransport() override;
 
   void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
@@ -80,7 +83,7 @@ class RelayTransport final : public Transport {
   void CallThrough(const NodeId& relay, const NodeId& to, FrameType type,
                    const std::string& payload, Duration deadline, Done done);
   void OnDirect(const NodeId& to, std::uint64_t call, Result<std::string_view> reply);
-  void MarkBroken(Peer& peer);
+  void MarkBroken(const NodeId& to, Peer& peer);
   void MarkWhole(Peer& peer);
   void Probe(const NodeId& to, Peer& peer);
   void EnsureTick();
@@ -93,6 +96,7 @@ class RelayTransport final : public Transport {
   Transport& direct_;
   ViewPublisher& views_;
   const std::function<TimePoint()> clock_;
+  const std::function<void(const NodeId&)> on_broken_;
   std::uint64_t view_revision_ = 0;
   ClusterViewPtr view_;
   std::unordered_map<NodeId, Peer> peers_;

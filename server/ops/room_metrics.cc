@@ -117,6 +117,8 @@ constexpr Row<MembershipStats> kMembershipRows[] = {
      "Times that this node denied its own suspicion or death."},
     {"gyre_gossip_datagrams_dropped_total", Type::kCounter, &MembershipStats::datagrams_dropped,
      "Datagrams that were malformed, of another cluster or another version."},
+    {"gyre_gossip_records_refused_total", Type::kCounter, &MembershipStats::records_refused,
+     "What peers said that lies far ahead of this node's clock, or leaps."},
     {"gyre_gossip_push_pulls_total", Type::kCounter, &MembershipStats::push_pulls,
      "Exchanges of what two states differ in."},
     {"gyre_gossip_push_pull_bytes_total", Type::kCounter, &MembershipStats::push_pull_bytes_sent,

@@ -3,12 +3,15 @@
 #include <rapidcheck/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "cluster/membership.h"
 #include "cluster/membership_fixture.h"
 #include "cluster/state_codec.h"
+#include "proto/limits.h"
 
 namespace gyre {
 namespace {
@@ -74,6 +77,108 @@ TEST(MembershipInput, SkipsOneBadBroadcastAndTakesTheNext) {
   ToWire({TestMember(5), 1}, *message.add_broadcasts()->mutable_member());
   machine.OnDatagram(kNow, kFrom, message.SerializeAsString());
   EXPECT_EQ(machine.state().members.size(), 2U);
+}
+
+// ---- What lies too far ahead ------------------------------------------------------------------
+
+constexpr std::chrono::hours kWall{500'000};  // since 1970
+constexpr auto kWallMs = static_cast<std::uint64_t>(std::chrono::milliseconds(kWall).count());
+constexpr auto kWeekMs = static_cast<std::uint64_t>(std::chrono::milliseconds(std::chrono::hours(7 * 24)).count());
+
+Membership DatedMachine() {
+  MembershipOptions options;
+  options.wall_clock = [] { return std::chrono::microseconds(kWall); };
+  return {options, TestMember(0, kWallMs), 64, 2};
+}
+
+void Hear(Membership& machine, const std::function<void(wire::GossipMessage&)>& fill) {
+  wire::GossipMessage message = Message(5);
+  fill(message);
+  machine.OnDatagram(kNow, kFrom, message.SerializeAsString());
+}
+void HearMember(Membership& machine, const MemberInfo& info) {
+  Hear(machine, [&](wire::GossipMessage& message) {
+    ToWire({info, info.incarnation}, *message.add_broadcasts()->mutable_member());
+  });
+}
+
+TEST(MembershipInput, RefusesMembersFromFarAheadOfItsClock) {
+  Membership machine = DatedMachine();
+  HearMember(machine, TestMember(5, kWallMs + kWeekMs + 1));
+  EXPECT_EQ(machine.state().members.size(), 1U);
+  EXPECT_EQ(machine.stats().records_refused, 1U);
+  HearMember(machine, TestMember(5, kWallMs + kWeekMs));
+  EXPECT_EQ(machine.state().members.size(), 2U);
+}
+
+// Once believed, such a death could never be denied: the member's next incarnation is out of bounds.
+TEST(MembershipInput, RefusesVerdictsFromFarAheadOfItsClock) {
+  Membership machine = DatedMachine();
+  HearMember(machine, TestMember(6, kWallMs));
+  for (const std::uint64_t target : {std::uint64_t{6}, std::uint64_t{0}}) {
+    Hear(machine, [&](wire::GossipMessage& message) {
+      ToWire(SuspicionRecord{TestId(target), kCounterMax, TestId(5)},
+             *message.add_broadcasts()->mutable_dead());
+      ToWire(SuspicionRecord{TestId(target), kCounterMax, TestId(5)},
+             *message.add_broadcasts()->mutable_suspect());
+    });
+  }
+  EXPECT_EQ(machine.stats().records_refused, 4U);
+  EXPECT_EQ(machine.state().members.at(TestId(6)).state, MemberState::kAlive);
+  EXPECT_EQ(machine.state().members.at(TestId(0)).incarnation, kWallMs);
+}
+
+TEST(MembershipInput, RefusesRegistersThatLeapToTheEndOfTheirRevisions) {
+  Membership machine = DatedMachine();
+  machine.JoinRing(kNow);
+  const auto leap = [](std::uint64_t revision) {
+    return [revision](wire::GossipMessage& message) {
+      RingEntry entry{TestId(0)};
+      entry.revision = revision;
+      entry.removed = true;
+      ToWire(entry, *message.add_broadcasts()->mutable_ring_entry());
+      ToWire(RebalanceSetting{revision, TestId(5), true, std::nullopt},
+             *message.add_broadcasts()->mutable_rebalance());
+    };
+  };
+  Hear(machine, leap(kCounterMax));
+  EXPECT_EQ(machine.stats().records_refused, 2U);
+  EXPECT_FALSE(machine.state().ring.at(TestId(0)).removed);
+  EXPECT_FALSE(machine.state().rebalance.paused);
+  Hear(machine, leap(2));
+  EXPECT_TRUE(machine.state().ring.at(TestId(0)).removed);
+  EXPECT_TRUE(machine.state().rebalance.paused);
+}
+
+TEST(MembershipInput, DoesNotJoinThroughANodeFromFarAheadOfItsClock) {
+  Membership machine = DatedMachine();
+  machine.SetSeeds(kNow, {{"10.0.0.5", 7700}});
+  MembershipOptions options;
+  options.wall_clock = [] { return std::chrono::microseconds(kWall + std::chrono::hours(24 * 8)); };
+  Membership other(options, TestMember(5, kWallMs + 8 * kWeekMs / 7), 64, 2);
+  std::string request;
+  for (const MembershipAction& action : other.SetSeeds(kNow, {{"10.0.0.0", 7700}})) {
+    if (const auto* sync = std::get_if<StartPushPull>(&action)) request = sync->payload;
+  }
+  Result<std::string> reply;
+  machine.OnPushPull(kNow, request, reply);
+  ASSERT_FALSE(reply.has_value());
+  EXPECT_NE(reply.error().message.find("set them (NTP)"), std::string::npos);
+  EXPECT_FALSE(machine.joined());
+}
+
+TEST(MembershipInput, RefusesStatesOfMoreMembersThanThereCanBe) {
+  Membership machine = Machine();
+  wire::PushPull state;
+  state.set_cluster(ClusterHash("gyre"));
+  state.set_from(std::string(TestId(5).raw()));
+  state.set_partition_count(64);
+  state.set_replicas(2);
+  for (std::uint32_t i = 0; i <= kMembersMax; ++i) state.add_ring();
+  Result<std::string> reply;
+  machine.OnPushPull(kNow, state.SerializeAsString(), reply);
+  ASSERT_FALSE(reply.has_value());
+  EXPECT_EQ(reply.error().code, ErrorCode::kProtocol);
 }
 
 // A cluster of three whose messages are spoiled at random for a while: nobody crashes, and the

@@ -33,6 +33,17 @@ TEST_F(ProbeListTest, VisitsEachMemberOnceARound) {
   }
 }
 
+TEST_F(ProbeListTest, LetsNobodyWaitLongerThanARoundAndAHalf) {
+  std::map<NodeId, std::uint64_t> last;
+  for (std::uint64_t at = 0; at < 1000 * kMembers; ++at) {
+    const NodeId id = *Next();
+    if (last.contains(id)) {
+      ASSERT_LT(at - last.at(id), kMembers * 3 / 2);
+    }
+    last[id] = at;
+  }
+}
+
 TEST_F(ProbeListTest, ShufflesEachRound) {
   std::set<std::vector<NodeId>> orders;
   for (int round = 0; round < 10; ++round) {

@@ -13,7 +13,10 @@ using std::chrono::seconds;
 
 class RelayTest : public DataTest {
  protected:
-  RelayTest() : relay(n(0).id, n(0).transport, n(0).views, [this] { return world.now(); }) {
+  RelayTest()
+      : relay(
+            n(0).id, n(0).transport, n(0).views, [this] { return world.now(); },
+            [this](const NodeId& id) { broken.push_back(id); }) {
     MakeOwner({1, 2});
     for (auto& node : nodes) node->service->RelayThrough(node->transport);
   }
@@ -42,6 +45,7 @@ class RelayTest : public DataTest {
   }
 
   RelayTransport relay;
+  std::vector<NodeId> broken;  // as it was told
   Error last_error;
 };
 
@@ -58,6 +62,7 @@ TEST_F(RelayTest, ASilentLinkEndsItsRequestsEarlyAndIsGoneRound) {
   world.Run(milliseconds(300));
   EXPECT_EQ(last_error.code, ErrorCode::kTimeout) << "well before its deadline";
   EXPECT_EQ(relay.stats().links_broken, 1U);
+  EXPECT_EQ(broken, std::vector{n(1).id});
   EXPECT_EQ(Ask(20), 20);
   EXPECT_EQ(relay.stats().calls, 20U);
 }

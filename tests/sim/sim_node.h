@@ -58,6 +58,7 @@ class SimNode final : public ControlPort, public PullPort {
                  std::function<void(std::string)> reply);
   void OnDatagram(NodeIndex from, const std::string& bytes);
   void OnLinkDown(NodeIndex to);
+  void OnLinkSilent(const NodeId& to);
 
   // ---- Commands ----
   // The dispatcher's rule: the owner checks its role and writes under one lock; others forward.
@@ -86,7 +87,9 @@ class SimNode final : public ControlPort, public PullPort {
   struct Links {
     Links(SimNode& node, World::Link link)
         : direct(node.world_, node.index_, link),
-          transport(node.id_, direct, node.views_, [&node] { return node.world_.now(); }) {}
+          transport(
+              node.id_, direct, node.views_, [&node] { return node.world_.now(); },
+              [&node](const NodeId& id) { node.OnLinkSilent(id); }) {}
     SimTransport direct;
     RelayTransport transport;
   };

@@ -20,6 +20,9 @@ void SimNode::OnDatagram(NodeIndex from, const std::string& bytes) {
 }
 
 void SimNode::OnLinkDown(NodeIndex to) { Perform(membership_->OnLinkDown(world_.now(), IdOf(to))); }
+void SimNode::OnLinkSilent(const NodeId& to) {
+  Perform(membership_->OnLinkSilent(world_.now(), to));
+}
 
 void SimNode::Perform(MembershipActions actions) {
   ++performing_;

@@ -23,8 +23,9 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   thread->links_ = std::make_unique<NetTransport>(
       *thread->loop_, views, NetTransportOptions{.keys = options.keys},
       [self](const NodeId& id) { self->on_link_down(id); });
-  thread->transport_ = std::make_unique<RelayTransport>(options.self.id, *thread->links_, views,
-                                                        [self] { return self->loop_->now(); });
+  thread->transport_ = std::make_unique<RelayTransport>(
+      options.self.id, *thread->links_, views, [self] { return self->loop_->now(); },
+      [self](const NodeId& id) { self->on_link_silent(id); });
   TransferOptions transfer;
   transfer.bytes_per_second = options.transfer_bytes_per_second;
   thread->transfer_ = std::make_unique<Transfer>(

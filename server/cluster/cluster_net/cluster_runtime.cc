@@ -40,7 +40,9 @@ struct Worker {
          LoadGauge& load)
       : links(loop, views, NetTransportOptions{.keys = options.keys},
               [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
-        transport(options.self.id, links, views, [&loop] { return loop.now(); }),
+        transport(
+            options.self.id, links, views, [&loop] { return loop.now(); },
+            [&control_thread](const NodeId& id) { control_thread.OnLinkSilent(id); }),
         replicator(MakeReplicator(options.replicator, engine, table, views, transport,
                                   [&loop] { return loop.now(); })),
         control(loop, control_thread),
@@ -91,6 +93,7 @@ class Runtime final : public ClusterRuntime {
         };
     control_->progress = [this] { return background_->transfer_stats().progress; };
     background_->on_link_down = [this](const NodeId& id) { control_->OnLinkDown(id); };
+    background_->on_link_silent = [this](const NodeId& id) { control_->OnLinkSilent(id); };
     return {};
   }
 

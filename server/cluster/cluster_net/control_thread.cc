@@ -27,8 +27,9 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   self->links_ =
       std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{.keys = options.keys},
                                      [self](const NodeId& id) { self->gossip_->LinkDown(id); });
-  self->transport_ = std::make_unique<RelayTransport>(options.self.id, *self->links_, views,
-                                                      [self] { return self->loop_->now(); });
+  self->transport_ = std::make_unique<RelayTransport>(
+      options.self.id, *self->links_, views, [self] { return self->loop_->now(); },
+      [self](const NodeId& id) { self->OnLinkSilent(id); });
   MembershipOptions membership = options.membership;
   if (options.keys != nullptr) membership.datagram_bytes_max -= kDatagramSealBytes;
   self->membership_ = std::make_unique<Membership>(
@@ -148,6 +149,10 @@ void ControlThread::AskProgress(std::function<void(std::vector<NodeProgress>)> d
 
 void ControlThread::OnLinkDown(const NodeId& id) {
   loop_->Post([this, id] { gossip_->LinkDown(id); });
+}
+
+void ControlThread::OnLinkSilent(const NodeId& id) {
+  loop_->Post([this, id] { gossip_->LinkSilent(id); });
 }
 
 void ControlThread::OnRecovered(PartitionId partition, const NodeId& node, bool agreed) {

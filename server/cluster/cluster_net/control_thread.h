@@ -41,6 +41,7 @@ class ControlThread {
   // A message for membership or the coordinator; `done` runs on this thread.
   void Handle(std::string payload, ControlPort::Done done);
   void OnLinkDown(const NodeId& id);
+  void OnLinkSilent(const NodeId& id);
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
   void OnRecovered(PartitionId partition, const NodeId& node, bool agreed);
   void Drain(const NodeId& id, std::function<void(Status)> done);

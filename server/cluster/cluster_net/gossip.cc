@@ -203,5 +203,6 @@ void Gossip::HandleConfirmDown(const NodeId& id, std::uint64_t incarnation,
 }
 
 void Gossip::LinkDown(const NodeId& id) { Perform(membership_.OnLinkDown(loop_.now(), id)); }
+void Gossip::LinkSilent(const NodeId& id) { Perform(membership_.OnLinkSilent(loop_.now(), id)); }
 
 }  // namespace gyre

@@ -67,6 +67,8 @@ class Gossip {
                          std::function<void(bool down)> done);
   // A link of this node to `id` was refused or reset.
   void LinkDown(const NodeId& id);
+  // Nothing comes over a link of this node to `id`.
+  void LinkSilent(const NodeId& id);
 
   const UdpStats& udp_stats() const { return socket_.stats(); }
 
