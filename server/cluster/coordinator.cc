@@ -231,6 +231,7 @@ void Coordinator::Perform(SendHandover& action) {
   body.set_from(std::string(self_.raw()));
   body.mutable_partitions()->Add(action.partitions.begin(), action.partitions.end());
   body.mutable_stale()->Add(action.stale.begin(), action.stale.end());
+  body.set_epoch(parts_.membership.epoch());
   Call(
       action.to, request, kCallTimeout,
       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
@@ -245,6 +246,7 @@ void Coordinator::Perform(SendTakeOver& action) {
   wire::PeerRequest request;
   wire::TakeOver& body = *request.mutable_take_over();
   body.set_from(std::string(self_.raw()));
+  body.set_to_epoch(EpochOf(action.to));
   for (PartitionId partition : action.partitions) WriteGrant(partition, *body.add_grants());
   ++take_overs_;
   Call(action.to, request, kCallTimeout,
@@ -305,13 +307,18 @@ void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
 void Coordinator::OnHandover(const wire::Handover& request, const ControlPort::Done& done) {
   const std::optional<NodeId> from = NodeId::FromBytes(request.from());
   if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "handover without a sender"}));
+  if (request.epoch() != 0 && request.epoch() != EpochOf(*from)) {
+    return done(EncodePeerError(
+        {ErrorCode::kUnavailable, "this life of the node is not known here yet: ask again"}));
+  }
   Ownership::HandoverStart start =
       ownership_.BeginHandover(now(), *from, ToList(request.partitions()));
   wire::PeerReply reply;
   wire::HandoverReply& body = *reply.mutable_handover();
   for (PartitionId partition : start.already_granted) WriteGrant(partition, *body.add_granted());
   Apply(std::move(start.actions));
-  const Settlement settlement{*from, ToList(request.stale()), std::move(reply), done};
+  const Settlement settlement{*from, EpochOf(*from), ToList(request.stale()), std::move(reply),
+                              done};
   if (faults_.skip_fence) return FinishHandover(settlement, std::move(start.settling), {});
   settle_.Wait(
       std::move(start.settling), kSettleTimeout,
@@ -325,6 +332,10 @@ void Coordinator::FinishHandover(const Settlement& settlement, std::vector<Parti
   const NodeId& from = settlement.from;
   wire::PeerReply reply = settlement.reply;
   wire::HandoverReply& body = *reply.mutable_handover();
+  if (EpochOf(from) != settlement.epoch) {  // it began a new life meanwhile
+    undrained.insert(undrained.end(), drained.begin(), drained.end());
+    drained.clear();
+  }
   const auto missed =
       std::stable_partition(drained.begin(), drained.end(),
                             [&](PartitionId partition) { return !MissedWrites(partition, from); });
@@ -364,6 +375,13 @@ void Coordinator::WriteGrant(PartitionId partition, wire::Grant& grant) {
   }
 }
 
+// As this node knows it; 0: not at all.
+std::uint64_t Coordinator::EpochOf(const NodeId& node) const {
+  const auto& members = parts_.membership.state().members;
+  const auto member = members.find(node);
+  return member == members.end() ? 0 : member->second.epoch;
+}
+
 // Whether `node` is not, to this owner's own knowledge, up to date.
 bool Coordinator::MissedWrites(PartitionId partition, const NodeId& node) {
   MutexLock lock(parts_.engine.ShardOf(partition).mutex());
@@ -381,7 +399,10 @@ void Coordinator::OnTakeOver(const wire::TakeOver& request, const ControlPort::D
   const std::optional<NodeId> from = NodeId::FromBytes(request.from());
   if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "take-over without a sender"}));
   std::vector<PartitionId> taken;
-  Apply(ownership_.OnTakeOver(now(), *from, ToGrants(request.grants(), partition_count()), taken));
+  const bool meant = request.to_epoch() == 0 || request.to_epoch() == parts_.membership.epoch();
+  if (meant)
+    Apply(
+        ownership_.OnTakeOver(now(), *from, ToGrants(request.grants(), partition_count()), taken));
   wire::PeerReply reply;
   reply.mutable_take_over()->mutable_taken()->Add(taken.begin(), taken.end());
   done(reply.SerializeAsString());

@@ -146,6 +146,7 @@ class Coordinator {
   // A Handover that is being settled for `from`.
   struct Settlement {
     NodeId from;
+    std::uint64_t epoch = 0;
     std::vector<PartitionId> stale;
     wire::PeerReply reply;  // what is decided already
     ControlPort::Done done;
@@ -153,6 +154,7 @@ class Coordinator {
   void FinishHandover(const Settlement& settlement, std::vector<PartitionId> drained,
                       std::vector<PartitionId> undrained);
   void WriteGrant(PartitionId partition, wire::Grant& grant);
+  std::uint64_t EpochOf(const NodeId& node) const;
   bool MissedWrites(PartitionId partition, const NodeId& node);
   void OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done);
   void OnResync(const wire::Resync& request, const ControlPort::Done& done);

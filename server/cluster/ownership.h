@@ -4,34 +4,42 @@
 // For each partition this node is in one phase. Storage knows the phase as a Role, which commands
 // check under the shard's lock; what gossip says of the node (Holdings) follows from it.
 //
-//                      holder, not whole                       pulled all            owner settled
-//    kAbsent -------------------------> kWaiting -> kPulling ------------> kFilled
-//    ----------------> kReplica
-//       ^                                  ^  <- failed, owner changed ->     |  owner granted |  ^
-//       |                                  |                                  +----------> kOwner
-//       <-----+  | |                                  | yields, declared dead, missed writes | |
-//       vacancy,| | +--------------------------------------------------+ |  TakeOver|
-//       +--- dropped: the holders are whole --- kReplica <--- granted to another --- kHandingOver
-//       <--------+
+//   from           to             when
+//   ------------   ------------   ------------------------------------------------------------
+//   kAbsent        kWaiting       the view makes this node a holder
+//                  kOwner         the cluster begins, and the partition is empty everywhere
+//   kWaiting       kPulling       an owner is known to pull from
+//   kPulling       kFilled        all is pulled; failed, or another owner: kWaiting
+//   kFilled        kReplica       the owner has settled its writes in flight with this node
+//                  kOwner         ... and granted it the partition
+//   kReplica       kRecovering    the last owner is gone (TakeOver), other copies are whole
+//                  kOwner         ... and none is; or granted by an owner that stops
+//                  kAbsent        no holder any more, and the holders are whole
+//                  kWaiting       it missed writes
+//   kRecovering    kOwner         the other copies were compared, or are gone
+//   kOwner         kHandingOver   a better-placed node asks for it; this node stops
+//                  kWaiting       it yields to a better-placed owner; it was declared dead
+//   kHandingOver   kReplica       settled, and granted to another
+//                  kOwner         not settled in time, or nobody took it
 //
 // Invariants
 //  1. In a planned change there is one owner: the old one stops ordering (kHandingOver), settles
-//  what is in
-//     flight, becomes a replica, and only then does the new one learn that it owns.
+//     what is in flight, becomes a replica, and only then does the new one learn that it owns.
 //  2. A node is complete only if its owner said so after settling in-flight writes (kFilled ->
-//  kReplica): hence a
-//     complete replica has every write that was ever acknowledged by the rule of replicator_impl.h.
-//  3. A claim (the `owned` bit) is withdrawn after a grant only once the new owner's claim is seen,
-//  so that the
-//     others always see an owner. Of two claims the better-placed counts.
+//     kReplica): hence a complete replica has every write that was ever acknowledged by the rule
+//     of replicator_impl.h.
+//  3. A claim (the `owned` bit) is withdrawn after a grant only once the new owner's claim is
+//     seen, so that the others always see an owner. Of two claims the better-placed counts.
 //  4. Ownership is taken without being given only if the last owner does not serve, or has not
-//  claimed the
-//     partition for kVacancyGrace (gossip lags, and a new incarnation starts without holdings).
-//  5. An owner believes gossip that a node is complete only as of the moment at which its ownership
-//  begins: those get
-//     every write of it. Who becomes complete later must settle with it, or is told to pull again
-//     (Resync).
+//     claimed the partition for kVacancyGrace (gossip lags, and a new incarnation starts without
+//     holdings).
+//  5. An owner believes gossip that a node is complete only as of the moment at which its
+//     ownership begins: those get every write of it. Who becomes complete later must settle with
+//     it, or is told to pull again (Resync).
 //  6. A copy is dropped only when the first RF serving holders are complete and one of them owns.
+//  7. A handover is between two lives: what is asked in one epoch is not granted to another
+//     (Handover.epoch). Else an owner that has not heard of the asker's new life yet grants to the
+//     old one, takes the partition back when that turns out to be over, and both order writes.
 //
 // Where leases decide (--consistency majority, lease.h), all of this says who should own, and a
 // lease who acts: a node that took a partition neither orders nor recovers before it has one

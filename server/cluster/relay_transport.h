@@ -1,9 +1,8 @@
 // A Transport that goes round a link that does not carry, through a third node.
 //
-//   self --- direct ---X--- to         a cable cut, a firewall that drops one way, between two
-//   nodes
-//     \                    /           that both reach a third
-//      +----> relay ------+
+//   self ----- direct --X--> to      a cable cut, a firewall that drops one way, between two nodes
+//     \                     ^         that both reach a third
+//      +-----> relay --------+
 //
 // SWIM's indirect probes go round such a link, so both ends are rightly alive for everybody;
 // without this, the writes that one of them replicates to the other would never be acknowledged,
@@ -12,16 +11,15 @@
 // A link counts as broken once calls are outstanding on it and nothing was heard from the other end
 // for kSilence, or no connection can be made. Then
 //   - the peer requests on it end as kTimeout at once: all of them may be repeated, and whoever
-//   asked
-//     does so; a forwarded command keeps its deadline, since only its sender knows what it may do;
+//     asked does so; a forwarded command keeps its deadline, since only its sender knows what it
+//     may do;
 //   - new calls travel inside a Relay request to another serving member, which calls directly: one
 //     hop, never two. Relays are taken in turn; one that does not get through is passed over next
 //     time;
 //   - after a pause that doubles up to kProbeMax the link itself is tried with an empty request,
-//   and
-//     used again as soon as that is answered;
-//   - membership is told, which probes the node out of turn: most silent links end at a node that is
-//     cut off or stopped, and the sooner it is suspected, the sooner another takes over.
+//     and used again as soon as that is answered;
+//   - membership is told, which probes the node out of turn: most silent links end at a node that
+//     is cut off or stopped, and the sooner it is suspected, the sooner another takes over.
 // A process that is gone breaks its links as well, but then it is dead to membership within
 // milliseconds, and nothing is relayed to who does not serve.
 #pragma once
