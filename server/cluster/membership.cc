@@ -236,7 +236,8 @@ void Membership::Impl::SendTo(const NodeId& id, wire::GossipMessage& message) {
 std::optional<wire::Broadcast> Membership::Impl::NewsForItself(const NodeId& id) const {
   const auto member = state.members.find(id);
   const auto peer = peers.find(id);
-  if (member == state.members.end() || peer == peers.end() || (peer->second.blind_verdict && peer->second.blind_verdict->as_outcast)) {
+  if (member == state.members.end() || peer == peers.end() ||
+      (peer->second.blind_verdict && peer->second.blind_verdict->as_outcast)) {
     return std::nullopt;
   }
   wire::Broadcast news;

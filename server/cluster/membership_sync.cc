@@ -29,8 +29,8 @@ Status CheckCounts(const wire::PushPull& message) {
   constexpr int kMost = static_cast<int>(kMembersMax);
   if (message.members_size() > 2 * kMost || message.holdings_size() > kMost ||
       message.ring_size() > kMost) {
-    return Fail(ErrorCode::kProtocol, "a push/pull message of more than " + std::to_string(kMost) +
-                                          " members");
+    return Fail(ErrorCode::kProtocol,
+                "a push/pull message of more than " + std::to_string(kMost) + " members");
   }
   return {};
 }

@@ -83,7 +83,8 @@ TEST(MembershipInput, SkipsOneBadBroadcastAndTakesTheNext) {
 
 constexpr std::chrono::hours kWall{500'000};  // since 1970
 constexpr auto kWallMs = static_cast<std::uint64_t>(std::chrono::milliseconds(kWall).count());
-constexpr auto kWeekMs = static_cast<std::uint64_t>(std::chrono::milliseconds(std::chrono::hours(7 * 24)).count());
+constexpr auto kWeekMs =
+    static_cast<std::uint64_t>(std::chrono::milliseconds(std::chrono::hours(7 * 24)).count());
 
 Membership DatedMachine() {
   MembershipOptions options;
