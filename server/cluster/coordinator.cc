@@ -104,8 +104,8 @@ void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool fille
   ScheduleWork();
 }
 
-void Coordinator::OnRecovered(PartitionId partition, const NodeId& node, bool agreed) {
-  recoveries_ended_.push_back({partition, node, agreed});
+void Coordinator::OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome) {
+  recoveries_ended_.push_back({partition, node, outcome});
   ScheduleWork();
 }
 

@@ -81,7 +81,7 @@ class Coordinator {
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
 
   // ---- From Repair ----
-  void OnRecovered(PartitionId partition, const NodeId& node, bool agreed);
+  void OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome);
 
   // ---- From the operator ----
   void Drain(const NodeId& id, std::function<void(Status)> done);

@@ -254,6 +254,7 @@ std::optional<wire::Broadcast> Membership::Impl::NewsForItself(const NodeId& id)
 
 void Membership::Impl::Gossip() {
   if (queue.empty() && accused.empty()) return;
+  gossiped_at = now;
   gossip_at = now + options.gossip_interval;
   // The accused first: a live one refutes before others believe the accusation.
   for (const NodeId& id : accused) {

@@ -295,6 +295,7 @@ struct Membership::Impl {
   TimePoint now{};  // of the event in progress
   TimePoint probe_at{};
   TimePoint gossip_at{};
+  TimePoint gossiped_at{};
   TimePoint push_pull_at{};
   TimePoint rejoin_at{};
   TimePoint evict_at{};

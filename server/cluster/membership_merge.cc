@@ -444,6 +444,7 @@ void Membership::Impl::MergeRing(const RingEntry& entry) {
   wire::Broadcast broadcast;
   ToWire(entry, *broadcast.mutable_ring_entry());
   Queue(BroadcastQueue::Kind::kRing, entry.id, broadcast);
+  gossip_at = std::min(gossip_at, now);  // who owns what depends on it
   if (entry.id != state.self || !entry.removed || !wants_ring || stopping) return;
   if (entry.evicted) {
     Log(true, "this node was evicted from the ring while it was away; it takes its place again");

@@ -10,6 +10,8 @@ namespace {
 
 // Members that hear of a stop directly.
 constexpr std::size_t kGoodbyeFanout = 8;
+// The others should hear soon who orders writes now. A move changes claims hundreds of times.
+constexpr Duration kClaimGossipGap = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -23,6 +25,7 @@ void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned,
       known.restored == restored) {
     return;
   }
+  const bool claims_change = known.owned != owned;
   known.revision = known.incarnation == epoch ? known.revision + 1 : 1;
   known.incarnation = epoch;
   known.complete = std::move(complete);
@@ -33,6 +36,7 @@ void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned,
   wire::Broadcast broadcast;
   ToWire(state.self, known, *broadcast.mutable_holdings());
   Queue(BroadcastQueue::Kind::kHoldings, state.self, broadcast);
+  if (claims_change) gossip_at = std::min(gossip_at, std::max(now, gossiped_at + kClaimGossipGap));
 }
 
 bool Membership::Impl::OnRing(const NodeId& id) const {

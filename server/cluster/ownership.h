@@ -17,6 +17,7 @@
 //                  kAbsent        no holder any more, and the holders are whole
 //                  kWaiting       it missed writes
 //   kRecovering    kOwner         the other copies were compared, or are gone
+//                  kReplica       another node took it over, too, and goes first (repair.cc)
 //   kOwner         kHandingOver   a better-placed node asks for it; this node stops
 //                  kWaiting       it yields to a better-placed owner; it was declared dead
 //   kHandingOver   kReplica       settled, and granted to another
@@ -84,6 +85,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cluster/recovery.h"
 #include "cluster/replicator.h"
 #include "cluster/state.h"
 #include "cluster/stats.h"
@@ -210,11 +212,11 @@ class Ownership {
   };
   OwnershipActions OnPullsEnded(TimePoint now, const std::vector<PullEnd>& ends);
 
-  // A StartRecovery ended: both have the same now, or `node` did not answer.
+  // A StartRecovery ended.
   struct RecoveryEnd {
     PartitionId partition = 0;
     NodeId node;
-    bool agreed = false;
+    RecoveryOutcome outcome = RecoveryOutcome::kFailed;
   };
   OwnershipActions OnRecovered(TimePoint now, const std::vector<RecoveryEnd>& ends);
 
@@ -334,6 +336,7 @@ class Ownership {
   void BecomeOwner(PartitionId partition, const OwnershipGrant* grant);
   void BeGranted(TimePoint now, const NodeId& by, const OwnershipGrant& grant);
   bool IsEcho(TimePoint now, PartitionId partition, const NodeId& claimant) const;
+  void LeaveTo(TimePoint now, PartitionId partition, const NodeId& node);
   void TakeOver(TimePoint now, PartitionId partition);
   void DecideRecovering(TimePoint now, PartitionId partition);
   void BecomeStale(TimePoint now, PartitionId partition);

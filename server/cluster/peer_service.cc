@@ -52,6 +52,11 @@ bool IsOverruled(Shard& shard, const Key& key, Version version) GYRE_REQUIRES(sh
   return record && record.version() > version && ((record.version() ^ version) & kNodeMask) != 0;
 }
 
+wire::Claim ClaimOf(Role role) {
+  if (role == Role::kOwner) return wire::CLAIM_OWNS;
+  return role == Role::kRecovering ? wire::CLAIM_RECOVERS : wire::CLAIM_NONE;
+}
+
 }  // namespace
 
 PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher& views,
@@ -246,6 +251,7 @@ std::string PeerService::OnDigests(std::string_view digests) {
     digest.set_digest(info.digest);
     digest.set_newest_evicted(info.newest_evicted);
     digest.set_complete(IsComplete(info.role));
+    digest.set_claim(ClaimOf(info.role));
   }
   return Serialize(reply);
 }

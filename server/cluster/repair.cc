@@ -176,7 +176,7 @@ void Repair::CompareForRecovery() {
         if (reply != nullptr && reply->has_digests()) {
           return OnRecoveryDigests(node, part, reply->digests());
         }
-        for (PartitionId partition : part) EndRecovery({partition, node}, false);
+        for (PartitionId partition : part) EndRecovery({partition, node}, RecoveryOutcome::kFailed);
       });
     }
   }
@@ -190,14 +190,24 @@ void Repair::OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> part
     partitions.erase(asked);
     const Pair pair{digest.partition(), node};
     // A copy that is no longer complete has nothing to tell: its owner would have known more.
-    if (!digest.complete() || Agrees(pair, digest)) {
-      EndRecovery(pair, true);
+    if (GoesFirst(node, digest)) {
+      EndRecovery(pair, RecoveryOutcome::kContended);
+    } else if (!digest.complete() || Agrees(pair, digest)) {
+      EndRecovery(pair, RecoveryOutcome::kAgreed);
     } else {
       recovering_.push_back(pair);
     }
   }
-  for (PartitionId unanswered : partitions) EndRecovery({unanswered, node}, false);
+  for (PartitionId unanswered : partitions)
+    EndRecovery({unanswered, node}, RecoveryOutcome::kFailed);
   BeginRecoveries();
+}
+
+// Two nodes that saw a death with different rings before them may both take its partitions over. Who
+// orders the writes already goes on, of two that still compare the one with the lower id.
+bool Repair::GoesFirst(const NodeId& node, const wire::PartitionDigest& digest) const {
+  return digest.claim() == wire::CLAIM_OWNS ||
+         (digest.claim() == wire::CLAIM_RECOVERS && node < self_);
 }
 
 void Repair::BeginRecoveries() {
@@ -208,15 +218,15 @@ void Repair::BeginRecoveries() {
   }
 }
 
-void Repair::EndRecovery(const Pair& pair, bool agreed) {
-  if (on_recovered) on_recovered(pair.partition, pair.node, agreed);
+void Repair::EndRecovery(const Pair& pair, RecoveryOutcome outcome) {
+  if (on_recovered) on_recovered(pair.partition, pair.node, outcome);
 }
 
 // ---- Reading both sides -----------------------------------------------------------------------
 
 void Repair::Begin(const Pair& pair, bool recovers) {
   if (!Owns(pair.partition)) {
-    if (recovers) EndRecovery(pair, false);
+    if (recovers) EndRecovery(pair, RecoveryOutcome::kFailed);
     return;
   }
   if (const auto older = jobs_.find(pair); older != jobs_.end()) {
@@ -383,7 +393,7 @@ void Repair::End(const JobPtr& job, bool agreed) {
   jobs_.erase(job->pair);
   if (!job->recovers) return;
   --recoveries_;
-  EndRecovery(job->pair, agreed);
+  EndRecovery(job->pair, agreed ? RecoveryOutcome::kAgreed : RecoveryOutcome::kFailed);
   BeginRecoveries();
 }
 

@@ -39,6 +39,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cluster/recovery.h"
 #include "cluster/replicator.h"
 #include "cluster/stats.h"
 #include "cluster/transport.h"
@@ -85,8 +86,9 @@ class Repair {
 
   // Compares `partition` with `node`'s copy soon, ahead of the rounds; on_recovered tells the end.
   void Recover(PartitionId partition, const NodeId& node);
-  // Set before the first Recover. `agreed`: both have the same now, as far as the rule goes.
-  std::function<void(PartitionId partition, const NodeId& node, bool agreed)> on_recovered;
+  // Set before the first Recover.
+  std::function<void(PartitionId partition, const NodeId& node, RecoveryOutcome outcome)>
+      on_recovered;
 
   // Any thread.
   RepairStats stats() const;
@@ -109,7 +111,8 @@ class Repair {
   void OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> partitions,
                          const wire::DigestsReply& digests);
   void BeginRecoveries();
-  void EndRecovery(const Pair& pair, bool agreed);
+  bool GoesFirst(const NodeId& node, const wire::PartitionDigest& digest) const;
+  void EndRecovery(const Pair& pair, RecoveryOutcome outcome);
   void CountDiffering();
   void Begin(const Pair& pair, bool recovers);
   void AskVersions(const JobPtr& job);

@@ -18,7 +18,8 @@ struct OwnershipStats {
   std::uint64_t recovering = 0;    // gauge: taken over, being compared with the other copies
   std::uint64_t handovers_in = 0;  // partitions that another owner handed over, planned
   std::uint64_t handovers_out = 0;
-  std::uint64_t takeovers = 0;  // partitions taken because their owner died or stopped
+  std::uint64_t takeovers = 0;       // partitions taken because their owner died or stopped
+  std::uint64_t takeovers_left = 0;  // of them, left to another node that took them as well
   std::uint64_t recoveries_cut_short =
       0;  // served before another copy had answered: see ownership.h
   std::uint64_t yields =

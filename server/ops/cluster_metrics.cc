@@ -27,6 +27,9 @@ void WriteOwnership(const OwnershipStats& stats, MetricsWriter& out) {
               stats.handovers_out);
   out.Counter("gyre_takeovers_total", "Partitions taken because their owner died or stopped.",
               stats.takeovers);
+  out.Counter("gyre_takeovers_left_total",
+              "Of them, partitions left to another node that had taken them as well.",
+              stats.takeovers_left);
   out.Counter("gyre_ownership_yields_total",
               "Partitions given up to a better-placed owner after a network partition.",
               stats.yields);

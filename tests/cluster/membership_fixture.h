@@ -110,6 +110,7 @@ class VirtualCluster {
   std::uint64_t push_pulls() const { return push_pulls_; }
   // Each datagram as it arrives, and the push/pulls: for tests that look at, or spoil, them.
   std::function<void(std::string&)> on_bytes;
+  bool keep_logs = true;
 
   // ---- Time ----
   TimePoint now() const { return now_; }
@@ -236,7 +237,7 @@ class VirtualCluster {
   void Do(std::uint64_t, LeaseHeard&) {}
   void Do(std::uint64_t number, DeclaredDead&) { ++nodes_.at(number)->declared_dead; }
   void Do(std::uint64_t number, LogLine& line) {
-    nodes_.at(number)->logs.push_back(std::move(line.text));
+    if (keep_logs) nodes_.at(number)->logs.push_back(std::move(line.text));
   }
   void Do(std::uint64_t number, SendDatagram& datagram) {
     ++datagrams_;

@@ -278,7 +278,8 @@ class OwnershipCluster {
     if (!machines_.contains(recovery.from)) return;
     const bool answered = machines_.contains(recovery.to);
     const std::vector<Ownership::RecoveryEnd> ends{
-        {recovery.partitions.front(), recovery.to, answered}};
+        {recovery.partitions.front(), recovery.to,
+         answered ? RecoveryOutcome::kAgreed : RecoveryOutcome::kFailed}};
     Carry(recovery.from, machines_[recovery.from].ownership->OnRecovered(now_, ends));
   }
   bool EndOnePull() {

@@ -127,9 +127,10 @@ TEST_F(RepairTest, ADeletionWinsOverTheRecordThatMissedIt) {
 }
 
 TEST_F(RepairTest, ARecoveryEvensOutEvenWhatIsYoungAtOnceAndBothWays) {
-  std::map<std::pair<PartitionId, NodeId>, bool> ended;
-  repair->on_recovered = [&ended](PartitionId partition, const NodeId& node, bool agreed) {
-    ended[{partition, node}] = agreed;
+  std::map<std::pair<PartitionId, NodeId>, RecoveryOutcome> ended;
+  repair->on_recovered = [&ended](PartitionId partition, const NodeId& node,
+                                  RecoveryOutcome outcome) {
+    ended[{partition, node}] = outcome;
   };
   ApplyAt(1, "only there", "x", Now());
   ApplyAt(0, "only here", "y", Now());
@@ -141,7 +142,9 @@ TEST_F(RepairTest, ARecoveryEvensOutEvenWhatIsYoungAtOnceAndBothWays) {
   }
   world.Run(milliseconds(100));  // less than a round
   EXPECT_EQ(ended.size(), count);
-  for (const auto& [pair, agreed] : ended) EXPECT_TRUE(agreed) << pair.first;
+  for (const auto& [pair, outcome] : ended) {
+    EXPECT_EQ(outcome, RecoveryOutcome::kAgreed) << pair.first;
+  }
   for (std::size_t node : {0U, 1U}) {
     EXPECT_EQ(n(node).Read("only there"), "x");
     EXPECT_EQ(n(node).Read("only here"), "y");
@@ -150,14 +153,37 @@ TEST_F(RepairTest, ARecoveryEvensOutEvenWhatIsYoungAtOnceAndBothWays) {
 }
 
 TEST_F(RepairTest, ARecoveryFromANodeThatDoesNotAnswerEndsAsFailed) {
-  std::vector<bool> ended;
-  repair->on_recovered = [&ended](PartitionId, const NodeId&, bool agreed) {
-    ended.push_back(agreed);
+  std::vector<RecoveryOutcome> ended;
+  repair->on_recovered = [&ended](PartitionId, const NodeId&, RecoveryOutcome outcome) {
+    ended.push_back(outcome);
   };
   world.CutBoth(0, 1);
   repair->Recover(3, n(1).id);
   world.Run(seconds(3));
-  EXPECT_EQ(ended, std::vector<bool>{false});
+  EXPECT_EQ(ended, std::vector{RecoveryOutcome::kFailed});
+}
+
+TEST_F(RepairTest, OfTwoThatTakeAPartitionOverOneGoesFirst) {
+  std::vector<RecoveryOutcome> ended;
+  repair->on_recovered = [&ended](PartitionId, const NodeId&, RecoveryOutcome outcome) {
+    ended.push_back(outcome);
+  };
+  const auto recover_while_other_is = [&](Role role) {
+    ended.clear();
+    {
+      Shard& shard = n(1).engine->ShardOf(3);
+      MutexLock lock(shard.mutex());
+      shard.SetRole(3, role);
+    }
+    repair->Recover(3, n(1).id);
+    world.Run(milliseconds(100));
+    return ended;
+  };
+  EXPECT_EQ(recover_while_other_is(Role::kReplica), std::vector{RecoveryOutcome::kAgreed});
+  EXPECT_EQ(recover_while_other_is(Role::kOwner), std::vector{RecoveryOutcome::kContended});
+  const bool other_first = n(1).id < n(0).id;
+  EXPECT_EQ(recover_while_other_is(Role::kRecovering),
+            std::vector{other_first ? RecoveryOutcome::kContended : RecoveryOutcome::kAgreed});
 }
 
 TEST_F(RepairTest, WhatAHolderEvictedStaysAway) {

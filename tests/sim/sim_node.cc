@@ -77,8 +77,9 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
       clock, wall_clock, &views_);
   repair_ = std::make_unique<Repair>(RepairOptions{}, id_, *engine_, views_, background_.transport,
                                      wall_clock);
-  repair_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
-    coordinator_->OnRecovered(partition, node, agreed);
+  repair_->on_recovered = [this](PartitionId partition, const NodeId& node,
+                                 RecoveryOutcome outcome) {
+    coordinator_->OnRecovered(partition, node, outcome);
   };
   OwnershipOptions ownership;
   ownership.founder = founder;

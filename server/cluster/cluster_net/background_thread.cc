@@ -38,8 +38,9 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   repair.partitions_per_second = options.repair_partitions_per_second;
   thread->repair_ =
       std::make_unique<Repair>(repair, options.self.id, engine, views, *thread->transport_);
-  thread->repair_->on_recovered = [self](PartitionId partition, const NodeId& node, bool agreed) {
-    self->on_recovered(partition, node, agreed);
+  thread->repair_->on_recovered = [self](PartitionId partition, const NodeId& node,
+                                         RecoveryOutcome outcome) {
+    self->on_recovered(partition, node, outcome);
   };
   thread->maintenance_ = std::make_unique<Timer>(*thread->loop_);
   thread->load_timer_ = std::make_unique<Timer>(*thread->loop_);

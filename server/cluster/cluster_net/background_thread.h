@@ -28,7 +28,8 @@ class BackgroundThread final : public PullPort {
 
   // Called on this thread. Set before Run.
   std::function<void(PartitionId partition, std::uint64_t pull, bool filled)> on_pulled;
-  std::function<void(PartitionId partition, const NodeId& node, bool agreed)> on_recovered;
+  std::function<void(PartitionId partition, const NodeId& node, RecoveryOutcome outcome)>
+      on_recovered;
   std::function<void(const NodeId& id)> on_link_down;
   std::function<void(const NodeId& id)> on_link_silent;
 

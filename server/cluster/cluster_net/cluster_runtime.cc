@@ -81,8 +81,9 @@ class Runtime final : public ClusterRuntime {
         ControlThread::Create(options, engine_, table_, views_, *background_, leases_.get());
     if (!control) return tl::unexpected<Error>(control.error());
     control_ = std::move(*control);
-    background_->on_recovered = [this](PartitionId partition, const NodeId& node, bool agreed) {
-      control_->OnRecovered(partition, node, agreed);
+    background_->on_recovered = [this](PartitionId partition, const NodeId& node,
+                                       RecoveryOutcome outcome) {
+      control_->OnRecovered(partition, node, outcome);
     };
     background_->on_pulled = [this](PartitionId partition, std::uint64_t pull, bool filled) {
       control_->OnPulled(partition, pull, filled);

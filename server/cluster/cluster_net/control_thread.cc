@@ -155,9 +155,10 @@ void ControlThread::OnLinkSilent(const NodeId& id) {
   loop_->Post([this, id] { gossip_->LinkSilent(id); });
 }
 
-void ControlThread::OnRecovered(PartitionId partition, const NodeId& node, bool agreed) {
+void ControlThread::OnRecovered(PartitionId partition, const NodeId& node,
+                                RecoveryOutcome outcome) {
   loop_->Post(
-      [this, partition, node, agreed] { coordinator_->OnRecovered(partition, node, agreed); });
+      [this, partition, node, outcome] { coordinator_->OnRecovered(partition, node, outcome); });
 }
 
 void ControlThread::OnPulled(PartitionId partition, std::uint64_t pull, bool filled) {

@@ -43,7 +43,7 @@ class ControlThread {
   void OnLinkDown(const NodeId& id);
   void OnLinkSilent(const NodeId& id);
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
-  void OnRecovered(PartitionId partition, const NodeId& node, bool agreed);
+  void OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome);
   void Drain(const NodeId& id, std::function<void(Status)> done);
   void Remove(const NodeId& id, std::function<void(Status)> done);
   void BeginStop(std::function<void()> done);
