@@ -34,7 +34,7 @@ void RunNemesis(std::uint64_t seed, const NemesisOptions& options) {
   for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
   }
   EXPECT_NO_VIOLATION(cluster);
-  EXPECT_GT(cluster.history().acknowledged(), 50U);
+  EXPECT_GT(cluster.history().acknowledged(), 20U);
 }
 
 class NemesisTest : public testing::TestWithParam<std::uint64_t> {
