@@ -68,35 +68,6 @@ OwnershipActions Ownership::OnPullsEnded(TimePoint now, const std::vector<PullEn
   return Run(now);
 }
 
-OwnershipActions Ownership::OnRecovered(TimePoint now, const std::vector<RecoveryEnd>& ends) {
-  for (const RecoveryEnd& end : ends) {
-    Local& local = locals_[end.partition];
-    for (Source& source : local.sources) {
-      if (source.node != end.node) continue;
-      source.asked = false;
-      source.retry_at = now + options_.retry;
-    }
-    if (end.outcome == RecoveryOutcome::kAgreed) {
-      std::erase_if(local.sources, [&](const Source& source) { return source.node == end.node; });
-    }
-    if (end.outcome == RecoveryOutcome::kContended) LeaveTo(now, end.partition, end.node);
-  }
-  return Run(now);
-}
-
-// `node` took the partition over, too, and goes first. Its claim is on the way; where none comes,
-// this node tries again after `vacancy_grace`. Leases need no such rule.
-void Ownership::LeaveTo(TimePoint now, PartitionId partition, const NodeId& node) {
-  Local& local = locals_[partition];
-  if (local.phase != Phase::kRecovering || options_.majority || Serving(node) == nullptr) return;
-  Enter(partition, Phase::kReplica);
-  knowledge_[partition].has_last_owner = true;
-  knowledge_[partition].last_owner = node;
-  local.vacant = true;
-  local.vacant_since = now;
-  ++stats_.takeovers_left;
-}
-
 OwnershipActions Ownership::OnResync(TimePoint now, const NodeId& from,
                                      const std::vector<PartitionId>& partitions) {
   for (PartitionId partition : partitions) {

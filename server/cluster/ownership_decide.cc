@@ -1,5 +1,5 @@
 // Decisions of the ownership machine: what follows from the picture of the cluster. See
-// ownership.h.
+// ownership.h. How a node becomes the owner stands in ownership_takeover.cc.
 #include <algorithm>
 #include <cassert>
 
@@ -12,13 +12,6 @@ namespace {
 constexpr std::uint32_t kAskingMax = 4;
 // A change of phase changes the view, which may call for another change.
 constexpr int kRoundsMax = 4;
-
-bool SameTargets(const std::vector<ReplicaSet::Target>& a,
-                 const std::vector<ReplicaSet::Target>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x.node == y.node && x.epoch == y.epoch && x.complete == y.complete;
-  });
-}
 
 std::string Count(std::string_view what, std::uint64_t partitions) {
   return std::string(what) + ": partitions=" + std::to_string(partitions);
@@ -72,170 +65,6 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   if (phase != Phase::kRecovering) local.sources.clear();
   if (!Orders(phase)) local.taking = local.leased = false;
   view_dirty_ = true;
-}
-
-void Ownership::BecomeOwner(PartitionId partition, const OwnershipGrant* grant) {
-  knowledge_[partition].granted = false;
-  locals_[partition].stale = false;
-  locals_[partition].taking = options_.majority;
-  locals_[partition].taking_since = TimePoint{};
-  locals_[partition].given = grant != nullptr;
-  BeginTargets(partition, grant);  // before the first write
-  Enter(partition, Phase::kOwner);
-}
-
-void Ownership::BeGranted(TimePoint now, const NodeId& by, const OwnershipGrant& grant) {
-  ++stats_.handovers_in;
-  BecomeOwner(grant.partition, &grant);
-  locals_[grant.partition].granted_by = by;
-  locals_[grant.partition].echo_until = now + options_.grant_timeout;
-}
-
-// The claim of the node that granted the partition to this one, and has not seen yet that it did.
-bool Ownership::IsEcho(TimePoint now, PartitionId partition, const NodeId& claimant) const {
-  const Local& local = locals_[partition];
-  return claimant == local.granted_by && now < local.echo_until;
-}
-
-// Nobody granted it: other copies may have newer writes of the last owner.
-void Ownership::TakeOver(TimePoint now, PartitionId partition) {
-  ++taken_now_;
-  ++stats_.takeovers;
-  std::vector<Source> sources;
-  for (MemberIndex member : built_.view.complete[partition]) {
-    const MemberInfo& info = built_.view.members[member];
-    if (member != built_.view.self) sources.push_back({info.id, info.epoch});
-  }
-  if (sources.empty()) return BecomeOwner(partition, nullptr);
-  Local& local = locals_[partition];
-  knowledge_[partition].granted = false;
-  local.stale = false;
-  local.taking = options_.majority;
-  local.taking_since = TimePoint{};
-  local.given = false;
-  BeginTargets(partition, nullptr);
-  Enter(partition, Phase::kRecovering);
-  local.sources = std::move(sources);
-  local.recover_until = now + options_.recovery_timeout;
-  DecideRecovering(now, partition);
-}
-
-void Ownership::DecideRecovering(TimePoint now, PartitionId partition) {
-  Local& local = locals_[partition];
-  std::erase_if(local.sources, [this](const Source& source) {
-    const MemberInfo* member = Serving(source.node);
-    return member == nullptr || member->epoch != source.epoch;
-  });
-  if (options_.majority && !local.leased) {
-    // Until its lease has run out, the last owner may still bring writes to the other copies.
-    local.recover_until = now + options_.recovery_timeout;
-    return;
-  }
-  const bool late = now >= local.recover_until;
-  if (local.sources.empty() || late) {
-    if (!local.sources.empty()) ++cut_short_now_;
-    Enter(partition, Phase::kOwner);
-    return;
-  }
-  restless_ = true;
-  for (Source& source : local.sources) {
-    if (source.asked || now < source.retry_at) continue;
-    source.asked = true;
-    actions_.push_back(StartRecovery{partition, source.node});
-  }
-}
-
-void Ownership::BecomeStale(TimePoint now, PartitionId partition) {
-  Local& local = locals_[partition];
-  knowledge_[partition].granted = false;
-  local.stale = true;
-  local.retry_at = now;
-  Enter(partition, Phase::kWaiting);
-  TellRole(partition, Role::kWarming);
-}
-
-// ---- Noticing ---------------------------------------------------------------------------------
-
-void Ownership::NoteStability(TimePoint now) {
-  std::vector<std::uint64_t> stability;
-  for (const auto& [id, member] : state_.members) {
-    if (!member.serving()) continue;
-    stability.push_back(std::hash<NodeId>{}(id));
-    stability.push_back(member.incarnation);
-  }
-  for (const RingMember& member : ring_) stability.push_back(std::hash<NodeId>{}(member.id));
-  if (stability == stability_) return;
-  stability_ = std::move(stability);
-  stable_since_ = now;
-}
-
-// A member that stopped, or was started again, has nothing more to hand over.
-void Ownership::NoteStopping() {
-  std::erase_if(stopping_members_, [this](const auto& entry) {
-    const auto member = state_.members.find(entry.first);
-    return member == state_.members.end() || !member->second.serving() ||
-           member->second.epoch != entry.second;
-  });
-  stopping_ids_.clear();
-  for (const auto& [id, epoch] : stopping_members_) stopping_ids_.insert(id);
-}
-
-void Ownership::NoteClaims(TimePoint now) {
-  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
-    Local& local = locals_[partition];
-    LocalKnowledge& knowledge = knowledge_[partition];
-    const MemberIndex claimant = built_.claimant[partition];
-    if (!built_.view.complete[partition].empty()) local.ever_complete = true;
-    if (knowledge.granted && knowledge.granted_to != self_) NoteGrant(now, partition);
-    if (Orders(local.phase) || claimant != kNoMember) {
-      knowledge.has_last_owner = true;
-      knowledge.last_owner = Orders(local.phase) ? self_ : built_.view.members[claimant].id;
-      local.vacant = false;
-    } else if (!local.vacant) {
-      local.vacant = true;
-      local.vacant_since = now;
-    }
-  }
-}
-
-// Until the new owner claims what was granted to it, this node goes on claiming it for the others'
-// sake.
-void Ownership::NoteGrant(TimePoint now, PartitionId partition) {
-  LocalKnowledge& knowledge = knowledge_[partition];
-  const Local& local = locals_[partition];
-  const MemberInfo* heir = Serving(knowledge.granted_to);
-  const bool gone = heir == nullptr || heir->epoch != local.granted_epoch;
-  const bool silent = now - local.granted_at >= options_.grant_timeout;
-  // A claim of another than the heir counts only if the heir may have handed on to it: an older
-  // owner's is an echo.
-  const MemberIndex claimant = built_.claimant[partition];
-  const bool claimed =
-      claimant != kNoMember &&
-      (built_.view.members[claimant].id == knowledge.granted_to ||
-       BetterPlaced(placement_, partition, built_.view.members[claimant].id, knowledge.granted_to));
-  if (!claimed && !gone) restless_ = true;
-  if (!claimed && !gone && (!silent || stopping_)) return;
-  knowledge.granted = false;
-  view_dirty_ = true;
-}
-
-const MemberInfo* Ownership::Serving(const NodeId& id) const {
-  const auto member = state_.members.find(id);
-  return member != state_.members.end() && member->second.serving() ? &member->second : nullptr;
-}
-
-// The serving member, not this node, that orders the partition's writes as far as is known.
-const MemberInfo* Ownership::OtherOwner(PartitionId partition) const {
-  const MemberIndex claimant = built_.claimant[partition];
-  if (claimant != kNoMember) return &built_.view.members[claimant];
-  const MemberIndex owner = built_.view.owner[partition];
-  return owner == kNoMember || owner == built_.view.self ? nullptr : &built_.view.members[owner];
-}
-
-bool Ownership::IsHolder(PartitionId partition, const NodeId& id) const {
-  const std::vector<MemberIndex>& holders = built_.view.holders[partition];
-  return std::any_of(holders.begin(), holders.end(),
-                     [&](MemberIndex holder) { return built_.view.members[holder].id == id; });
 }
 
 // ---- Deciding ---------------------------------------------------------------------------------
@@ -384,22 +213,6 @@ void Ownership::DecideReplica(TimePoint now, PartitionId partition, bool is_hold
   if (!is_holder || WantsOwnership(partition)) restless_ = true;
 }
 
-bool Ownership::MayTake(TimePoint now, PartitionId partition) const {
-  const ClusterView& view = built_.view;
-  if (built_.claimant[partition] != kNoMember) return false;
-  if (view.complete[partition].empty() || view.complete[partition].front() != view.self) {
-    return false;
-  }
-  const bool unheard_of = now - locals_[partition].complete_since < options_.spread;
-  if (unheard_of && view.complete[partition].size() > 1) return false;
-  const LocalKnowledge& knowledge = knowledge_[partition];
-  const bool last_serves = knowledge.has_last_owner && knowledge.last_owner != self_ &&
-                           Serving(knowledge.last_owner) != nullptr &&
-                           !stopping_ids_.contains(knowledge.last_owner);
-  const Local& local = locals_[partition];
-  return !last_serves || (local.vacant && now - local.vacant_since >= options_.vacancy_grace);
-}
-
 bool Ownership::MayDrop(TimePoint now, PartitionId partition) const {
   const std::vector<MemberIndex>& holders = built_.view.holders[partition];
   const std::vector<MemberIndex>& complete = built_.view.complete[partition];
@@ -443,60 +256,6 @@ void Ownership::DecideOwner(TimePoint now, PartitionId partition) {
   if (built_.claimant[partition] != kNoMember) restless_ = true;
   UpdateTargets(partition);
   if (locals_[partition].phase == Phase::kRecovering) DecideRecovering(now, partition);
-}
-
-// As far as gossip knows.
-std::vector<ReplicaSet::Target> Ownership::TargetsOf(PartitionId partition) const {
-  const ClusterView& view = built_.view;
-  const std::vector<MemberIndex>& complete = view.complete[partition];
-  std::vector<ReplicaSet::Target> targets;
-  const auto add = [&](MemberIndex member) {
-    if (member == view.self || targets.size() == kReplicasMax) return;
-    const MemberInfo& info = view.members[member];
-    const bool known = std::any_of(targets.begin(), targets.end(),
-                                   [&](const auto& target) { return target.node == info.id; });
-    if (known) return;
-    const bool whole = std::find(complete.begin(), complete.end(), member) != complete.end();
-    targets.push_back({info.id, info.epoch, ReplicaSet::Standing::kGossip, whole});
-  };
-  for (MemberIndex member : view.holders[partition]) add(member);
-  for (MemberIndex member : complete) add(member);
-  return targets;
-}
-
-void Ownership::UpdateTargets(PartitionId partition) {
-  std::vector<ReplicaSet::Target> targets = TargetsOf(partition);
-  if (SameTargets(targets, locals_[partition].targets)) return;
-  locals_[partition].targets = targets;
-  actions_.push_back(SetTargets{partition, std::move(targets), false});
-}
-
-void Ownership::BeginTargets(PartitionId partition, const OwnershipGrant* grant) {
-  std::vector<ReplicaSet::Target> targets = TargetsOf(partition);
-  locals_[partition].targets = targets;
-  if (grant != nullptr) {
-    const auto attested = [grant](const NodeId& node) {
-      return std::find(grant->complete.begin(), grant->complete.end(), node) !=
-             grant->complete.end();
-    };
-    for (ReplicaSet::Target& target : targets) {
-      if (attested(target.node)) {
-        target.standing = ReplicaSet::Standing::kSettled;
-        target.complete = true;
-      } else if (target.complete) {
-        target.standing = ReplicaSet::Standing::kLagging;
-        target.complete = false;
-      }
-    }
-    for (const NodeId& node : grant->complete) {
-      const MemberInfo* member = node == self_ ? nullptr : Serving(node);
-      const bool listed = std::any_of(targets.begin(), targets.end(),
-                                      [&](const auto& target) { return target.node == node; });
-      if (member == nullptr || listed || targets.size() == kReplicasMax) continue;
-      targets.push_back({node, member->epoch, ReplicaSet::Standing::kSettled, true});
-    }
-  }
-  actions_.push_back(SetTargets{partition, std::move(targets), true});
 }
 
 // ---- Asking to be settled ---------------------------------------------------------------------
