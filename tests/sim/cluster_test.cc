@@ -2,6 +2,9 @@
 // composes are in nemesis_test.cc.
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "sim/seeds.h"
 #include "sim/sim_cluster.h"
 
@@ -269,6 +272,62 @@ TEST(Simulation, ARollingRestartLosesNothing) {
     for (NodeIndex node = 0; node < 3; ++node) {
       EXPECT_EQ(cluster.node(node).coordinator().stats().losses, 0U);
     }
+  });
+}
+
+// One after the other, and started again in any order and with any pauses.
+TEST(Simulation, AWholeClusterStoppedAndStartedHasItsData) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.snapshots = true;
+    options.replicas = 2 + static_cast<std::uint32_t>(seed % 2);
+    SimCluster cluster(seed, 3, options);
+    Prng& random = cluster.world().random();
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 15);
+    cluster.world().Run(seconds(1));
+    cluster.EndLoad();
+    std::vector<NodeIndex> order = {0, 1, 2};
+    const auto shuffle = [&] {
+      for (std::size_t i = order.size(); i > 1; --i)
+        std::swap(order[i - 1], order[random.Below(i)]);
+    };
+    shuffle();
+    for (NodeIndex node : order) EXPECT_TRUE(cluster.Stop(node)) << node;
+    cluster.world().Run(seconds(random.Below(100)));
+    shuffle();
+    for (NodeIndex node : order) {
+      cluster.Start(node);
+      cluster.world().Run(milliseconds(random.Below(4000)));
+    }
+    EXPECT_CONVERGES(cluster);
+    cluster.ReadAll("after the restart");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_GT(cluster.history().acknowledged(), 200U);
+  });
+}
+
+// What was written while a node was down is in its place when it is back, and what was deleted is
+// not.
+TEST(Simulation, ARollingRestartWithSnapshotsLosesNothing) {
+  ForSeeds(12, [](std::uint64_t seed) {
+    ClusterOptions options;
+    options.snapshots = true;
+    SimCluster cluster(seed, 3, options);
+    cluster.StartAll(3);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(5, 15);
+    for (NodeIndex node = 0; node < 3; ++node) {
+      EXPECT_TRUE(cluster.Stop(node)) << node;
+      cluster.world().Run(milliseconds(cluster.world().random().Below(6000)));
+      cluster.Start(node);
+      EXPECT_CONVERGES(cluster);
+    }
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+    EXPECT_GT(cluster.history().acknowledged(), 500U);
   });
 }
 

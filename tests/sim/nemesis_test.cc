@@ -17,12 +17,13 @@ struct Copies {
   std::uint32_t write_acks;
 };
 
-// Copies and the size of the cluster vary with the seed.
+// Copies, snapshots and the size of the cluster vary with the seed.
 ClusterOptions OptionsOf(std::uint64_t seed) {
   static constexpr Copies kCopies[] = {{2, 2}, {3, 2}, {3, 3}};
   ClusterOptions options;
   options.replicas = kCopies[seed % 3].replicas;
   options.write_acks = kCopies[seed % 3].write_acks;
+  options.snapshots = seed / 3 % 2 == 1;
   return options;
 }
 

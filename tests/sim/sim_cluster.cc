@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/sim_snapshot.h"
+
 namespace gyre::sim {
 
 SimCluster::SimCluster(std::uint64_t seed, std::size_t nodes_max, ClusterOptions options)
@@ -10,6 +12,7 @@ SimCluster::SimCluster(std::uint64_t seed, std::size_t nodes_max, ClusterOptions
       options_(std::move(options)),
       nodes_(nodes_max),
       incarnations_(nodes_max),
+      snapshots_(nodes_max),
       clients_(world_, history_, [this](NodeIndex node) { return nodes_[node].get(); }) {
   clients_.copies = [this](const std::string& key) { return Copies(key); };
 }
@@ -30,7 +33,8 @@ void SimCluster::Start(NodeIndex node) {
                                                 static_cast<std::uint64_t>(world_.unix_now(node)));
   const bool founder = node == 0 && !founded_;
   if (founder) founded_ = true;
-  nodes_[node] = std::make_unique<SimNode>(world_, node, options_, incarnations_[node], founder);
+  nodes_[node] = std::make_unique<SimNode>(world_, node, options_, incarnations_[node], founder,
+                                           std::exchange(snapshots_[node], {}));
   SimNode* each = nodes_[node].get();
   each->on_write = [this, node](PartitionId partition, const Operation& operation) {
     CheckSingleOwner(node, partition);
@@ -68,6 +72,9 @@ bool SimCluster::Stop(NodeIndex node) {
   nodes_[node]->coordinator().BeginStop([done] { *done = true; });
   const bool in_time = world_.RunUntil([done] { return *done; }, seconds(10));
   world_.Run(milliseconds(100));  // what is in flight is finished
+  if (options_.snapshots) {
+    snapshots_[node] = TakeSnapshot(nodes_[node]->engine(), IdOf(node), world_.unix_now(node));
+  }
   Kill(node);
   return in_time;
 }

@@ -72,6 +72,7 @@ class SimCluster {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimNode>> graveyard_;  // callbacks may still hold them
   std::vector<std::uint64_t> incarnations_;
+  std::vector<std::string> snapshots_;  // of those that stopped, until they start
   history::History history_;
   Clients clients_;
   bool founded_ = false;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto_gen/cluster.pb.h"
+#include "sim/sim_snapshot.h"
 
 namespace gyre::sim {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::size_t kEngineBudget = 1000;
 }  // namespace
 
 SimNode::SimNode(World& world, NodeIndex index, const ClusterOptions& options,
-                 std::uint64_t incarnation, bool founder)
+                 std::uint64_t incarnation, bool founder, const std::string& snapshot)
     : world_(world),
       index_(index),
       id_(IdOf(index)),
@@ -24,7 +25,9 @@ SimNode::SimNode(World& world, NodeIndex index, const ClusterOptions& options,
       background_(*this, kBackgroundLink),
       loops_{Loop(*this, 0), Loop(*this, 1)} {
   MakeEngine();
-  MakeParts(incarnation, founder);
+  RestoredCopies restored;
+  if (!snapshot.empty()) restored = LoadSnapshot(*engine_, id_, world_.unix_now(index_), snapshot);
+  MakeParts(incarnation, founder, std::move(restored));
 }
 
 void SimNode::MakeEngine() {
@@ -42,7 +45,7 @@ void SimNode::MakeEngine() {
   }
 }
 
-void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
+void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored) {
   MemberInfo self;
   self.id = id_;
   self.name = "n" + std::to_string(index_);
@@ -84,6 +87,7 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder) {
   OwnershipOptions ownership;
   ownership.founder = founder;
   ownership.majority = leases_ != nullptr;
+  ownership.restored = std::move(restored);
   coordinator_ = std::make_unique<Coordinator>(
       ownership, id_,
       Coordinator::Parts{*engine_, *table_, views_, control_.transport, *membership_, *this,

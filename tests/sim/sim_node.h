@@ -33,6 +33,7 @@ struct ClusterOptions {
   MembershipOptions membership;  // with --consistency
   ReplicatorFaults replicator_faults;
   CoordinatorFaults coordinator_faults;
+  bool snapshots = false;       // --snapshot-on-exit
   bool act_when_stale = false;  // a fault: an owner that was stopped goes on as if it had not been
 };
 
@@ -47,8 +48,9 @@ class SimNode final : public ControlPort, public PullPort {
   static constexpr World::Link kControlLink = kLoops;
   static constexpr World::Link kBackgroundLink = kLoops + 1;
 
+  // `snapshot`: what the node's last life left behind; empty: nothing.
   SimNode(World& world, NodeIndex index, const ClusterOptions& options, std::uint64_t incarnation,
-          bool founder);
+          bool founder, const std::string& snapshot = {});
 
   // The world must route to this node already (World::Boot).
   void Start(std::vector<Address> seeds);
@@ -69,6 +71,7 @@ class SimNode final : public ControlPort, public PullPort {
   NodeIndex index() const { return index_; }
   const NodeId& id() const { return id_; }
   ClusterViewPtr view() { return views_.Load(); }
+  Engine& engine() { return *engine_; }
   Coordinator& coordinator() { return *coordinator_; }
   Membership& membership() { return *membership_; }
   ReplicatorStats replicator_stats() const;
@@ -102,7 +105,7 @@ class SimNode final : public ControlPort, public PullPort {
   struct Done;  // what a command came to, before its acknowledgement
 
   void MakeEngine();
-  void MakeParts(std::uint64_t incarnation, bool founder);
+  void MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored);
   void TickEngine();
   Loop& AnyLoop();
 
