@@ -131,6 +131,7 @@ void Connection::Fail(ErrorCode code, std::string message) {
 
 void Connection::Abandon() {
   owner_ = nullptr;
+  discards_ = true;
   Close();
 }
 
@@ -144,6 +145,9 @@ void Connection::Close() {
     delete self;
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&connect_timer_), on_closed);
+  // With a reset, so that the kernel discards what it has not delivered yet: it would go on trying
+  // for minutes, and a node that was cut off would execute what was given up long ago.
+  if (discards_ && uv_tcp_close_reset(&tcp_, on_closed) == 0) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&tcp_), on_closed);
 }
 

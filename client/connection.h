@@ -65,6 +65,7 @@ class Connection {
   Owner* owner_;  // null once abandoned or told
   State state_ = State::kConnecting;
   bool writing_ = false;
+  bool discards_ = false;  // nobody waits for what is under way
   int open_handles_ = 0;
   uv_tcp_t tcp_{};
   uv_timer_t connect_timer_{};

@@ -56,7 +56,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
 
  private:
   // A link on which requests were given up and that was silent for so long is broken and made anew.
-  static constexpr Milliseconds kLinkSilenceMax{2000};
+  static constexpr Milliseconds kLinkSilenceMax{1500};
   static constexpr Milliseconds kMaintenanceInterval{250};
   // What waits for a node that the ring calls dead is taken elsewhere after so long without a sign
   // of life from it.

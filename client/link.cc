@@ -53,7 +53,8 @@ void Link::ConnectNext() {
 }
 
 bool Link::Unanswered(TimePoint now, Milliseconds silence) const {
-  return state_ == State::kConnected && !in_flight_.empty() && now - last_received_ > silence;
+  const bool awaits = !in_flight_.empty() || forgotten_since_received_ > 0;
+  return state_ == State::kConnected && awaits && now - last_received_ > silence;
 }
 
 bool Link::Dead(TimePoint now, Milliseconds silence_max) const {

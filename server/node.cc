@@ -16,6 +16,7 @@ namespace {
 // After the handover, how long requests that are under way have to finish.
 constexpr Duration kDrainGrace = std::chrono::seconds(3);
 constexpr Duration kBeatInterval = std::chrono::seconds(1);
+constexpr Duration kSleepBeatInterval = std::chrono::milliseconds(250);
 // A worker that gives no sign of life for this long makes the node unhealthy.
 constexpr Duration kBeatOverdue = std::chrono::seconds(10);
 // The admin port answers still when clients have taken all of --max-connections.
@@ -138,8 +139,8 @@ Status Node::Init() {
   admin_ = std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_,
                                        snapshot_->stats(), workers_);
   for (const auto& loop : worker_loops_) {
-    Result<std::unique_ptr<Worker>> worker =
-        Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get());
+    Result<std::unique_ptr<Worker>> worker = Worker::Create(
+        config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get(), sleep_watch_);
     if (!worker) return tl::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
@@ -150,6 +151,7 @@ Status Node::Init() {
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
   watch_ = std::make_unique<Timer>(*admin_loop_);
+  sleep_beat_ = std::make_unique<Timer>(*admin_loop_);
   // Last: where the start fails before, the snapshot stays.
   return snapshot_->Consume();
 }
@@ -220,6 +222,7 @@ void Node::Run() {
         config_.memory_bytes >> 20, config_.threads);
   }
   watch_->Start(kBeatInterval, kBeatInterval, [this] { WatchWorkers(); });
+  sleep_beat_->Start(Duration{}, kSleepBeatInterval, [this] { sleep_watch_.Beat(SteadyNow()); });
   admin_loop_->Run();
   for (const auto& worker : workers_) worker->Join();
   runtime_->Stop();

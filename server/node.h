@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/sleep_watch.h"
 #include "cluster_net/cluster_runtime.h"
 #include "net/event_loop.h"
 #include "net/server.h"
@@ -51,6 +52,7 @@ class Node {
   const Config config_;
   Identity identity_;
   SessionRegistry sessions_;
+  SleepWatch sleep_watch_;
   std::unique_ptr<EventLoop> admin_loop_;
   std::vector<std::unique_ptr<EventLoop>> worker_loops_;
   std::unique_ptr<Keyring> keys_;  // null: without --gossip-key
@@ -63,6 +65,7 @@ class Node {
   std::unique_ptr<Server> http_server_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<Timer> watch_;
+  std::unique_ptr<Timer> sleep_beat_;
 
   // Admin loop only.
   bool stopping_ = false;

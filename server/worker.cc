@@ -31,9 +31,9 @@ CodecLimits CodecLimitsFor(const Config& config) {
 Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& loop,
                                                ClusterRuntime& runtime, Engine& engine,
                                                SessionRegistry& sessions, Admin& admin,
-                                               Keyring* keys) {
+                                               Keyring* keys, const SleepWatch& sleep_watch) {
   std::unique_ptr<Worker> worker(new Worker(config, loop, runtime, engine, sessions, admin));
-  if (Status listening = worker->Listen(config, keys); !listening) {
+  if (Status listening = worker->Listen(config, keys, sleep_watch); !listening) {
     return tl::unexpected(listening.error());
   }
   return worker;
@@ -64,7 +64,7 @@ Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, E
 
 Worker::~Worker() = default;
 
-Status Worker::Listen(const Config& config, Keyring* keys) {
+Status Worker::Listen(const Config& config, Keyring* keys, const SleepWatch& sleep_watch) {
   struct Port {
     std::uint16_t number;
     Protocol protocol;
@@ -80,14 +80,14 @@ Status Worker::Listen(const Config& config, Keyring* keys) {
   };
   for (const Port& port : ports) {
     if (port.number == 0) continue;
-    Status listening =
-        server_.Listen({.host = config.host,
-                        .port = port.number,
-                        .protocol = port.protocol,
-                        .cluster_port = port.cluster_port,
-                        .codec = port.codec,
-                        .handler = &dispatcher_,
-                        .keys = port.protocol == Protocol::kNative ? keys : nullptr});
+    Status listening = server_.Listen({.host = config.host,
+                                       .port = port.number,
+                                       .protocol = port.protocol,
+                                       .cluster_port = port.cluster_port,
+                                       .codec = port.codec,
+                                       .handler = &dispatcher_,
+                                       .keys = port.protocol == Protocol::kNative ? keys : nullptr,
+                                       .sleep_watch = &sleep_watch});
     if (!listening) return listening;
   }
   return {};

@@ -21,11 +21,11 @@ namespace gyre {
 class Worker {
  public:
   // Makes the loop and its part of the cluster, and opens the ports of `config`. `runtime`,
-  // `engine`, `sessions`, `admin` and `keys` (null: none) outlive the worker.
+  // `engine`, `sessions`, `admin`, `keys` (null: none) and `sleep_watch` outlive the worker.
   static Result<std::unique_ptr<Worker>> Create(const Config& config, EventLoop& loop,
                                                 ClusterRuntime& runtime, Engine& engine,
                                                 SessionRegistry& sessions, Admin& admin,
-                                                Keyring* keys);
+                                                Keyring* keys, const SleepWatch& sleep_watch);
   // After Join.
   ~Worker();
 
@@ -61,7 +61,7 @@ class Worker {
 
   Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
          SessionRegistry& sessions, Admin& admin);
-  Status Listen(const Config& config, Keyring* keys);
+  Status Listen(const Config& config, Keyring* keys, const SleepWatch& sleep_watch);
 
   // Immutable after construction; in dependency order, so that destruction is shutdown.
   EventLoop& loop_;

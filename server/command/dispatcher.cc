@@ -95,6 +95,12 @@ bool Dispatcher::Admit(const Command* command, const Request& request, const Ses
     responder.writer().Fail(WrongArgumentCount(command->name));
     return false;
   }
+  if (request.waited && command->Is(kWrite)) [[unlikely]] {
+    responder.writer().Fail({ErrorCode::kUnavailable,
+                             "this node was stopped while the command waited for it; nothing was "
+                             "written, try again"});
+    return false;
+  }
   return true;
 }
 

@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -39,13 +40,19 @@ std::string LocalAddress(const uv_tcp_t& handle) {
 // ---- Begin ------------------------------------------------------------------------------------
 
 Connection::Connection(ConnectionContext& context, const ListenOptions& options)
-    : context_(context), handler_(*options.handler), keys_(options.keys) {
+    : context_(context),
+      handler_(*options.handler),
+      keys_(options.keys),
+      sleep_watch_(options.sleep_watch) {
   session_.id = context.sessions.NextId();
   session_.protocol = options.protocol;
   session_.cluster_port = options.cluster_port;
   codec_ = options.codec(session_);
   ordered_ = codec_->ordered();
   if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_);
+  // As of the accept before: this connection may have waited in the backlog.
+  sleeps_seen_ = std::exchange(context.sleeps_at_accept,
+                               sleep_watch_ == nullptr ? 0 : sleep_watch_->Sleeps(SteadyNow()));
 }
 
 void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
@@ -110,6 +117,7 @@ void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   context_.counters.bytes_in.Add(bytes);
   if (ending_) return;  // discarded: see "The end of a connection"
   session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
+  if (sleep_watch_ != nullptr) NoteSleep(bytes);
   const bool in_scratch = buffer->base == context_.scratch.get();
   if (gate_ != nullptr) {
     OnGateInput({buffer->base, bytes});
@@ -117,6 +125,28 @@ void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
     OnInput({buffer->base, bytes}, in_scratch);
   }
   if (!closed_ && bytes == buffer->len) YieldAfterFullReads();
+}
+
+void Connection::NoteSleep(std::size_t fresh) {
+  const std::uint32_t sleeps = sleep_watch_->Sleeps(SteadyNow());
+  if (sleeps == sleeps_seen_) [[likely]]
+    return;
+  sleeps_seen_ = sleeps;
+  int in_kernel = 0;
+  uv_os_fd_t file{};
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle), &file) == 0) {
+    ioctl(file, FIONREAD, &in_kernel);
+  }
+  // Sealed bytes of a peer are somewhat more than what they hold: a few requests too many.
+  waited_bytes_ = input_.size() + fresh + static_cast<std::size_t>(std::max(in_kernel, 0));
+}
+
+// Of the requests that were decoded at input[begin].
+void Connection::MarkWaited(std::size_t begin) {
+  ReadAhead& ahead = context_.read_ahead;
+  for (std::size_t i = 0; i < ahead.count && begin < waited_bytes_; begin = ahead.ends[i++]) {
+    ahead.requests[i].waited = true;
+  }
 }
 
 void Connection::OnInput(std::string_view fresh, bool in_scratch) {
@@ -232,6 +262,8 @@ std::size_t Connection::Execute(std::string_view input) {
   bool more = true;
   while (more && consumed < input.size() && !ending_ && !PauseIfNeeded()) {
     Decode(input, consumed);
+    if (waited_bytes_ > consumed) [[unlikely]]
+      MarkWaited(consumed);
     if (ahead.count > 1) handler_.Foresee(ahead.view());
     std::size_t executed = 0;
     while (executed < ahead.count) {
@@ -272,6 +304,7 @@ std::size_t Connection::Execute(std::string_view input) {
   session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
                           std::memory_order_relaxed);
   executing_ = false;
+  waited_bytes_ -= std::min(waited_bytes_, consumed);
   return ending_ ? input.size() : consumed;
 }
 

@@ -22,6 +22,9 @@
 // and discard its bytes until it closes, too: closing a socket with unread input would make the
 // kernel send a reset, which can destroy the last reply on its way.
 //
+// After a sleep of the process (sleep_watch.h) the bytes that are in the kernel by then came at some
+// time during it: the requests that begin in them are marked. What is sent later is behind them.
+//
 // Links of peers. Where the port has keys, a PeerGate stands between the socket and the codec until
 // the first bytes tell a client from a peer. A client's connection goes on without it, and may not
 // speak as a peer; a peer's is opened and sealed by the gate from then on:
@@ -111,6 +114,7 @@ class ConnectionContext {
   const ConnectionLimits limits;
   ReplyPool::Owner pool = ReplyPool::Create();
   std::unique_ptr<char[]> scratch;
+  std::uint32_t sleeps_at_accept = 0;  // SleepWatch's number when the last connection was accepted
   ReadAhead read_ahead;  // used again by each connection, so that its vectors keep their memory
   EndOfIteration flush_due;
   IntrusiveList<Connection> all;
@@ -178,6 +182,8 @@ class Connection final : public IntrusiveListNode<Connection>,
   void OnInput(std::string_view fresh, bool in_scratch);
   void OnGateInput(std::string_view fresh);
   bool TakeThroughGate(std::string_view fresh);
+  void NoteSleep(std::size_t fresh);
+  void MarkWaited(std::size_t begin);
   void OnEof();
   void ExecuteInput();
   std::size_t Execute(std::string_view input);
@@ -221,12 +227,15 @@ class Connection final : public IntrusiveListNode<Connection>,
   Handler& handler_;
   Session session_;
   std::unique_ptr<Codec> codec_;
-  bool ordered_;                    // codec_->ordered()
-  Keyring* const keys_;             // null: this port knows no keys
+  bool ordered_;         // codec_->ordered()
+  Keyring* const keys_;  // null: this port knows no keys
+  const SleepWatch* const sleep_watch_;
   std::unique_ptr<PeerGate> gate_;  // null without keys, and once it is known to be a client's
 
-  Buffer input_;            // bytes of requests not executed yet
-  std::size_t wanted_ = 0;  // the codec needs this many in input_ to go on; 0: any more
+  Buffer input_;                  // bytes of requests not executed yet
+  std::size_t wanted_ = 0;        // the codec needs this many in input_ to go on; 0: any more
+  std::size_t waited_bytes_ = 0;  // of the input, from its front: came while the process slept
+  std::uint32_t sleeps_seen_ = 0;
 
   Current current_;
   Buffer output_;   // ready to leave

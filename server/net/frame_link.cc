@@ -49,6 +49,21 @@ struct Socket {
   void* link = nullptr;
 };
 
+// With a reset: what the kernel has not delivered yet is discarded. After an orderly close it would
+// go on trying, for minutes, and deliver to a peer that was cut off requests which were given up
+// long ago, for another node has the key by then.
+struct ResetAndDelete {
+  void operator()(Socket* socket) const {
+    socket->handle.data = socket;
+    const uv_close_cb on_closed = [](uv_handle_t* handle) {
+      delete static_cast<Socket*>(handle->data);
+    };
+    if (uv_tcp_close_reset(&socket->handle, on_closed) != 0) {
+      uv_close(reinterpret_cast<uv_handle_t*>(&socket->handle), on_closed);
+    }
+  }
+};
+
 }  // namespace
 
 struct FrameLink::Impl {
@@ -110,7 +125,7 @@ struct FrameLink::Impl {
   EndOfIteration flush;
   Prng jitter;
   std::vector<SocketAddress> addresses;  // left to try in this attempt, next one last
-  HandlePtr<Socket> socket;
+  std::unique_ptr<Socket, ResetAndDelete> socket;
   int last_error = 0;
 
   bool heard = false;  // a frame came on this connection

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/sleep_watch.h"
 #include "net/event_loop.h"
 #include "proto/result.h"
 #include "protocol/codec.h"
@@ -56,6 +57,9 @@ struct ListenOptions {
   // Where set, requests of peers are served on encrypted connections only; borrowed, outlives the
   // server. Native ports.
   Keyring* keys = nullptr;
+  // Where set, requests that waited while the process slept are marked (Request::waited); borrowed,
+  // outlives the server.
+  const SleepWatch* sleep_watch = nullptr;
 };
 
 // Counters only grow; gauges are marked.

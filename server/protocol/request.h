@@ -27,6 +27,7 @@ struct Request {
   std::uint32_t deadline_ms = 0;  // 0: the node's default
   bool no_forward = false;        // answer kNotOwner instead of forwarding
   bool quiet = false;             // memcached noreply: execute, say nothing
+  bool waited = false;            // in the kernel, while this process was stopped (sleep_watch.h)
 
   void Clear() {
     kind = Kind::kCommand;
@@ -34,7 +35,7 @@ struct Request {
     payload = {};
     id = 0;
     hops = write_acks = deadline_ms = 0;
-    no_forward = quiet = false;
+    no_forward = quiet = waited = false;
   }
 };
 

@@ -247,7 +247,11 @@ class Process:
             self.popen.wait()
 
     def pause(self):
+        """Stopped when this returns: each of its threads."""
         self.signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        wait_for(lambda: all(task.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks.iterdir()),
+                 f"{self.name} is stopped")
 
     def resume(self):
         self.signal(signal.SIGCONT)

@@ -130,6 +130,7 @@ class Client {
 //   forget         defers and drops the reply
 //   silent         neither answers nor defers
 //   quit           answers "bye" and closes
+//   waited         whether it waited while the process slept, as far as `sleep_watch` knows
 class TestHandler final : public Handler {
  public:
   void Handle(const Request& request, Session& session, Responder& responder) override {
@@ -155,6 +156,8 @@ class TestHandler final : public Handler {
     } else if (command == "quit") {
       responder.writer().Text("bye");
       session.close_after_reply = true;
+    } else if (command == "waited") {
+      responder.writer().Boolean(request.waited);
     } else if (command != "silent") {
       responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
     }
@@ -174,7 +177,8 @@ class ServerThread {
     std::signal(SIGPIPE, SIG_IGN);
     loop = std::move(EventLoop::Create().value());
     server = std::make_unique<Server>(*loop, sessions, limits);
-    const Status listening = server->Listen({.codec = std::move(codec), .handler = &handler});
+    const Status listening = server->Listen(
+        {.codec = std::move(codec), .handler = &handler, .sleep_watch = &sleep_watch});
     EXPECT_TRUE(listening) << listening.error().message;
     port = server->bound_port();
     thread_ = std::thread([this] { loop->Run(); });
@@ -231,6 +235,7 @@ class ServerThread {
 
   SessionRegistry sessions;
   TestHandler handler;
+  SleepWatch sleep_watch;
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<Server> server;
   std::uint16_t port = 0;

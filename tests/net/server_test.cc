@@ -114,6 +114,34 @@ TEST(ServerTest, SurvivesRunningOutOfFiles) {
   EXPECT_EQ(third.ReadLine(), "patience");
 }
 
+TEST(ServerTest, MarksWhatCameWhileTheProcessSlept) {
+  ServerThread server;
+  Client client = server.Connect();
+  client.Send("waited\n");
+  EXPECT_EQ(client.ReadLine(), "false");
+  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  client.Send("waited\nwaited\n");
+  EXPECT_EQ(client.ReadLine(), "true");
+  EXPECT_EQ(client.ReadLine(), "true");
+  client.Send("waited\nwaited\n");
+  EXPECT_EQ(client.ReadLine(), "false");
+  EXPECT_EQ(client.ReadLine(), "false");
+}
+
+// It may have connected, and sent its request, before anybody accepted it.
+TEST(ServerTest, MarksWhatTheFirstConnectionAfterASleepSends) {
+  ServerThread server;
+  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  Client client = server.Connect();
+  client.Send("waited\n");
+  EXPECT_EQ(client.ReadLine(), "true");
+  client.Send("waited\n");
+  EXPECT_EQ(client.ReadLine(), "false");
+  Client next = server.Connect();
+  next.Send("waited\n");
+  EXPECT_EQ(next.ReadLine(), "false");
+}
+
 TEST(ServerTest, SeveralLoopsShareAPort) {
   ServerThread one;
   ServerThread two;

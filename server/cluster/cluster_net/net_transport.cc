@@ -38,6 +38,8 @@ void NetTransport::Call(const NodeId& to, FrameType type, std::string payload, D
         "the link to " + peer->host + ":" + std::to_string(peer->port) + " is down or full");
   }
   const std::uint64_t id = ++peer->last_id;
+  // The silence of an idle link counts from the first call on.
+  if (peer->pending.empty() && !peer->given_up) peer->heard = loop_.now();
   peer->pending.emplace(id, Pending{loop_.now() + deadline, std::move(done)});
   if (!deadline_timer_.active()) {
     deadline_timer_.Start(kDeadlineResolution, kDeadlineResolution, [this] { CheckDeadlines(); });
@@ -100,6 +102,7 @@ void NetTransport::NoteView() {
       peer.link->ResetBackoff();
     }
     peer.incarnation = member.incarnation;
+    peer.dead = member.state == MemberState::kDead;
   }
 }
 
@@ -118,6 +121,7 @@ NetTransport::Peer* NetTransport::PeerOf(const NodeId& id) {
 
 void NetTransport::Connect(const NodeId& id, Peer& peer) {
   peer.heard = loop_.now();
+  peer.given_up = false;
   FrameLinkOptions options;
   options.queue_bytes_max = options_.queue_bytes_max;
   options.keys = options_.keys;
@@ -150,6 +154,7 @@ void NetTransport::NoteEnded(Peer& peer, std::uint64_t call) {
 
 void NetTransport::OnFrame(Peer& peer, const FrameHeader& header, std::string_view payload) {
   peer.heard = loop_.now();
+  peer.given_up = false;
   if (header.type != FrameType::kReply && header.type != FrameType::kPeerReply) return;
   auto node = peer.pending.extract(header.request_id);
   if (node.empty()) return;            // it is too late for this one
@@ -181,7 +186,13 @@ void NetTransport::FailSoon(Done done, ErrorCode code, std::string message) {
 }
 
 void NetTransport::BreakSilent(const NodeId& id, Peer& peer, TimePoint now) {
-  if (peer.link->state() != FrameLink::State::kUp || now - peer.heard < kSilenceMax) return;
+  if (peer.link->state() != FrameLink::State::kUp) {
+    peer.given_up = false;  // nothing is under way
+    return;
+  }
+  const bool concerned = peer.given_up || (peer.dead && !peer.pending.empty());
+  const Duration silence_max = peer.dead ? kDeadSilenceMax : kSilenceMax;
+  if (!concerned || now - peer.heard < silence_max) return;
   // Soon, not now: callers of CheckDeadlines' calls are told first.
   for (auto& [call, pending] : std::exchange(peer.pending, {})) {
     FailSoon(std::move(pending.done), ErrorCode::kIo, "the link to the node fell silent");
@@ -204,9 +215,10 @@ void NetTransport::CheckDeadlines() {
       if (peer.held && entry.first <= peer.held_after) --peer.before_hold;
       return true;
     });
-    if (late.size() != late_before) BreakSilent(id, peer, now);
+    if (late.size() != late_before) peer.given_up = true;
+    BreakSilent(id, peer, now);
     if (peer.held && peer.before_hold == 0) NoteEnded(peer, 0);
-    left += peer.pending.size();
+    left += peer.pending.size() + (peer.given_up ? 1 : 0);
   }
   if (left == 0) deadline_timer_.Stop();
   for (Done& done : late) {

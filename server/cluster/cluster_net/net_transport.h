@@ -4,8 +4,10 @@
 // was started again (higher incarnation) is tried at once. Request ids count up for each link, so
 // that after a break the frames that never left are known: only their calls fail as kUnavailable,
 // the others' outcome is unknown (kIo). A link on which calls ran out of time and nothing came for
-// kSilenceMax is made anew: TCP by itself would go on repeating into a cut cable, and so slowly
-// that it would not notice for a minute that it carries again.
+// kSilenceMax is reset and made anew: TCP by itself would go on repeating into a cut cable, so
+// slowly that it would not notice for a minute that it carries again, and then deliver calls that
+// were given up long ago. For the same reason a silent link to a node that was declared dead goes
+// at once, before another takes over from it.
 //
 // When the key to send with changes, each link is made again with the new one between two calls:
 // what was sent before is answered first, what comes meanwhile waits. So no call is lost and none
@@ -34,7 +36,10 @@ struct NetTransportOptions {
 
 class NetTransport final : public Transport {
  public:
-  static constexpr Duration kSilenceMax = std::chrono::seconds(2);
+  // Sooner than any node is declared dead (membership.h).
+  static constexpr Duration kSilenceMax = std::chrono::milliseconds(1500);
+  // Of a dead node.
+  static constexpr Duration kDeadSilenceMax = std::chrono::milliseconds(100);
 
   // `loop` and `views` outlive it; all on the loop's thread. `on_link_down`: the peer's port
   // refused the connection or reset it, so its process may be gone.
@@ -60,7 +65,9 @@ class NetTransport final : public Transport {
     std::uint16_t port = 0;
     std::uint64_t incarnation = 0;
     std::uint64_t last_id = 0;
-    TimePoint heard{};  // the last frame, or when the link was made
+    TimePoint heard{};      // the last frame, or when the link was made, or used again
+    bool given_up = false;  // a call since then: it may still be under way
+    bool dead = false;
     std::unordered_map<std::uint64_t, Pending> pending;
     // While the link is held (FrameLink::Hold): the last call before, and how many up to it are
     // pending.

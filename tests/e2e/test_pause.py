@@ -1,0 +1,41 @@
+"""SIGSTOP: what waited in a stopped node is not carried out when it goes on, over what others acknowledged meanwhile."""
+
+import pytest
+
+import harness
+from harness import ReplyError
+
+
+def stored(client, key, value):
+    try:
+        return client.call("SET", key, value) == b"OK"
+    except (ReplyError, OSError):
+        return False
+
+
+@pytest.mark.parametrize("client_leaves", [False, True])
+def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
+    with harness.Ring(3) as ring:
+        ring.wait_settled(3)
+        for round_number in range(3):
+            key = f"paused:{client_leaves}:{round_number}"
+            with ring.nodes[0].resp() as client:
+                slot = client.call("CLUSTER", "KEYSLOT", key)
+            owner_port = ring.nodes[0].owners()[slot]
+            owner = next(node for node in ring.nodes if node.cluster_port == owner_port)
+            other = next(node for node in ring.nodes if node is not owner)
+            with owner.resp() as waiting, other.resp(timeout=20) as client:
+                assert waiting.call("PING") == b"PONG"
+                owner.pause()
+                waiting.send("SET", key, "old")
+                if client_leaves:
+                    waiting.close()
+                harness.wait_for(lambda: stored(client, key, "new"), "another node took the key over", 20)
+                owner.resume()
+                if not client_leaves:
+                    with pytest.raises(ReplyError, match="nothing was written"):
+                        harness.plain(waiting.read())
+                ring.wait_settled(3)
+            for node in ring.nodes:
+                with node.resp() as client:
+                    assert client.call("GET", key) == b"new", node.name
