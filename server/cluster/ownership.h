@@ -336,6 +336,7 @@ class Ownership {
   void BecomeOwner(PartitionId partition, const OwnershipGrant* grant);
   void BeGranted(TimePoint now, const NodeId& by, const OwnershipGrant& grant);
   bool IsEcho(TimePoint now, PartitionId partition, const NodeId& claimant) const;
+  void Recover(TimePoint now, PartitionId partition, std::vector<Source> sources);
   void LeaveTo(TimePoint now, PartitionId partition, const NodeId& node);
   void TakeOver(TimePoint now, PartitionId partition);
   void DecideRecovering(TimePoint now, PartitionId partition);
@@ -351,7 +352,8 @@ class Ownership {
   bool MayTake(TimePoint now, PartitionId partition) const;
   bool MayBegin(TimePoint now, PartitionId partition) const;
   std::optional<NodeId> NewestRestored(PartitionId partition) const;
-  void Begin(PartitionId partition);
+  bool IsAbandoned(TimePoint now, PartitionId partition) const;
+  void Begin(TimePoint now, PartitionId partition);
   bool MayDrop(TimePoint now, PartitionId partition) const;
   std::vector<ReplicaSet::Target> TargetsOf(PartitionId partition) const;
   void UpdateTargets(PartitionId partition);

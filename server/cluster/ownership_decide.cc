@@ -123,7 +123,7 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
     actions_.push_back(DropCopy{partition});
     return;
   }
-  const MemberInfo* owner = OtherOwner(partition);
+  const MemberInfo* owner = IsAbandoned(now, partition) ? nullptr : OtherOwner(partition);
   if (local.phase != Phase::kWaiting && (owner == nullptr || owner->id != local.peer)) {
     local.retry_at = now;
     Enter(partition, Phase::kWaiting);
@@ -135,7 +135,7 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
   if (local.phase != Phase::kWaiting) return;
   if (owner == nullptr) {
     restless_ = true;
-    if (MayBegin(now, partition)) Begin(partition);
+    if (MayBegin(now, partition)) Begin(now, partition);
     return;
   }
   if (now < local.retry_at) {
@@ -148,8 +148,17 @@ void Ownership::DecideWarming(TimePoint now, PartitionId partition, bool is_hold
   actions_.push_back(StartPull{partition, owner->id, local.pull});
 }
 
-// Nobody has it whole: it begins with what is here, from a snapshot or not.
-void Ownership::Begin(PartitionId partition) {
+// Whoever owned it last serves, but gave it up, too: two owners that yielded to each other. Nobody
+// has it whole then, and each waits for the other.
+bool Ownership::IsAbandoned(TimePoint now, PartitionId partition) const {
+  const Local& local = locals_[partition];
+  return built_.claimant[partition] == kNoMember && built_.view.complete[partition].empty() &&
+         local.vacant && now - local.vacant_since >= options_.vacancy_grace;
+}
+
+// Nobody has it whole: it begins with what is here, from a snapshot or not, and with what copies
+// that count as stale have.
+void Ownership::Begin(TimePoint now, PartitionId partition) {
   const Local& local = locals_[partition];
   if (local.restored) {
     ++restored_now_;
@@ -159,7 +168,12 @@ void Ownership::Begin(PartitionId partition) {
     ++stats_.losses;
   }
   if (!local.stale) actions_.push_back(BeginEmpty{partition});
-  BecomeOwner(partition, nullptr);
+  std::vector<Source> sources;
+  for (MemberIndex member : built_.view.holders[partition]) {
+    const MemberInfo& info = built_.view.members[member];
+    if (member != built_.view.self && info.serving()) sources.push_back({info.id, info.epoch});
+  }
+  Recover(now, partition, std::move(sources));
 }
 
 // Of the serving members that have it from a snapshot, the one whose data is the newest.

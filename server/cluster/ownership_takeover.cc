@@ -42,6 +42,11 @@ void Ownership::TakeOver(TimePoint now, PartitionId partition) {
     const MemberInfo& info = built_.view.members[member];
     if (member != built_.view.self) sources.push_back({info.id, info.epoch});
   }
+  Recover(now, partition, std::move(sources));
+}
+
+// Begins to own the partition, after a comparison with the copies of the `sources`.
+void Ownership::Recover(TimePoint now, PartitionId partition, std::vector<Source> sources) {
   if (sources.empty()) return BecomeOwner(partition, nullptr);
   Local& local = locals_[partition];
   knowledge_[partition].granted = false;

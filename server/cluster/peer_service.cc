@@ -252,6 +252,7 @@ std::string PeerService::OnDigests(std::string_view digests) {
     digest.set_newest_evicted(info.newest_evicted);
     digest.set_complete(IsComplete(info.role));
     digest.set_claim(ClaimOf(info.role));
+    digest.set_holds(info.role != Role::kAbsent);
   }
   return Serialize(reply);
 }

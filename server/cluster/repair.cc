@@ -189,10 +189,9 @@ void Repair::OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> part
     if (asked == partitions.end()) continue;
     partitions.erase(asked);
     const Pair pair{digest.partition(), node};
-    // A copy that is no longer complete has nothing to tell: its owner would have known more.
     if (GoesFirst(node, digest)) {
       EndRecovery(pair, RecoveryOutcome::kContended);
-    } else if (!digest.complete() || Agrees(pair, digest)) {
+    } else if (!(digest.complete() || digest.holds()) || Agrees(pair, digest)) {
       EndRecovery(pair, RecoveryOutcome::kAgreed);
     } else {
       recovering_.push_back(pair);

@@ -98,6 +98,21 @@ TEST_F(ThreeNodes, WhenTheOwnerDiesTheNextCompleteTakesOverAtOnceAndTheThirdWarm
   EXPECT_EQ(cluster.CountRole(n3, Role::kOwner) + cluster.CountRole(n3, Role::kReplica), kAll);
 }
 
+// Each gave its copies up because it knew of another that was whole, and that one did the same.
+TEST_F(ThreeNodes, WhereAllCopiesCountAsStaleOneIsTheOwnerAgainAndNothingIsLost) {
+  cluster.SetPullsEnd(false);  // nobody has anything whole to pull from
+  for (const NodeId& id : {n1, n2, n3}) {
+    cluster.Carry(id, cluster.at(id).ownership->OnDeclaredDead(cluster.now()));
+  }
+  for (const NodeId& id : {n1, n2, n3}) ASSERT_EQ(cluster.CountRole(id, Role::kOwner), 0U);
+  cluster.Pass(seconds(10));
+  EXPECT_EQ(cluster.WrongOwners(), "");
+  EXPECT_LE(cluster.worst_owner_count(), 1U);
+  for (const NodeId& id : {n1, n2, n3}) {
+    EXPECT_EQ(cluster.at(id).ownership->stats().losses, 0U);
+  }
+}
+
 TEST_F(ThreeNodes, ARestartedNodeStartsEmptyAndGetsItsPlaceBack) {
   cluster.Kill(n2);
   cluster.Pass(seconds(1));

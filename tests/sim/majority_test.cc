@@ -170,7 +170,7 @@ class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
           for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
           }
           EXPECT_NO_VIOLATION(cluster);
-          EXPECT_GT(cluster.history().acknowledged(), 50U);
+          EXPECT_GT(cluster.history().acknowledged(), 20U);
         },
         1 + GetParam() * kSeeds);
   }
