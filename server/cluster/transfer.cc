@@ -388,7 +388,10 @@ void Transfer::Tick() {
 // ---- Progress ----------------------------------------------------------------------------------
 
 void Transfer::BeginFill() {
-  if (clock_() - idle_since_ < kFillPause && fill_partitions_done_ > 0) return;
+  if (clock_() - idle_since_ < kFillPause && fill_partitions_done_ > 0) {
+    sizes_stale_ = true;
+    return;
+  }
   fill_partitions_done_ = 0;
   fill_bytes_done_ = 0;
   sizes_known_ = 0;
@@ -401,6 +404,7 @@ void Transfer::BeginFill() {
 void Transfer::NoteProgress(Pull& pull, const PullPage& page) {
   if (!std::exchange(pull.sized, true)) {
     pull.bytes = page.partition_value_bytes + kRecordBytes * page.partition_records;
+    if (std::exchange(sizes_stale_, false)) sizes_known_ = sizes_bytes_ = 0;
     ++sizes_known_;
     sizes_bytes_ += pull.bytes;
   }

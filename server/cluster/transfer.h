@@ -158,7 +158,10 @@ class Transfer {
   std::uint64_t fill_partitions_done_ = 0;
   std::uint64_t fill_bytes_done_ = 0;  // walked; of pulls that failed, taken back
   std::uint64_t sizes_known_ = 0;
-  std::uint64_t sizes_bytes_ = 0;   // their sum
+  std::uint64_t sizes_bytes_ = 0;  // their sum
+  // Nothing was left in between: what comes now need not be of such sizes (a ring that was formed
+  // empty, and filled by clients since). They stand until the first new one is known.
+  bool sizes_stale_ = false;
   std::uint64_t bytes_walked_ = 0;  // only grows
   TimePoint idle_since_{};
   RateMeter rate_;

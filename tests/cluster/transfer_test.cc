@@ -348,6 +348,24 @@ TEST_F(TransferTest, TheProgressRisesToTheEnd) {
   EXPECT_EQ(ProgressPercent(transfer->stats().progress), 100);
 }
 
+TEST_F(TransferTest, WhatWasFilledEmptyAMomentAgoSaysNothingOfTheSizesNow) {
+  Warm();
+  world.Run(milliseconds(500));
+  ASSERT_EQ(Filled(), kPartitions) << "of an empty ring";
+  Fill(4000, 500);
+  transfer->Restrain(false, 500'000);
+  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    n(1).SetRole(partition, Role::kWarming);
+    transfer->Start(partition, n(0).id, 200 + partition);
+  }
+  world.Run(milliseconds(500));
+  const TransferProgress progress = transfer->stats().progress;
+  ASSERT_EQ(progress.partitions_done, kPartitions) << "within the pause it is one fill";
+  const double all = static_cast<double>(progress.bytes_done + progress.bytes_left);
+  EXPECT_NEAR(all, 4000 * 532, 4000 * 532 * 0.25);
+  EXPECT_LT(ProgressPercent(progress), 40);
+}
+
 TEST_F(TransferTest, ASourceThatIsGoneEndsAllPullsFromIt) {
   Fill(100, 10);
   world.Crash(0);
