@@ -10,6 +10,9 @@
 namespace gyre::client {
 namespace {
 
+// Instead of a limit: each node's own.
+constexpr char kOwnLimits[] = "default";
+
 struct NoArguments {};
 
 void DeclareNothing(CLI::App&, NoArguments&) {}
@@ -102,6 +105,19 @@ int Ping(const Session& session, const NoArguments&) {
   return kExitDone;
 }
 
+// What `gyre rebalance limit` takes: a size, which becomes bytes, or "default".
+CLI::Validator RebalanceLimit() {
+  return CLI::Validator(
+      [size = CLI::AsSizeValue(false)](std::string& text) {
+        if (CLI::detail::to_lower(text) == kOwnLimits) {
+          text = kOwnLimits;
+          return std::string();
+        }
+        return size(text);
+      },
+      "SIZE|default");
+}
+
 }  // namespace
 
 void AddClusterCommands(CommandLine& line) {
@@ -134,12 +150,13 @@ void AddClusterCommands(CommandLine& line) {
                 ->check(CLI::IsMember({"pause", "resume", "limit"}));
         command
             .add_option("limit", arguments.limit,
-                        "Bytes a second that each node moves, like 50MiB; 0 for no limit")
-            ->transform(CLI::AsSizeValue(false))
+                        "Bytes a second that each node moves, like 50MiB; 0 for no limit, default "
+                        "for each node's own --rebalance-limit")
+            ->transform(RebalanceLimit())
             ->needs(action);
         command.parse_complete_callback([&arguments] {
           if (arguments.limit.starts_with('-')) {
-            throw CLI::ValidationError("a limit is a number of bytes, 0 for none");
+            throw CLI::ValidationError("a limit is a number of bytes, 0 for none, or default");
           }
           if ((arguments.action == "limit") == arguments.limit.empty()) {
             throw CLI::ValidationError(

@@ -11,7 +11,7 @@ namespace gyre::client {
 
 struct RebalanceArguments {
   std::string action;  // "", "pause", "resume", "limit"
-  std::string limit;   // bytes a second, as AsSizeValue leaves it
+  std::string limit;   // bytes a second, as AsSizeValue leaves it, or "default"
 };
 
 int Rebalance(const Session& session, const RebalanceArguments& arguments);

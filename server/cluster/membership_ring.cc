@@ -71,7 +71,9 @@ void Membership::Impl::LeaveRing(const NodeId& id, bool evicted) {
 void Membership::Impl::SetRebalance(const RebalanceChange& change) {
   RebalanceSetting next = state.rebalance;
   if (change.paused) next.paused = *change.paused;
-  if (change.bytes_per_second) {
+  if (change.own_limits) {
+    next.bytes_per_second.reset();
+  } else if (change.bytes_per_second) {
     next.bytes_per_second = std::min(*change.bytes_per_second, kCounterMax);
   }
   ++next.revision;

@@ -66,6 +66,7 @@ struct RebalanceSetting {
 struct RebalanceChange {
   std::optional<bool> paused;
   std::optional<std::uint64_t> bytes_per_second;
+  bool own_limits = false;  // no common one any more: each node's own --rebalance-limit
 };
 
 struct ClusterState {

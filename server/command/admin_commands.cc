@@ -182,10 +182,15 @@ void RebalanceResume(PlainCall& call) {
 }
 
 void RebalanceLimit(PlainCall& call) {
+  if (IsWord(call.arg(2), "DEFAULT")) {
+    return call.services().admin.SetRebalance(
+        {.paused = {}, .bytes_per_second = {}, .own_limits = true}, AnswerLater(call));
+  }
   const std::optional<std::uint64_t> bytes = ParseUnsigned(call.arg(2));
   if (!bytes) {
     return call.Fail(ErrorCode::kInvalidArgument,
-                     "the limit is a number of bytes a second; 0 for none");
+                     "the limit is a number of bytes a second; 0 for none, default for each "
+                     "node's own --rebalance-limit");
   }
   call.services().admin.SetRebalance({.paused = {}, .bytes_per_second = *bytes}, AnswerLater(call));
 }
@@ -213,7 +218,7 @@ constexpr Command kCommands[] = {
     {"status", 1, kStale, kNoKey, "gyre", "gyre", "Returns the cluster as this node sees it, in JSON.", nullptr, StatusOfNode},
     {"drain", 2, kOperator, kNoKey, "gyre", "gyre", "Empties a node and takes it from the ring.", nullptr, Drain},
     {"remove", 2, kOperator, kNoKey, "gyre", "gyre", "Takes a dead node from the ring.", nullptr, Remove},
-    {"rebalance", -1, kOperator, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second.", nullptr, Rebalance},
+    {"rebalance", -1, kOperator, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second|DEFAULT.", nullptr, Rebalance},
 };
 // clang-format on
 

@@ -261,14 +261,18 @@ TEST_F(ToolTest, RebalanceIsPausedResumedAndLimited) {
   Done({"rebalance", "resume"});
   Done({"rebalance", "limit", "50MiB"});
   Done({"rebalance", "limit", "0"});
-  EXPECT_EQ(cluster_.rebalance(),
-            "/pause/STATUS/resume/STATUS/limit 52428800/STATUS/limit 0/STATUS");
+  Done({"rebalance", "limit", "Default"});
+  EXPECT_EQ(
+      cluster_.rebalance(),
+      "/pause/STATUS/resume/STATUS/limit 52428800/STATUS/limit 0/STATUS/limit default/STATUS");
   for (const std::vector<std::string>& bad :
        std::vector<std::vector<std::string>>{{"rebalance", "faster"},
                                              {"rebalance", "limit"},
                                              {"rebalance", "limit", "many"},
                                              {"rebalance", "limit", "-1"},
-                                             {"rebalance", "pause", "5"}}) {
+                                             {"rebalance", "limit", "defaults"},
+                                             {"rebalance", "pause", "5"},
+                                             {"rebalance", "pause", "default"}}) {
     EXPECT_EQ(Run(bad).status, kExitUsage) << bad.back();
   }
 }

@@ -464,6 +464,17 @@ TEST_F(MembershipTest, APauseReachesAllAndWhoJoinsOrComesBackLater) {
     EXPECT_FALSE(setting(each).paused);
     EXPECT_EQ(setting(each).bytes_per_second, 1000U);
   }
+
+  // Taken back, it is no limit of 0: each node has its own again.
+  cluster.Apply(1, [&](Membership& each) {
+    return each.SetRebalance(cluster.now(),
+                             {.paused = {}, .bytes_per_second = {}, .own_limits = true});
+  });
+  cluster.Run(seconds(5));
+  EXPECT_TRUE(cluster.Converged());
+  for (const std::uint64_t each : cluster.numbers()) {
+    EXPECT_EQ(setting(each).bytes_per_second, std::nullopt);
+  }
 }
 
 TEST_F(MembershipTest, TwoWordsOnTwoSidesOfAPartitionBecomeOne) {

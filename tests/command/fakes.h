@@ -156,6 +156,7 @@ class FakeAdmin final : public Admin {
   }
   void SetRebalance(const RebalanceChange& change, Done done) override {
     if (change.paused) rebalance.paused = *change.paused;
+    if (change.own_limits) rebalance.bytes_per_second.reset();
     if (change.bytes_per_second) rebalance.bytes_per_second = change.bytes_per_second;
     done({});
   }

@@ -151,15 +151,20 @@ TEST_F(NodeCommandTest, Rebalance) {
        {"REBALANCE", "\"{\"paused\":false}\""},
        {"REBALANCE LIMIT 5000000", "OK"},
        {"REBALANCE LIMIT fast",
-        "invalid_argument: the limit is a number of bytes a second; 0 for none"},
+        "invalid_argument: the limit is a number of bytes a second; 0 for none, default for each "
+        "node's own --rebalance-limit"},
        {"REBALANCE LIMIT -1",
-        "invalid_argument: the limit is a number of bytes a second; 0 for none"},
+        "invalid_argument: the limit is a number of bytes a second; 0 for none, default for each "
+        "node's own --rebalance-limit"},
        {"REBALANCE LIMIT",
         "invalid_argument: wrong number of arguments for 'rebalance|limit' command"},
        {"REBALANCE FASTER", "invalid_argument: unknown subcommand 'FASTER'. Try REBALANCE HELP."}});
   EXPECT_EQ(node().admin.rebalance.bytes_per_second, 5'000'000U);
   Expect({{"REBALANCE LIMIT 0", "OK"}});
   EXPECT_EQ(node().admin.rebalance.bytes_per_second, 0U);
+  Expect({{"REBALANCE PAUSE", "OK"}, {"REBALANCE LIMIT default", "OK"}});
+  EXPECT_EQ(node().admin.rebalance.bytes_per_second, std::nullopt);
+  EXPECT_TRUE(node().admin.rebalance.paused) << "the limit alone";
 }
 
 // ---- The ring -----------------------------------------------------------------------------------
