@@ -190,3 +190,18 @@ def missing(node, records):
         replies = client.pipeline([("GET", key) for key in records])
     return [f"{key}: {reply[1] and reply[1][:60]!r}" for (key, value), reply in zip(records.items(), replies)
             if reply != (b"$", value)]
+
+
+def load_on(nodes, wanted, tolerant=False):
+    """Three readers of `wanted` and two writers, each through another of `nodes` first."""
+    readers = [Reader(nodes, first, wanted, tolerant) for first in range(3)]
+    writers = [Writer(nodes, first, [f"w:{first}:{n}" for n in range(300)]) for first in range(2)]
+    return Load(*readers, *writers)
+
+
+def check(nodes, load, wanted):
+    """Nobody read a wrong value, and each of `nodes` knows all that was acknowledged."""
+    assert [problem for reader in load.readers for problem in reader.problems][:10] == []
+    for node in nodes:
+        assert violations(node, load.writers) == []
+        assert missing(node, wanted)[:10] == []

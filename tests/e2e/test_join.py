@@ -2,26 +2,13 @@
 
 import harness
 from harness import gyre
-from load import Load, Reader, Writer, fill, missing, violations
+from load import check, fill, load_on, missing
 
 RECORDS = harness.soak(20_000, 200_000)
 
 
 def records(tag):
     return {f"{tag}:{n}": (b"%d:" % n) + b"v" * (n % 300) for n in range(RECORDS)}
-
-
-def load_on(nodes, wanted, tolerant=False):
-    readers = [Reader(nodes, first, wanted, tolerant) for first in range(3)]
-    writers = [Writer(nodes, first, [f"w:{first}:{n}" for n in range(300)]) for first in range(2)]
-    return Load(*readers, *writers)
-
-
-def check(nodes, load, wanted):
-    assert [problem for reader in load.readers for problem in reader.problems][:10] == []
-    for node in nodes:
-        assert violations(node, load.writers) == []
-        assert missing(node, wanted)[:10] == []
 
 
 def test_a_fourth_node_joins_without_a_miss_and_is_drained_again():
