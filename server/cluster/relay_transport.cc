@@ -187,7 +187,7 @@ void RelayTransport::CallThrough(const NodeId& relay, const NodeId& to, FrameTyp
 
 RelayStats RelayTransport::stats() const {
   RelayStats stats;
-  stats.links_broken = counters_.broken.load(std::memory_order_relaxed);
+  stats.links_relayed = counters_.broken.load(std::memory_order_relaxed);
   stats.breaks = counters_.breaks.load(std::memory_order_relaxed);
   stats.calls = counters_.calls.load(std::memory_order_relaxed);
   return stats;

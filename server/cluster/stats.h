@@ -59,9 +59,9 @@ struct RepairStats {
 };
 
 struct RelayStats {
-  std::uint64_t links_broken = 0;  // gauge: that calls go round
-  std::uint64_t breaks = 0;        // links that fell silent
-  std::uint64_t calls = 0;         // sent through another node
+  std::uint64_t links_relayed = 0;  // gauge: silent ones, that calls go round
+  std::uint64_t breaks = 0;         // links that fell silent
+  std::uint64_t calls = 0;          // sent through another node
 };
 
 struct ClusterStats {

@@ -113,10 +113,10 @@ void WriteRepair(const RepairStats& stats, MetricsWriter& out) {
 }
 
 void WriteRelay(const RelayStats& stats, MetricsWriter& out) {
-  out.Gauge("gyre_links_broken",
-            "Links to other nodes that carry nothing, counted once a loop: calls go through a "
-            "third node.",
-            static_cast<double>(stats.links_broken));
+  out.Gauge("gyre_links_relayed",
+            "Links to other nodes that are silent now, counted once a loop: calls to them go "
+            "through a third node until the link carries again.",
+            static_cast<double>(stats.links_relayed));
   out.Counter("gyre_link_breaks_total", "Links to other nodes that fell silent.", stats.breaks);
   out.Counter("gyre_relayed_calls_total", "Calls to other nodes sent through a third.",
               stats.calls);

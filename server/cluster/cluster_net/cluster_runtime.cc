@@ -29,7 +29,7 @@ class WorkerControl final : public ControlPort {
 };
 
 void Add(const RelayStats& one, RelayStats& sum) {
-  sum.links_broken += one.links_broken;
+  sum.links_relayed += one.links_relayed;
   sum.breaks += one.breaks;
   sum.calls += one.calls;
 }
