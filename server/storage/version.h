@@ -25,11 +25,6 @@ inline UnixMillis MillisOf(Version version) {
   return static_cast<UnixMillis>(version >> (kVersionCountBits + kVersionNodeBits));
 }
 
-// The lowest version of a millisecond.
-inline Version VersionOf(UnixMillis millis) {
-  return static_cast<Version>(millis) << (kVersionCountBits + kVersionNodeBits);
-}
-
 // Not thread-safe: one in each shard, under its lock.
 class VersionClock {
  public:
