@@ -137,7 +137,7 @@ Status Node::Init() {
   runtime_ = std::move(*runtime);
 
   admin_ = std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_,
-                                       snapshot_->stats(), workers_);
+                                       snapshot_->stats(), keys_.get(), workers_);
   for (const auto& loop : worker_loops_) {
     Result<std::unique_ptr<Worker>> worker = Worker::Create(
         config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get(), sleep_watch_);

@@ -175,13 +175,14 @@ Json RingJson(const ClusterView& view, const ClusterStats& stats) {
 
 NodeAdmin::NodeAdmin(const Config& config, const Identity& identity, SessionRegistry& sessions,
                      Engine& engine, ClusterRuntime& runtime, const SnapshotStats& snapshot,
-                     const std::vector<std::unique_ptr<Worker>>& workers)
+                     const Keyring* keys, const std::vector<std::unique_ptr<Worker>>& workers)
     : config_(config),
       identity_(identity),
       sessions_(sessions),
       engine_(engine),
       runtime_(runtime),
       snapshot_(snapshot),
+      keys_(keys),
       workers_(workers),
       started_ms_(UnixNow()) {}
 
@@ -433,6 +434,9 @@ std::string NodeAdmin::StatusJson() {
                         {"bytes", snapshot_.bytes},
                         {"load_seconds", snapshot_.seconds},
                         {"taken_ms", snapshot_.taken_ms}};
+  // How many keys, never which: `gyre status` is for everyone who may connect.
+  status["gossip"] = {{"encrypted", keys_ != nullptr},
+                      {"keys", keys_ == nullptr ? 0 : keys_->Load()->size()}};
   if (const ClusterViewPtr view = runtime_.views().Load(); view != nullptr) {
     status["ring"] = RingJson(*view, cluster);
     status["rebalance"] = ProgressJson(cluster.transfer.progress);

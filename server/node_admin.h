@@ -14,6 +14,7 @@
 #include "ops/identity.h"
 #include "ops/snapshot_stats.h"
 #include "protocol/session.h"
+#include "secret/keyring.h"
 #include "storage/engine.h"
 #include "worker.h"
 
@@ -22,9 +23,10 @@ namespace gyre {
 // Thread-safe. Everything that it is given outlives it; `workers` does not change once they run.
 class NodeAdmin final : public Admin {
  public:
+  // `keys`: null without --gossip-key.
   NodeAdmin(const Config& config, const Identity& identity, SessionRegistry& sessions,
             Engine& engine, ClusterRuntime& runtime, const SnapshotStats& snapshot,
-            const std::vector<std::unique_ptr<Worker>>& workers);
+            const Keyring* keys, const std::vector<std::unique_ptr<Worker>>& workers);
 
   Fields Info(std::string_view section) override;
   Fields MemcachedStats(std::string_view argument) override;
@@ -60,6 +62,7 @@ class NodeAdmin final : public Admin {
   Engine& engine_;
   ClusterRuntime& runtime_;
   const SnapshotStats& snapshot_;
+  const Keyring* const keys_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
   const UnixMillis started_ms_;
 

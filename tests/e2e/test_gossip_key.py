@@ -1,6 +1,7 @@
 """--gossip-key: a ring with a key works and survives what a ring without one does; nobody without the key joins it;
 the key is changed while it runs. And another --cluster-name stays outside."""
 
+import base64
 import os
 import signal
 import socket
@@ -41,6 +42,10 @@ def stranger(ring, flags):
     node = harness.Node("stranger", ring.directory, flags)
     node.start(join=ring.nodes[:1], wait=False)
     return node
+
+
+def gossip(node):
+    return harness.gyre("status", "-o", "json", node=node).json()["gossip"]
 
 
 def assert_kept_out(ring, node, says_stranger, says_ring):
@@ -148,6 +153,24 @@ def test_bytes_that_are_no_handshake_do_no_harm(key_file):
             assert client.call("PING") == b"PONG"
 
 
+def test_the_status_says_whether_there_is_a_key_and_never_which(tmp_path):
+    keys = [new_key(), new_key()]
+    path = write_keys(tmp_path / "gossip.key", *keys)
+    with harness.Ring(1, {"--gossip-key": path}) as ring:
+        node = ring.nodes[0]
+        assert gossip(node) == node.status()["gossip"] == {"encrypted": True, "keys": 2}
+        text = harness.gyre("status", node=node)
+        assert "gossip:\n  encrypted: yes\n  keys: 2\n" in text.out, text
+        for told in (text.out, node.http("/status")[1], node.http("/metrics")[1], node.log(10**6)):
+            for key in keys:
+                assert key not in told and base64.b64decode(key).hex() not in told
+
+
+def test_the_status_says_that_there_is_no_key(node):
+    assert gossip(node) == {"encrypted": False, "keys": 0}
+    assert "gossip:\n  encrypted: no\n  keys: 0\n" in harness.gyre("status", node=node).out
+
+
 def reload(ring, path, *keys):
     """Gives all nodes the file with these keys, and waits until they have read it."""
     write_keys(path, *keys)
@@ -168,6 +191,8 @@ def test_the_key_is_changed_while_the_ring_runs(tmp_path):
             load.wait_progress()
             for keys in ((old, new), (new, old), (new,)):
                 reload(ring, path, *keys)
+                for node in ring.nodes:
+                    assert gossip(node) == {"encrypted": True, "keys": len(keys)}
                 load.wait_progress()
         ring.wait_settled(3)
         for node in ring.nodes:
