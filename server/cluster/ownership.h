@@ -350,6 +350,7 @@ class Ownership {
   void DecideOwner(TimePoint now, PartitionId partition);
   bool MustYield(TimePoint now, PartitionId partition);
   bool MayTake(TimePoint now, PartitionId partition) const;
+  bool MayComeBack(PartitionId partition) const;
   bool MayBegin(TimePoint now, PartitionId partition) const;
   std::optional<NodeId> NewestRestored(PartitionId partition) const;
   bool IsAbandoned(TimePoint now, PartitionId partition) const;

@@ -195,9 +195,23 @@ std::optional<NodeId> Ownership::NewestRestored(PartitionId partition) const {
   return newest;
 }
 
+// Somebody on the ring is dead, as far as is known, and had it whole: it may be cut off, and back.
+bool Ownership::MayComeBack(PartitionId partition) const {
+  return std::any_of(state_.holdings.begin(), state_.holdings.end(), [&](const auto& entry) {
+    const auto& [id, holdings] = entry;
+    const auto member = state_.members.find(id);
+    const auto place = state_.ring.find(id);
+    return member != state_.members.end() && member->second.state == MemberState::kDead &&
+           place != state_.ring.end() && !place->second.removed &&
+           partition < holdings.complete.size() && holdings.complete[partition];
+  });
+}
+
 bool Ownership::MayBegin(TimePoint now, PartitionId partition) const {
   const std::vector<MemberIndex>& holders = built_.view.holders[partition];
   if (!built_.view.complete[partition].empty()) return false;
+  // Consistent rather than available: counters must not begin again from nothing.
+  if (options_.majority && MayComeBack(partition)) return false;
   if (const std::optional<NodeId> newest = NewestRestored(partition)) {
     return *newest == self_ && now - stable_since_ >= options_.settle;
   }
