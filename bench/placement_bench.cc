@@ -1,9 +1,10 @@
 // What a placement costs and achieves: time, balance, and what a join moves.
 //
-//   max_first, max_second   the greatest load of first and second places, by the fair share of the
-//   member moved_first, moved_held what a join moves, by the ideal: partitions that change their
-//   first place, and copies that
-//                           appear where there was none (of the first two places)
+//   max_first, max_second    the greatest load of first and second places, by the fair share of the
+//                            member
+//   moved_first, moved_held  what a join moves, by the ideal: partitions that change their first
+//                            place, and copies that appear where there was none (of the first two
+//                            places)
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

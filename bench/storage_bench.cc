@@ -165,8 +165,7 @@ void BM_ArenaFreeAndAllocate(benchmark::State& state) {
 }
 BENCHMARK(BM_ArenaFreeAndAllocate);
 
-// ---- Hit ratio
-// --------------------------------------------------------------------------------------------
+// ---- Hit ratio ---------------------------------------------------------------------------------
 
 // Look-aside over objects of Zipf popularity (alpha = range / 100) and lognormal sizes (median 180
 // B), independent of each other, at 32 MiB; with scans: every 20,000 requests, 8,000 keys that

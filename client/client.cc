@@ -180,8 +180,7 @@ std::vector<Result<T>> WaitForAll(std::vector<std::future<Result<T>>> futures) {
 
 }  // namespace
 
-// ---- Life
-// --------------------------------------------------------------------------------------------------
+// ---- Life --------------------------------------------------------------------------------------
 
 Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::Client(Client&&) noexcept = default;
@@ -194,8 +193,7 @@ Result<Client> Client::Connect(Options options) {
   return Client(std::make_shared<Impl>(std::move(*engine)));
 }
 
-// ---- One key
-// -----------------------------------------------------------------------------------------------
+// ---- One key -----------------------------------------------------------------------------------
 
 Result<std::optional<Record>> Client::Get(std::string_view key, const CallOptions& call) {
   return impl_->Call({"GET", key}, Effect::kRead, call, ReadRecord);
@@ -297,8 +295,7 @@ std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
   return WaitForAll(std::move(futures));
 }
 
-// ---- Any command
-// -------------------------------------------------------------------------------------------
+// ---- Any command -------------------------------------------------------------------------------
 
 Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOptions& call) {
   return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, true, ReadValue).get();
@@ -313,8 +310,7 @@ Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<st
       .get();
 }
 
-// ---- Asynchronous
-// ------------------------------------------------------------------------------------------
+// ---- Asynchronous ------------------------------------------------------------------------------
 
 void Client::GetAsync(std::string_view key, Callback<std::optional<Record>> done,
                       const CallOptions& call) {
@@ -374,8 +370,7 @@ std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& 
   return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue);
 }
 
-// ---- The cluster
-// -------------------------------------------------------------------------------------------
+// ---- The cluster -------------------------------------------------------------------------------
 
 RingInfo Client::Ring() const { return impl_->engine().table()->Describe(); }
 

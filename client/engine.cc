@@ -42,8 +42,7 @@ std::unique_ptr<Operation> MakeRingRequest(TimePoint now, Milliseconds deadline)
 
 }  // namespace
 
-// ---- Start and stop
-// ----------------------------------------------------------------------------------------
+// ---- Start and stop ----------------------------------------------------------------------------
 
 Result<std::vector<Address>> Engine::Check(const Options& options) {
   const auto bad = [](std::string message) {
@@ -203,8 +202,7 @@ void Engine::CloseAll() {
   }
 }
 
-// ---- The queue between callers and the loop
-// ----------------------------------------------------------------
+// ---- The queue between callers and the loop ----------------------------------------------------
 
 void Engine::Submit(std::unique_ptr<Operation> operation, bool wait) {
   const std::size_t bytes = operation->request.size() + sizeof(Operation);
@@ -261,8 +259,7 @@ void Engine::OnMaintenance() {
   FlushDirty();
 }
 
-// ---- The ring
-// ----------------------------------------------------------------------------------------------
+// ---- The ring ----------------------------------------------------------------------------------
 
 void Engine::HintRing() {
   ring_.Hint(Now());
@@ -336,8 +333,7 @@ Stats Engine::stats() const {
   return stats;
 }
 
-// ---- The life of an operation
-// ------------------------------------------------------------------------------
+// ---- The life of an operation ------------------------------------------------------------------
 
 void Engine::Start(std::unique_ptr<Operation> owned) {
   Operation& operation = *owned.release();  // the wheel's invariant keeps it; Finish frees it
@@ -556,8 +552,7 @@ void Engine::Finish(Operation& operation, Result<Value> result) {
   operation.done(std::move(result));
 }
 
-// ---- Links
-// -------------------------------------------------------------------------------------------------
+// ---- Links -------------------------------------------------------------------------------------
 
 void Engine::OnConnected(Link& link) {
   counters_.connections_opened.fetch_add(1, std::memory_order_relaxed);

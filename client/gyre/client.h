@@ -12,17 +12,15 @@
 //
 // What is promised
 //  - Every call ends by its deadline (1 s unless said otherwise), with a value or an Error. Nothing
-//  throws.
+//    throws.
 //  - Reads survive the death of a node: a lost link, a refusal or a slow answer sends the read to
-//  the next holder.
+//    the next holder.
 //  - A write is sent again only if the first try surely was not carried out, or if doing it twice
-//  equals doing it
-//    once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown, and the error says
-//    so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable, kTooFewReplicas and
-//    kOverloaded mean "not done".
+//    equals doing it once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown, and
+//    the error says so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable, kTooFewReplicas
+//    and kOverloaded mean "not done".
 //  - Writes of one thread to one key are carried out in the order of the calls as long as no retry
-//  happens; a
-//    caller that needs more waits for each reply.
+//    happens; a caller that needs more waits for each reply.
 //
 // This is the only public header. It needs C++20 and the standard library alone.
 #pragma once
@@ -45,8 +43,7 @@ namespace gyre::client {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// ---- Errors
-// ----------------------------------------------------------------------------------------------
+// ---- Errors ------------------------------------------------------------------------------------
 
 // The first block is what nodes answer and has the numbers of the native protocol; the second is
 // the client's.
@@ -124,8 +121,7 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
-// ---- Values
-// ----------------------------------------------------------------------------------------------
+// ---- Values ------------------------------------------------------------------------------------
 
 // A stored record with its metadata.
 struct Record {
@@ -170,8 +166,7 @@ struct Value {
   friend bool operator==(const Value&, const Value&) = default;
 };
 
-// ---- Options
-// ---------------------------------------------------------------------------------------------
+// ---- Options -----------------------------------------------------------------------------------
 
 struct RetryPolicy {
   // Writes that give the same state when done twice (SET, DEL, EXPIRE, PERSIST, MSET: not INCR,
@@ -275,8 +270,7 @@ struct Stats {
   std::uint64_t in_flight_bytes = 0;  // gauge
 };
 
-// ---- The client
-// ------------------------------------------------------------------------------------------
+// ---- The client --------------------------------------------------------------------------------
 
 // Move-only. All methods may be called from any thread at once; moving and destroying may not run
 // beside them. The destructor ends requests in flight with kClosed (kUnknownOutcome for writes

@@ -31,8 +31,7 @@ void CountError(std::string_view text, ReplyCounts& counts) {
   ++counts.replies;
 }
 
-// ---- Native
-// ------------------------------------------------------------------------------------------------
+// ---- Native ------------------------------------------------------------------------------------
 
 class NativeWire final : public BenchWire {
  public:
@@ -96,8 +95,7 @@ class NativeWire final : public BenchWire {
   std::uint64_t next_id_ = 0;
 };
 
-// ---- RESP
-// --------------------------------------------------------------------------------------------------
+// ---- RESP --------------------------------------------------------------------------------------
 
 class RespWire final : public BenchWire {
  public:
@@ -152,8 +150,7 @@ class RespWire final : public BenchWire {
   }
 };
 
-// ---- memcached
-// ---------------------------------------------------------------------------------------------
+// ---- memcached ---------------------------------------------------------------------------------
 
 class MemcachedWire final : public BenchWire {
  public:

@@ -71,8 +71,7 @@ int SayCount(const Session& session, const std::vector<Result<bool>>& results, c
   return count > 0 ? kExitDone : kExitRefused;
 }
 
-// ---- get, mget
-// ---------------------------------------------------------------------------------------------
+// ---- get, mget ---------------------------------------------------------------------------------
 
 struct GetArguments : KeyArguments {
   bool raw = false;
@@ -113,8 +112,7 @@ int MGet(const Session& session, const KeysArguments& arguments) {
   return status == kExitDone && !any ? kExitRefused : status;
 }
 
-// ---- set, mset
-// ---------------------------------------------------------------------------------------------
+// ---- set, mset ---------------------------------------------------------------------------------
 
 struct SetArguments : KeyArguments {
   std::string value;
@@ -183,8 +181,7 @@ int MSet(const Session& session, const KeysArguments& arguments) {
   return SayCount(session, session.client.MSet(entries), "stored");
 }
 
-// ---- Numbers
-// -----------------------------------------------------------------------------------------------
+// ---- Numbers -----------------------------------------------------------------------------------
 
 struct DeltaArguments : KeyArguments {
   std::int64_t delta = 1;
@@ -199,8 +196,7 @@ struct ValueArguments : KeyArguments {
   std::string value;
 };
 
-// ---- Expiry
-// ------------------------------------------------------------------------------------------------
+// ---- Expiry ------------------------------------------------------------------------------------
 
 struct ExpireArguments : KeyArguments {
   std::string ttl;

@@ -2,11 +2,10 @@
 // other nodes, holdings to gossip, views to the loops. Lives on the control thread (in the
 // simulator: on its one thread).
 //
-//   Membership --state--> Coordinator --event--> Ownership --actions--> Coordinator --> shards,
-//   ReplicationTable,
-//        ^                                                                   |          PullPort,
-//        Transport,
-//        +----------------------- holdings, ring ----------------------------+ ViewPublisher
+//   Membership --state--> Coordinator --event--> Ownership --actions--> Coordinator --+
+//        ^                                                                            |
+//        +------ holdings, ring; and shards, ReplicationTable, PullPort, Transport, --+
+//                ViewPublisher
 #pragma once
 
 #include <functional>

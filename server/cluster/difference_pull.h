@@ -3,9 +3,8 @@
 //
 //   Compare      the whole digest, then digests of ranges (hash_ranges.h)      equal: filled
 //   Difference   range by range that differs: (key hash, version) of what is here; the owner
-//   answers
-//                with what is newer there or missing here, and names what is newer here or missing
-//                there
+//                answers with what is newer there or missing here, and names what is newer here or
+//                missing there
 //   Offer        of those, what the owner is to have; everything else of them is forgotten here
 //
 // From the first Compare on every new write comes here, as with a Pull. So whatever is found equal

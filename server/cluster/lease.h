@@ -6,19 +6,17 @@
 // replies go. It is a lock for each partition, kept by majority vote (as in Chubby's and
 // PaxosLease's leases), and nothing in its safety depends on gossip or on who is thought dead.
 //
-//   owner A                            each ring member X, and A itself
+//   owner A                      each ring member X, and A itself
 //     | every kRenew: request(seq, claims: bitmap, taking: bitmap)
-//     |------------------------------->|  p is granted to A unless another's promise of p still
-//     runs, |                                |  or another was promised p since A was, and A does
-//     not take it
-//     |<-------------------------------|  granted: bitmap; X's promise to A runs for kHold from now
+//     |------------------------->|  p is granted to A unless another's promise of p still runs,
+//     |                          |  or another was promised p since A was, and A does not take it
+//     |<-------------------------|  granted: bitmap; X's promise to A runs for kHold from now
 //     | p is leased until (the time the request was *sent*) + kLease, once a majority granted it
 //
 //  1. X's promise begins after A's request was sent and kHold > kLease: as long as A's lease runs,
-//  a
-//     majority has promised p to A and grants it to nobody else. Two majorities share a member. So
-//     there is one lease of p at most, at any time. Which majorities meet while the ring changes is
-//     the business of lease_rings.h.
+//     a majority has promised p to A and grants it to nobody else. Two majorities share a member.
+//     So there is one lease of p at most, at any time. Which majorities meet while the ring changes
+//     is the business of lease_rings.h.
 //  2. A acts on p only under the lease, by a clock read before and *after* each command
 //     (lease_table.h): what a paused process began is thrown away. A write that waits for
 //     acknowledgements is OK only if the lease held without a gap from its execution until then.
@@ -28,8 +26,7 @@
 //     it had without taking it: it gets it only from those who promised p to nobody since. If it is
 //     refused it has lost p, and pulls.
 //  4. A lease names an epoch (cluster.proto): the life of a node's copies. A member that knows of
-//  the
-//     epoch's death grants it nothing. A death counts for Ownership (death_fences.h) only once a
+//     the epoch's death grants it nothing. A death counts for Ownership (death_fences.h) only once a
 //     majority knows of it. So a node whose copies an owner no longer waits for cannot take over
 //     with them: the majority that let the owner go on, and the one that it needs, share a member.
 //  5. Versions follow leases. A lease bounds the time that its owner may stamp (stamp_limit); who

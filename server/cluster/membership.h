@@ -21,13 +21,11 @@
 //
 // How a failure is found
 //   probe      each interval one member, round-robin in shuffled order: Ping; after the timeout
-//   IndirectPing through k
-//              others (a Nack says that the helper is well, the target silent); at the end of the
-//              interval: suspect.
+//              IndirectPing through k others (a Nack says that the helper is well, the target
+//              silent); at the end of the interval: suspect.
 //   suspicion  lasts between `min` and `max`, the shorter the more nodes suspect by themselves
-//   (suspicion.h). A node
-//              that hears of one probes the suspect next. The suspect is told first, again and
-//              again by its accusers, and refutes.
+//              (suspicion.h). A node that hears of one probes the suspect next. The suspect is told
+//              first, again and again by its accusers, and refutes.
 //   awareness  a node that fails at too much distrusts itself and slows down (awareness.h).
 //   doubt      a node that nobody at all answers, of several, is probably cut off itself, one way
 //              or both. It gives the suspects a second term, and another when it is answered again;

@@ -125,8 +125,7 @@ struct OwnershipOptions {
   Duration take_patience = std::chrono::seconds(3);
 };
 
-// ---- Actions; order matters
-// ---------------------------------------------------------------------------------
+// ---- Actions; order matters --------------------------------------------------------------------
 
 struct SetRole {
   PartitionId partition = 0;

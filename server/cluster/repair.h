@@ -5,21 +5,18 @@
 //        | differ
 //   Versions: (key hash, version) of all of the holder's records, page by page; the same here
 //        |
-//   newer here: sent (Replicate)       newer there: fetched (Fetch)       missing on one side: the
-//   rule
+//   newer here: sent (Replicate)    newer there: fetched (Fetch)    missing on one side: the rule
 //
 // The rule. A record that only one side has was either lost on the other side, or rightly removed
 // there. It is shipped only if the other side cannot have removed it:
 //   - by eviction: the record's version is above the other side's `newest_evicted` for the
-//   partition. (No record
-//     of a higher version was ever evicted there.) A lost write that is older than that stays lost
-//     on that side, as an evicted one would: a cache may forget, it must not undo an eviction at
-//     each round.
+//     partition. (No record of a higher version was ever evicted there.) A lost write that is older
+//     than that stays lost on that side, as an evicted one would: a cache may forget, it must not
+//     undo an eviction at each round.
 //   - by deletion: a deletion leaves a tombstone of a higher version for the tombstone TTL, and a
-//   tombstone is a
-//     record: the sides then differ by version and the newer wins. Once it is reclaimed, only its
-//     absence is left. So a record must be younger than the TTL, or both sides must have agreed
-//     within the TTL: whatever was deleted since then still has its tombstone.
+//     tombstone is a record: the sides then differ by version and the newer wins. Once it is
+//     reclaimed, only its absence is left. So a record must be younger than the TTL, or both sides
+//     must have agreed within the TTL: whatever was deleted since then still has its tombstone.
 // A record that both have, in different versions, always gets the newer: neither eviction nor
 // deletion explains an older version. What was written within the last second may simply be on its
 // way and is left for the next round. Expired records are skipped by both walks.

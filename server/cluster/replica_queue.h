@@ -1,8 +1,7 @@
 // What one loop still owes one other node: mutations that it has not acknowledged, in batches.
 //
-//   open batch (being filled) -> waiting (sealed, not on its way) -> in flight -> acknowledged:
-//   gone
-//                                   ^                                   |
+//   open batch (being filled) -> waiting (sealed, not on its way) -> in flight -> gone
+//                                   ^                                   |    acknowledged
 //                                   +------------- call failed ---------+
 //
 // A batch keeps its bytes until it is acknowledged, so that it can be sent again: mutations are

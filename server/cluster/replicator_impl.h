@@ -9,8 +9,8 @@
 //   - acks >= replicas: every complete target has it (whoever takes over has it, too);
 //   - fewer: acks - 1 complete targets have it;
 //   - where there are fewer complete targets than acks - 1: every target has it, complete or
-//   warming. (One of the
-//     warming may be complete already, and about to own, without this node having heard so.)
+//     warming. (One of the warming may be complete already, and about to own, without this node
+//     having heard so.)
 // Targets that joined the set since the write get it, too, and count only then. A target that died
 // no longer counts. Until enough have it, the write waits; at the timeout its outcome is unknown.
 // There is no road to OK without the copies.

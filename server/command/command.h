@@ -1,12 +1,10 @@
 // A command is a row: name, arity, flags, key positions, handler. Three kinds of handler:
 //
 //   keyed   acts on one record (or one partition) under its shard's lock, on the node that owns it.
-//   It never
-//           sees forwarding, replication or waiting: it reads or writes the shard and says what it
-//           found.
+//           It never sees forwarding, replication or waiting: it reads or writes the shard and says
+//           what it found.
 //   folded  a keyed handler for each of several keys, whose replies are combined by `fold`. The
-//   keys may live
-//           on different nodes.
+//           keys may live on different nodes.
 //   plain   anything else: the connection, this node, the cluster as a whole.
 //
 // A new command is one row, one function, one test.

@@ -4,8 +4,8 @@
 //            Send or Connect                connected
 //   kDown -------------------> kConnecting -----------> kUp
 //     ^  (not within backoff)       |                    |
-//     +-----------------------------+--------------------+   refused, timed out, reset, closed, bad
-//     frame
+//     +-----------------------------+--------------------+
+//               refused, timed out, reset, closed, bad frame
 //
 // A link that goes down forgets its queue and says so once (on_down): the caller fails or repeats
 // what it had outstanding. After a failed attempt no other is made for a time that doubles with

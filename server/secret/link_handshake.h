@@ -19,12 +19,10 @@
 //   - The answer proves to the connecting side that the other knows K and answers this very hello:
 //     C depends on e_public, which is new.
 //   - The MAC of the hello tells the listening side at once whether the other has the key; it
-//   proves
-//     nothing, since it can be repeated. The first record that opens does: S1 depends on f_public,
-//     which is new, and on e's private half. Until then nothing of the peer is acted on.
+//     proves nothing, since it can be repeated. The first record that opens does: S1 depends on
+//     f_public, which is new, and on e's private half. Until then nothing of the peer is acted on.
 //   - Who knows K is a member. Nodes do not prove to each other *which* member they are: the
-//   cluster
-//     is one trust domain.
+//     cluster is one trust domain.
 //
 // What is excluded
 //   - reading or changing what is sent, by whoever does not know K;

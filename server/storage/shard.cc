@@ -85,8 +85,7 @@ Version Shard::NextVersion(UnixMillis now) {
   return clock_.Next(now);
 }
 
-// ---- Writes
-// -----------------------------------------------------------------------------------------------
+// ---- Writes ------------------------------------------------------------------------------------
 
 Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                             std::uint32_t flags, Version version) {

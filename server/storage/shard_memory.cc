@@ -24,8 +24,7 @@ constexpr std::uint32_t kGoldenRatio32 = 0x9e3779b9;  // 2^32 / 1.618: multiples
 
 }  // namespace
 
-// ---- Building
-// ---------------------------------------------------------------------------------------------
+// ---- Building ----------------------------------------------------------------------------------
 
 // The coarse class whose chunk `bytes` fill; where they fill none, the class that fits them.
 ClassId Shard::ClassOfChunk(std::size_t bytes) const {
@@ -113,8 +112,7 @@ void Shard::SetOwner(Ref first_chunk, Ref owner) {
   }
 }
 
-// ---- Freeing
-// ----------------------------------------------------------------------------------------------
+// ---- Freeing -----------------------------------------------------------------------------------
 
 void Shard::FreeChunks(Ref head) {
   for (Ref next = ItemAt(head).first_chunk(); next != 0;) {
@@ -160,8 +158,7 @@ void Shard::Evict(Ref ref) {
   Discard(place, ref);
 }
 
-// ---- Finding room
-// -----------------------------------------------------------------------------------------
+// ---- Finding room ------------------------------------------------------------------------------
 
 Ref Shard::AllocateRecordSlot(std::size_t bytes) {
   return AllocateOrEvict(arena_->classes().ForRecord(bytes), bytes);
@@ -291,8 +288,7 @@ void Shard::MoveChunk(Ref from, Ref to) {
   Chunk(arena_->At(previous)).set_next(to);
 }
 
-// ---- Tables
-// -----------------------------------------------------------------------------------------------
+// ---- Tables ------------------------------------------------------------------------------------
 
 // How full a partition's table may get. Evenly spread keys fill all tables alike: without a limit
 // of its own for each, all would be rebuilt in the same moment.

@@ -102,8 +102,7 @@ void Shard::Bury(PartitionId partition) {
   state.info.records = state.info.tombstones = state.info.value_bytes = state.info.digest = 0;
 }
 
-// ---- Walking
-// ----------------------------------------------------------------------------------------------
+// ---- Walking -----------------------------------------------------------------------------------
 
 std::uint64_t Shard::Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
                           UnixMillis now, const std::function<bool(const Record&)>& visit) const {
@@ -159,8 +158,7 @@ Record Shard::Sample(PartitionId partition, std::uint64_t random, UnixMillis now
   return {};
 }
 
-// ---- Background work
-// --------------------------------------------------------------------------------------
+// ---- Background work ---------------------------------------------------------------------------
 
 bool Shard::Tick(UnixMillis now, std::size_t budget) {
   now_ = now;

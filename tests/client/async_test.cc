@@ -71,8 +71,7 @@ TEST_F(AsyncTest, ABlockingCallInACallbackIsRefused) {
   for (const ErrorCode code : codes.get_future().get()) EXPECT_EQ(code, ErrorCode::kNotAllowed);
 }
 
-// ---- Many keys
-// ---------------------------------------------------------------------------------------------
+// ---- Many keys ---------------------------------------------------------------------------------
 
 TEST_F(AsyncTest, MGetScattersOverTheOwners) {
   Connect();
@@ -128,8 +127,7 @@ TEST_F(AsyncTest, NoKeysNoRequests) {
   EXPECT_TRUE(client().MSet({}).empty());
 }
 
-// ---- Bounds
-// ------------------------------------------------------------------------------------------------
+// ---- Bounds ------------------------------------------------------------------------------------
 
 TEST_F(AsyncTest, TooMuchInFlightIsRefusedNotQueued) {
   Options options = DefaultOptions();
@@ -166,8 +164,7 @@ TEST_F(AsyncTest, BlockingCallsWaitForRoom) {
   }
 }
 
-// ---- Threads and the end
-// -----------------------------------------------------------------------------------
+// ---- Threads and the end -----------------------------------------------------------------------
 
 TEST_F(AsyncTest, ManyThreadsShareAClient) {
   Connect();

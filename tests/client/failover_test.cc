@@ -27,8 +27,7 @@ class FailoverTest : public ClientTest {
   }
 };
 
-// ---- Reads
-// -------------------------------------------------------------------------------------------------
+// ---- Reads -------------------------------------------------------------------------------------
 
 TEST_F(FailoverTest, AReadOutlivesItsOwner) {
   Connect();
@@ -137,8 +136,7 @@ TEST_F(FailoverTest, AttemptsAreBounded) {
       3u);
 }
 
-// ---- Writes
-// ------------------------------------------------------------------------------------------------
+// ---- Writes ------------------------------------------------------------------------------------
 
 TEST_F(FailoverTest, AWriteThatWasSurelyNotSentIsRepeated) {
   Connect();
@@ -260,8 +258,7 @@ TEST_F(FailoverTest, NotOwnerIsNeverSeen) {
   EXPECT_EQ(*client().Incr(key), 1);
 }
 
-// ---- The ring
-// ----------------------------------------------------------------------------------------------
+// ---- The ring ----------------------------------------------------------------------------------
 
 TEST_F(FailoverTest, AStaleReplyBringsTheNewRing) {
   Connect();
@@ -323,8 +320,7 @@ TEST_F(FailoverTest, ANodeThatLeftIsForgotten) {
   EXPECT_EQ(cluster_.node(1).count(""), before);
 }
 
-// ---- Malformed replies
-// -------------------------------------------------------------------------------------
+// ---- Malformed replies -------------------------------------------------------------------------
 
 struct Babble {
   const char* name;

@@ -47,8 +47,7 @@ bool HasKey(const std::string& command) {
 
 }  // namespace
 
-// ---- Node
-// --------------------------------------------------------------------------------------------------
+// ---- Node --------------------------------------------------------------------------------------
 
 struct FakeNode::Peer {
   int fd = -1;
@@ -203,8 +202,7 @@ bool FakeNode::Answer(int fd, std::uint64_t id, const std::string& payload) {
   return WriteFull(fd, frame);
 }
 
-// ---- Cluster
-// -----------------------------------------------------------------------------------------------
+// ---- Cluster -----------------------------------------------------------------------------------
 
 FakeCluster::FakeCluster(std::size_t node_count) {
   for (std::size_t i = 0; i < node_count; ++i) {

@@ -51,8 +51,7 @@ class ToolTest : public ClientTest {
   }
 };
 
-// ---- Exit statuses
-// -----------------------------------------------------------------------------------------
+// ---- Exit statuses -----------------------------------------------------------------------------
 
 struct UsageCase {
   std::vector<std::string> args;
@@ -116,8 +115,7 @@ TEST_F(ToolTest, SeveralNodesMayBeNamed) {
             kExitDone);
 }
 
-// ---- Data
-// --------------------------------------------------------------------------------------------------
+// ---- Data --------------------------------------------------------------------------------------
 
 TEST_F(ToolTest, SetGetDel) {
   EXPECT_EQ(Done({"set", "k", "v"}), "OK\n");
@@ -211,8 +209,7 @@ TEST_F(ToolTest, AcksTravel) {
   EXPECT_EQ(cluster_.node(cluster_.OwnerOf("k")).last_write_acks(), 3u);
 }
 
-// ---- The cluster
-// -------------------------------------------------------------------------------------------
+// ---- The cluster -------------------------------------------------------------------------------
 
 TEST_F(ToolTest, StatusForPeopleAndScripts) {
   const std::string text = Done({"status"});
@@ -299,8 +296,7 @@ TEST_F(ToolTest, ANodeThatLeavesBeforeItsAnswerHasLeft) {
   EXPECT_EQ(DoneJson({"ring"})["nodes"].size(), 2u);
 }
 
-// ---- The shell
-// ---------------------------------------------------------------------------------------------
+// ---- The shell ---------------------------------------------------------------------------------
 
 TEST_F(ToolTest, PipedCommands) {
   EXPECT_EQ(Piped("SET k \"a b\" EX 10\n\n# a comment\nGET k\nPTTL k\nquit\nGET never\n"),
@@ -334,8 +330,7 @@ TEST(CompletionsTest, FollowTheCaseThatIsTyped) {
   EXPECT_GT(Completions("").size(), 40u);
 }
 
-// ---- The load generator
-// ------------------------------------------------------------------------------------
+// ---- The load generator ------------------------------------------------------------------------
 
 TEST_F(ToolTest, BenchCountsWhatItSends) {
   const auto report = DoneJson({"bench", "--requests", "2000", "--connections", "7", "--pipeline",

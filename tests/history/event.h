@@ -6,17 +6,19 @@
 //
 // The fields:
 //   event     issue, ack, unknown, refuse: a write began, was acknowledged, has an outcome that
-//   nobody knows, or
-//             did nothing; read: a read was answered (reads without an answer are not recorded);
-//             late: see Registers
+//             nobody knows, or did nothing; read: a read was answered (reads without an answer are
+//             not recorded); late: see Registers
 //   kind      set, delete: a register. incr: a counter, by one. cas: a key changed by
-//   compare-and-swap. get client    who; one client does one thing at a time number    names the
-//   operation. set, delete: rising for each key, and what is stored. cas: the value stored,
-//             unique for each key. incr: unique for each client and key. read: the value read, left
-//             out if missing
+//             compare-and-swap. get
+//   client    who; one client does one thing at a time
+//   number    names the operation. set, delete: rising for each key, and what is stored. cas: the
+//             value stored, unique for each key. incr: unique for each client and key. read: the
+//             value read, left out if missing
 //   token     cas: the token that is swapped, 0 or left out to create the key. read: the token that
-//   came with it previous  cas: the value that was read with the token result    ack of an incr:
-//   the answer start end microseconds of one clock for the whole file; end is left out in an issue
+//             came with it
+//   previous  cas: the value that was read with the token
+//   result    ack of an incr: the answer
+//   start     end: microseconds of one clock for the whole file; end is left out in an issue
 //   final     read: after all writes ended and the cluster healed
 //   note      anything, for people: which node answered, what was just killed
 //

@@ -1,18 +1,17 @@
 // Keys with one writer each, which writes rising numbers one after the other; a deletion has a
 // number, too. Anybody may read at any time. So a read is judged by itself:
 //   - it must not return less than the last write that was acknowledged before the read began
-//   (lost; or,
-//     if a deletion lies between, resurrected);
+//     (lost; or, if a deletion lies between, resurrected);
 //   - it must not miss a key whose last acknowledged write stored something, unless a later
-//   deletion of
-//     unknown outcome explains it;
+//     deletion of unknown outcome explains it;
 //   - it must not return what was never written, was refused, or is a deletion's number.
 //
-// A write of unknown outcome may take effect after its writer gave up: a node that slept finds it
-// in its socket and executes it, with a new version, although newer writes were acknowledged
-// meanwhile. Each is told apart (kLate), unless the caller knows of it (ExecutedLate: then it is no
-// violation). What must never happen is that such a write comes *back* after a newer one; from
-// outside the two look the same.
+// A write of unknown outcome may take effect after its writer gave up: out of a kernel's buffer,
+// when a cut heals or a stopped node goes on, with a new version, although newer writes were
+// acknowledged meanwhile. Links are reset and sleepers refuse so that this does not happen
+// (net_transport.h, sleep_watch.h). It is told apart (kLate) from a write that comes *back* after a
+// newer one, as far as that can be seen from outside, unless the caller knows of it (ExecutedLate:
+// then it is no violation).
 #pragma once
 
 #include <cstdint>

@@ -172,8 +172,7 @@ TEST_F(NativeWriterTest, ARestartedReplyForgetsItsLists) {
   EXPECT_EQ(reply->error, ErrorCode::kUnknownOutcome);
 }
 
-// ---- DecodeReply
-// --------------------------------------------------------------------------------------------
+// ---- DecodeReply -------------------------------------------------------------------------------
 
 std::string Nested(int depth) {
   wire::Reply reply;
@@ -217,8 +216,7 @@ TEST(DecodeReplyTest, TakesWordsAndCodesOfNewerReleasesForErrors) {
   EXPECT_EQ(DecodeReply(reply.SerializeAsString(), nullptr)->error, ErrorCode::kInternal);
 }
 
-// ---- What is written is what is read
-// ------------------------------------------------------------------------
+// ---- What is written is what is read -----------------------------------------------------------
 
 bool Same(const Reply& a, const Reply& b) {
   return a.kind == b.kind && a.outcome == b.outcome && a.error == b.error && a.shape == b.shape &&

@@ -287,8 +287,7 @@ RC_GTEST_PROP(StorageModel, FindsOnlyTheNewestUnderEviction, (std::uint64_t seed
   run.Steps(500, 18);
 }
 
-// ---- Order
-// ------------------------------------------------------------------------------------------------
+// ---- Order -------------------------------------------------------------------------------------
 
 struct State {
   std::map<std::string, std::pair<Version, std::string>> records;

@@ -10,8 +10,7 @@
 //   mark NAME              a window ends, another begins: the figures of the one that ended
 //   figures                those of the whole run so far
 //   judge HOST:PORT,...    the load stands still; every key is read through each of these nodes;
-//   what
-//                          the checker found, in the whole run so far
+//                          what the checker found, in the whole run so far
 //   finish, or the end of the input: figures and verdict; exit 0 if there is no violation, else 1
 #include <CLI/CLI.hpp>
 #include <iostream>
