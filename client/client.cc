@@ -254,10 +254,10 @@ Result<TimeToLive> Client::Ttl(std::string_view key, const CallOptions& call) {
   return impl_->Call({"PTTL", key}, Effect::kRead, call, ReadTimeToLive);
 }
 
-// ---- Many keys
-// --------------------------------------------------------------------------------------------- One
-// request a key: they leave together, one write for each node, and each is routed and retried for
-// itself, so that a node that dies in the middle costs nobody else's result.
+// ---- Many keys --------------------------------------------------------------------------------
+
+// One request a key: they leave together, one write for each node, and each is routed and retried
+// for itself, so that a node that dies in the middle costs nobody else's result.
 
 std::vector<Result<std::optional<Record>>> Client::MGet(const std::vector<std::string>& keys,
                                                         const CallOptions& call) {

@@ -80,8 +80,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   static Result<std::vector<Address>> Check(const Options& options);
   Result<bool> LearnFirstRing(const std::vector<Address>& seeds);
 
-  // ---- I/O thread
-  // -----------------------------------------------------------------------------------------
+  // ---- I/O thread -----------------------------------------------------------------------------
   void Run();
   void DrainQueue();
   void OnTick();

@@ -16,9 +16,9 @@
 //  - Reads survive the death of a node: a lost link, a refusal or a slow answer sends the read to
 //    the next holder.
 //  - A write is sent again only if the first try surely was not carried out, or if doing it twice
-//    equals doing it once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown, and
-//    the error says so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable, kTooFewReplicas
-//    and kOverloaded mean "not done".
+//    equals doing it once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown,
+//    and the error says so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable,
+//    kTooFewReplicas and kOverloaded mean "not done".
 //  - Writes of one thread to one key are carried out in the order of the calls as long as no retry
 //    happens; a caller that needs more waits for each reply.
 //
@@ -293,8 +293,7 @@ class Client {
   Client& operator=(const Client&) = delete;
   ~Client();
 
-  // ---- One key
-  // --------------------------------------------------------------------------------------------
+  // ---- One key --------------------------------------------------------------------------------
 
   // Nothing: no such key.
   Result<std::optional<Record>> Get(std::string_view key, const CallOptions& call = {});
@@ -324,8 +323,7 @@ class Client {
   Result<bool> Touch(std::string_view key, const CallOptions& call = {});
   Result<TimeToLive> Ttl(std::string_view key, const CallOptions& call = {});
 
-  // ---- Many keys: spread over their nodes in parallel, one result for each key, in order
-  // -------------------
+  // ---- Many keys: spread over their nodes in parallel, one result for each key, in order ------
 
   std::vector<Result<std::optional<Record>>> MGet(const std::vector<std::string>& keys,
                                                   const CallOptions& call = {});
@@ -334,8 +332,7 @@ class Client {
   std::vector<Result<bool>> MDel(const std::vector<std::string>& keys,
                                  const CallOptions& call = {});
 
-  // ---- Any command
-  // ----------------------------------------------------------------------------------------
+  // ---- Any command ----------------------------------------------------------------------------
 
   // Runs a command as Redis spells it, e.g. {"GETRANGE", "key", "0", "9"}, at the owner of its
   // (first) key; commands without a key at a seed, else at any live node. Error replies are the
@@ -345,8 +342,7 @@ class Client {
   Result<Value> ExecuteOn(const std::string& address, const std::vector<std::string>& args,
                           const CallOptions& call = {});
 
-  // ---- Asynchronous: any number may be in flight
-  // ----------------------------------------------------------
+  // ---- Asynchronous: any number may be in flight ----------------------------------------------
 
   // The callback runs exactly once, on the I/O thread; or, when nothing could be sent (kOverloaded,
   // kClosed, kInvalidArgument, kTooLarge), on the caller's before the method returns.
@@ -370,8 +366,7 @@ class Client {
   std::future<Result<Value>> ExecuteAsync(const std::vector<std::string>& args,
                                           const CallOptions& call = {});
 
-  // ---- The cluster
-  // ----------------------------------------------------------------------------------------
+  // ---- The cluster ----------------------------------------------------------------------------
 
   // As last learned; costs no request.
   RingInfo Ring() const;

@@ -120,8 +120,7 @@ class Shard {
 
   Mutex& mutex() GYRE_RETURN_CAPABILITY(mutex_) { return mutex_; }
 
-  // ---- Records. Requires mutex().
-  // -----------------------------------------------------------------------
+  // ---- Records. Requires mutex(). -------------------------------------------------------------
 
   // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts a hit or a
   // miss and marks the record as used.
@@ -168,8 +167,7 @@ class Shard {
   UnixMillis clock_millis() const GYRE_REQUIRES(mutex_) { return clock_.millis(); }
   void PassMillis(UnixMillis millis) GYRE_REQUIRES(mutex_) { clock_.PassMillis(millis); }
 
-  // ---- Partitions. Requires mutex().
-  // --------------------------------------------------------------------
+  // ---- Partitions. Requires mutex(). ----------------------------------------------------------
 
   const PartitionInfo& info(PartitionId partition) const GYRE_REQUIRES(mutex_);
   // A role of a whole copy ends `as_of`.

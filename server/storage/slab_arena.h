@@ -82,8 +82,7 @@ class SlabArena {
   // Gives up to `pages_max` idle pages back to the system; says how many.
   std::size_t ReturnIdle(std::size_t pages_max);
 
-  // ---- For eviction and page moves
-  // ----------------------------------------------------------------------
+  // ---- For eviction and page moves ------------------------------------------------------------
 
   struct ClassUse {
     PageId hand = 0;  // the page the eviction hand is on; 0: the class has no page
