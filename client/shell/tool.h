@@ -1,7 +1,6 @@
 // The tool `gyre`: reads its command line, connects, runs one command or the shell.
 //
-//   main -> RunTool -> CommandLine (CLI11; which action, with which arguments) -> Session -> the
-//   action
+//   main -> RunTool -> CommandLine (CLI11: which action, which arguments) -> Session -> action
 //
 // Actions write to streams and return an exit status, so that tests run the whole tool in their own
 // process.

@@ -1,5 +1,5 @@
 // Ranks 1..n, rank k with a probability in proportion to 1 / k^alpha, in constant time and memory:
-// rejection- inversion (W. Hormann, G. Derflinger, "Rejection-inversion to generate variates from
+// rejection-inversion (W. Hormann, G. Derflinger, "Rejection-inversion to generate variates from
 // monotone discrete distributions", ACM TOMACS 6(3), 1996).
 //
 // The histogram of 1/k^alpha lies under the curve h(x) = x^-alpha shifted by a half; its integral H

@@ -2,10 +2,11 @@
 // other nodes, holdings to gossip, views to the loops. Lives on the control thread (in the
 // simulator: on its one thread).
 //
-//   Membership --state--> Coordinator --event--> Ownership --actions--> Coordinator --+
-//        ^                                                                            |
-//        +------ holdings, ring; and shards, ReplicationTable, PullPort, Transport, --+
-//                ViewPublisher
+//   Membership --state--> Coordinator --event--> Ownership --actions--> Coordinator
+//        ^                                                                   |
+//        +------------------------- holdings, ring --------------------------+
+//                                                                            v
+//                              shards, ReplicationTable, PullPort, Transport, ViewPublisher
 #pragma once
 
 #include <functional>

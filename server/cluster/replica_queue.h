@@ -1,8 +1,10 @@
 // What one loop still owes one other node: mutations that it has not acknowledged, in batches.
 //
-//   open batch (being filled) -> waiting (sealed, not on its way) -> in flight -> gone
-//                                   ^                                   |    acknowledged
-//                                   +------------- call failed ---------+
+//                        sealed            sent              acknowledged
+//   open batch, being filled ----> waiting ----> in flight ----------------> gone
+//                                     ^              |
+//                                     +--------------+
+//                                        call failed
 //
 // A batch keeps its bytes until it is acknowledged, so that it can be sent again: mutations are
 // idempotent and need no order. All bytes here are bounded by the replicator; what does not fit is

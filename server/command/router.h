@@ -1,9 +1,10 @@
 // Brings a command to whoever may answer it, and its reply back.
 //
-//             this node is the owner            another is                   nobody is, just now
-//   run it under the shard's lock     forward it (or -MOVED, or      wait in the WaitingRoom, look
-//   at view replicate, await the acks         kNotOwner if not wanted)       and role again every
-//   few milliseconds
+//   this node is the owner           another is                  nobody is, just now
+//   ------------------------------   -------------------------   ----------------------------------
+//   run it under the shard's lock,   forward it (or -MOVED, or   wait in the WaitingRoom, look at
+//   replicate, await the acks        kNotOwner if not wanted)    view and role again every few
+//                                                                milliseconds
 //
 // The role under the shard's lock decides; the view only says where else to go. A handover or a
 // failover is therefore a delay to the client, not an error. What ends the wait is the deadline,

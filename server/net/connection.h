@@ -2,8 +2,7 @@
 //
 //   kernel -> scratch --Decode--> Request --Handle--> writer -> output -> kernel
 //               |  an incomplete or paused rest                  ^
-//               +-> input (only while there is one)              +- slots (reply_slot.h), once
-//               finished
+//               +-> input (only while there is one)              +- finished slots (reply_slot.h)
 //
 // Several requests are decoded ahead of their execution (ReadAhead), so that the handler can
 // foresee what they need from memory.
@@ -22,8 +21,9 @@
 // and discard its bytes until it closes, too: closing a socket with unread input would make the
 // kernel send a reset, which can destroy the last reply on its way.
 //
-// After a sleep of the process (sleep_watch.h) the bytes that are in the kernel by then came at some
-// time during it: the requests that begin in them are marked. What is sent later is behind them.
+// After a sleep of the process (sleep_watch.h) the bytes that are in the kernel by then came at
+// some time during it: the requests that begin in them are marked. What is sent later is behind
+// them.
 //
 // Links of peers. Where the port has keys, a PeerGate stands between the socket and the codec until
 // the first bytes tell a client from a peer. A client's connection goes on without it, and may not

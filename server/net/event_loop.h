@@ -2,8 +2,7 @@
 //
 // libuv calls back from within its poll phase, so an iteration, seen from here, is:
 //
-//   poll (sleeps, then callbacks of sockets and Post) -> closed handles -> timers -> prepare ->
-//   poll ...
+//   poll (sleeps; callbacks of sockets and Post) -> closed handles -> timers -> prepare -> poll ...
 //
 // `prepare` is the last moment before the loop sleeps. There the EndOfIteration tasks run: what was
 // gathered during the iteration (replies that became ready, frames for peers) leaves in one write

@@ -24,8 +24,7 @@ class PeerGate {
   enum class Next {
     kGoOn,     // `input` has what the codec may see, perhaps nothing yet
     kPlain,    // no peer: `input` has all that came; the gate is done
-    kRefused,  // a peer without our key: `error` is what to tell it, in the clear, as the last
-               // thing
+    kRefused,  // a peer without our key: `error` is what to tell it last, in the clear
     kBroken,   // close, without a word
   };
   struct Step {

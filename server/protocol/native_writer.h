@@ -17,8 +17,7 @@ namespace gyre {
 // begins, so it is written once, in its place and in the shortest form. A list's is not:
 //
 //    header (16)  [stale_ring]  value: tag, length  list: tag, length  elements ...  next
-//    ^ begin_                               ^ padded             ^ padded, 5 bytes, filled in by
-//    EndList
+//    ^ begin_                               ^ padded             ^ padded: 5 bytes, by EndList
 //
 // Padding (a varint with leading zero groups, which every parser takes) costs up to 8 bytes a list
 // and saves moving what follows: each byte is written once, however deep the lists nest.

@@ -15,10 +15,9 @@
 // bring hits, whichever size was popular before, and away from a size that nobody asks for twice (a
 // scan's): together, an approximation of GreedyDual-Size-Frequency (Cherkasova, HP Labs 1998),
 // which evicts by uses for each byte. What f is worth: hit ratio .488 to .517 with scans
-// (bench/hit_ratio). A page whose records are mostly in use is passed over,
-// as by the hand, and a class that has a page's worth of free slots gives one away
-// before anybody is evicted. A class asks whenever it would have to evict; after a refusal it waits
-// for some evictions of its own.
+// (bench/hit_ratio). A page whose records are mostly in use is passed over, as by the hand, and a
+// class that has a page's worth of free slots gives one away before anybody is evicted. A class
+// asks whenever it would have to evict; after a refusal it waits for some evictions of its own.
 //
 // Tombstones are not evicted, unless the caller allows it.
 #pragma once

@@ -4,11 +4,11 @@
 //   | bits 1 | version 8 | lengths 2..16 | expiry 8, links 4 + 4 | flags 4 | key | value |
 //                                        `--- kHasExpiry ------' kHasFlags
 //
-//   bits      0-1  form of the lengths: kShort   key 1, value 1
-//                                       kMedium  key 1, value 2
-//                                       kLong    key 4, value 4
-//                                       kChunked key 4, value 4, of it in this slot 4,
-//                                                first chunk 4
+//   bits      0-1  form of the lengths, in bytes:
+//                    kShort    key 1, value 1
+//                    kMedium   key 1, value 2
+//                    kLong     key 4, value 4
+//                    kChunked  key 4, value 4, of it in this slot 4, first chunk 4
 //             2    tombstone (no value; its expiry is when it may be forgotten)
 //             3    kHasExpiry: expiry and the links of the timing wheel (expiry.h)
 //             4    kHasFlags

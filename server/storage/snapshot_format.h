@@ -7,9 +7,10 @@
 //   block     = u32 kind (1 data, 2 end), u32 payload bytes, u64 checksum, payload
 //               checksum: XXH3 of the payload, with (number of the block, kind, bytes) as the seed
 //   data      = entry ...                                 an entry never spans two blocks
-//   entry     = partition: u8 1, u32 partition, u64 flushed, u64 newest evicted, i64 as of (unix
-//               ms), i64 outage (ms), or
-//               record: u8 2, u8 bits, u32 key bytes, u32 value bytes, u64 version, [i64 expiry],
+//   entry     = partition or record
+//   partition = u8 1, u32 partition, u64 flushed, u64 newest evicted, i64 as of (unix ms),
+//               i64 outage (ms)
+//   record    = u8 2, u8 bits, u32 key bytes, u32 value bytes, u64 version, [i64 expiry],
 //               [u32 flags], key, value        (bits: 1 tombstone, 2 has expiry, 4 has flags)
 //   end       = u64 blocks, u64 partitions, u64 records, u64 tombstones: what stands before it
 //

@@ -1,8 +1,8 @@
 // One line of a recorded history, as JSON. Example:
 //
-//   {"event":"issue","kind":"set","client":3,"key":"c3k7","number":12,"start":1000}
-//   {"event":"ack","kind":"set","client":3,"key":"c3k7","number":12,"start":1000,"end":1840}
-//   {"event":"read","kind":"get","client":4,"key":"c3k7","number":12,"start":2000,"end":2100,"final":true}
+//   {"event":"issue","kind":"set","client":3,"key":"k7","number":8,"start":10}
+//   {"event":"ack","kind":"set","client":3,"key":"k7","number":8,"start":10,"end":18}
+//   {"event":"read","kind":"get","client":4,"key":"k7","number":8,"start":20,"end":21,"final":true}
 //
 // The fields:
 //   event     issue, ack, unknown, refuse: a write began, was acknowledged, has an outcome that
@@ -18,7 +18,8 @@
 //             came with it
 //   previous  cas: the value that was read with the token
 //   result    ack of an incr: the answer
-//   start     end: microseconds of one clock for the whole file; end is left out in an issue
+//   start     microseconds of one clock for the whole file
+//   end       likewise; left out in an issue
 //   final     read: after all writes ended and the cluster healed
 //   note      anything, for people: which node answered, what was just killed
 //

@@ -1,6 +1,6 @@
 // The cluster room at work in a process: its threads, and what the node takes from it.
 //
-//   control thread     gossip, Membership, Coordinator: all decisions of this node
+//   control thread      gossip, Membership, Coordinator: all decisions of this node
 //   background thread   Transfer, Repair, and the storage's own maintenance (Shard::Tick)
 //   worker loops        (the node's) one Transport, Replicator and PeerService each: MakeWorker
 //
