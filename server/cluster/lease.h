@@ -26,8 +26,8 @@
 //     it had without taking it: it gets it only from those who promised p to nobody since. If it is
 //     refused it has lost p, and pulls.
 //  4. A lease names an epoch (cluster.proto): the life of a node's copies. A member that knows of
-//     the epoch's death grants it nothing. A death counts for Ownership (death_fences.h) only once a
-//     majority knows of it. So a node whose copies an owner no longer waits for cannot take over
+//     the epoch's death grants it nothing. A death counts for Ownership (death_fences.h) only once
+//     a majority knows of it. So a node whose copies an owner no longer waits for cannot take over
 //     with them: the majority that let the owner go on, and the one that it needs, share a member.
 //  5. Versions follow leases. A lease bounds the time that its owner may stamp (stamp_limit); who
 //     promises p to the next hands him the bound, and his clock is moved beyond it before he acts.
@@ -43,9 +43,9 @@
 // lacks a lease, the first ones faster. Meant for clusters of up to some 50 nodes.
 // Not covered: a machine whose monotonic clock stops while its processes live on (a virtual machine
 // that is suspended and resumed with a live network); two copies of one data directory; a request
-// that is on its way for longer than a lease, past newer ones of the same node; a node
-// that restarts within one lease *and* forgets with it who was promised last, where that was the
-// one member that two majorities had in common.
+// that is on its way for longer than a lease, past newer ones of the same node; a node that
+// restarts within one lease *and* forgets with it who was promised last, where that was the one
+// member that two majorities had in common.
 #pragma once
 
 #include <cstdint>

@@ -186,8 +186,8 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
 }
 
 // A node that was declared dead and did not acknowledge it was cut off: what it says of third ones
-// is what being cut off looks like from inside. Of itself and of this node it may speak, so that two
-// that hold each other for dead come together.
+// is what being cut off looks like from inside. Of itself and of this node it may speak, so that
+// two that hold each other for dead come together.
 bool Membership::Impl::MayTell(const NodeId& from, const NodeId& about) const {
   if (about == from || about == state.self) return true;
   const auto peer = peers.find(from);

@@ -39,8 +39,8 @@ bool Membership::Impl::OnFreshAck(const NodeId& id, std::uint32_t sequence) {
   return true;
 }
 
-// Where nobody had answered for long, what grew meanwhile proves nothing: the suspects get a term in
-// which they can be heard.
+// Where nobody had answered for long, what grew meanwhile proves nothing: the suspects get a term
+// in which they can be heard.
 void Membership::Impl::NoteConfirmed(TimePoint sent_at) {
   const Duration term = Bounds().min;
   const bool was_cut_off = now - std::max(answered_at, confirmed_at) >= term;

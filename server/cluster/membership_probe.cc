@@ -9,8 +9,8 @@ namespace {
 
 // Pings for others that wait for an answer at the same time.
 constexpr std::size_t kRelaysMax = 256;
-// A Nack must arrive before the probe ends, which is a probe_timeout after the helper was asked in a
-// healthy requester, or that one holds its helpers to be silent and itself to be ill.
+// A Nack must arrive before the probe ends, which is a probe_timeout after the helper was asked in
+// a healthy requester, or that one holds its helpers to be silent and itself to be ill.
 constexpr Duration NackAfter(Duration probe_timeout) { return probe_timeout * 3 / 4; }
 
 // A refused or reset link counts as evidence this long.

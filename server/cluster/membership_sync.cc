@@ -128,8 +128,8 @@ MemberRecord Membership::Impl::RecordOf(const NodeId& id) const {
   return record;
 }
 
-// For the member itself. One that was declared dead must hear that, even if it counts as alive again
-// because it refuted a suspicion later.
+// For the member itself. One that was declared dead must hear that, even if it counts as alive
+// again because it refuted a suspicion later.
 MemberRecord Membership::Impl::RecordForItself(const NodeId& id) const {
   MemberRecord record = RecordOf(id);
   const Peer& peer = peers.at(id);
@@ -149,8 +149,8 @@ std::vector<NodeId> Membership::Impl::MembersAt(const Address& address) const {
   return members;
 }
 
-// This node's own record is in every message, for whoever does not know it yet; and what is known of
-// the `readers`: they must hear of their own death before all else.
+// This node's own record is in every message, for whoever does not know it yet; and what is known
+// of the `readers`: they must hear of their own death before all else.
 std::string Membership::Impl::EncodeState(Sections sections, const std::vector<NodeId>& readers) {
   wire::PushPull message;
   message.set_cluster(cluster_hash);

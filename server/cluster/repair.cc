@@ -202,8 +202,8 @@ void Repair::OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> part
   BeginRecoveries();
 }
 
-// Two nodes that saw a death with different rings before them may both take its partitions over. Who
-// orders the writes already goes on, of two that still compare the one with the lower id.
+// Two nodes that saw a death with different rings before them may both take its partitions over.
+// Who orders the writes already goes on, of two that still compare the one with the lower id.
 bool Repair::GoesFirst(const NodeId& node, const wire::PartitionDigest& digest) const {
   return digest.claim() == wire::CLAIM_OWNS ||
          (digest.claim() == wire::CLAIM_RECOVERS && node < self_);

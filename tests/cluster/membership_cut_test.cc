@@ -123,8 +123,8 @@ TEST_P(LostNode, IsDeclaredDeadSoonerWhereRequestsMissAnswers) {
   }
 }
 
-// The helpers say in time that it is the target which is silent: nobody is slower for it afterwards,
-// and the next loss is found as soon.
+// The helpers say in time that it is the target which is silent: nobody is slower for it
+// afterwards, and the next loss is found as soon.
 TEST_P(LostNode, LeavesTheOthersHealthy) {
   VirtualCluster cluster(5);
   ASSERT_NO_FATAL_FAILURE(Form(cluster, 5, 1));

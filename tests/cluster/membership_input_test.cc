@@ -112,7 +112,8 @@ TEST(MembershipInput, RefusesMembersFromFarAheadOfItsClock) {
   EXPECT_EQ(machine.state().members.size(), 2U);
 }
 
-// Once believed, such a death could never be denied: the member's next incarnation is out of bounds.
+// Once believed, such a death could never be denied: the member's next incarnation is out of
+// bounds.
 TEST(MembershipInput, RefusesVerdictsFromFarAheadOfItsClock) {
   Membership machine = DatedMachine();
   HearMember(machine, TestMember(6, kWallMs));

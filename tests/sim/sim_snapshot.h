@@ -10,7 +10,8 @@ namespace gyre::sim {
 
 std::string TakeSnapshot(Engine& engine, const NodeId& id, UnixMillis now);
 
-// Into an empty engine; what ownership must know of it. Bytes that were not whole would end the run.
+// Into an empty engine; what ownership must know of it. Bytes that were not whole would end the
+// run.
 RestoredCopies LoadSnapshot(Engine& engine, const NodeId& id, UnixMillis now,
                             const std::string& bytes);
 
