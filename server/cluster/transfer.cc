@@ -25,7 +25,7 @@ constexpr std::uint64_t kRecordBytes = 32;
 constexpr double kLoadCalm = 0.10;
 // From here on the mover has the least share of a source's time.
 constexpr double kLoadFull = 0.30;
-constexpr double kShareMin = 0.05;
+constexpr double kShareMin = 0.02;
 // However slow pages are, a source has one in this time: a move ends.
 constexpr Duration kYieldMax = std::chrono::milliseconds(100);
 
