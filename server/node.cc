@@ -299,7 +299,7 @@ std::string Node::Metrics() {
   }
   const ClusterStats cluster = runtime_->stats();
   MetricsWriter out;
-  WriteProcessMetrics(GYRE_VERSION, out);
+  WriteProcessMetrics(GYRE_VERSION, sleep_watch_.Sleeps(SteadyNow()), out);
   WriteShardMetrics(engine_->stats(), out);
   WriteServerMetrics(servers, out);
   WriteLoopMetrics(busy, out);

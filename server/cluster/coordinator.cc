@@ -400,9 +400,10 @@ void Coordinator::OnTakeOver(const wire::TakeOver& request, const ControlPort::D
   if (!from) return done(EncodePeerError({ErrorCode::kProtocol, "take-over without a sender"}));
   std::vector<PartitionId> taken;
   const bool meant = request.to_epoch() == 0 || request.to_epoch() == parts_.membership.epoch();
-  if (meant)
+  if (meant) {
     Apply(
         ownership_.OnTakeOver(now(), *from, ToGrants(request.grants(), partition_count()), taken));
+  }
   wire::PeerReply reply;
   reply.mutable_take_over()->mutable_taken()->Add(taken.begin(), taken.end());
   done(reply.SerializeAsString());

@@ -112,10 +112,10 @@ OwnershipActions Ownership::OnRecovered(TimePoint now, const std::vector<Recover
 }
 
 // `node` took the partition over, too, and goes first. Its claim is on the way; where none comes,
-// this node tries again after `vacancy_grace`. Leases need no such rule.
+// this node tries again after `vacancy_grace`. Where leases decide nobody gives way (repair.h).
 void Ownership::LeaveTo(TimePoint now, PartitionId partition, const NodeId& node) {
   Local& local = locals_[partition];
-  if (local.phase != Phase::kRecovering || options_.majority || Serving(node) == nullptr) return;
+  if (local.phase != Phase::kRecovering || Serving(node) == nullptr) return;
   Enter(partition, Phase::kReplica);
   knowledge_[partition].has_last_owner = true;
   knowledge_[partition].last_owner = node;

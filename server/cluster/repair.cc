@@ -191,20 +191,22 @@ void Repair::OnRecoveryDigests(const NodeId& node, std::vector<PartitionId> part
     const Pair pair{digest.partition(), node};
     if (GoesFirst(node, digest)) {
       EndRecovery(pair, RecoveryOutcome::kContended);
-    } else if (!(digest.complete() || digest.holds()) || Agrees(pair, digest)) {
+    } else if (!digest.holds() || Agrees(pair, digest)) {
       EndRecovery(pair, RecoveryOutcome::kAgreed);
     } else {
       recovering_.push_back(pair);
     }
   }
-  for (PartitionId unanswered : partitions)
+  for (PartitionId unanswered : partitions) {
     EndRecovery({unanswered, node}, RecoveryOutcome::kFailed);
+  }
   BeginRecoveries();
 }
 
 // Two nodes that saw a death with different rings before them may both take its partitions over.
 // Who orders the writes already goes on, of two that still compare the one with the lower id.
 bool Repair::GoesFirst(const NodeId& node, const wire::PartitionDigest& digest) const {
+  if (!options_.yields) return false;
   return digest.claim() == wire::CLAIM_OWNS ||
          (digest.claim() == wire::CLAIM_RECOVERS && node < self_);
 }

@@ -53,6 +53,9 @@ struct RepairOptions {
   std::size_t recoveries_max = 64;  // likewise, of those that commands may wait for
   Duration call_timeout = std::chrono::seconds(2);
   UnixMillis young_ms = 1000;  // what is younger may be on its way
+  // A recovery gives way to another node that claims the partition, too. Not where leases decide:
+  // there the claim says nothing, and the copy must be compared.
+  bool yields = true;
 };
 
 // What one side has of a partition.

@@ -60,7 +60,7 @@ void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWr
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out);
 // With --gossip-key.
 void WriteSecretMetrics(const SecretStats& stats, MetricsWriter& out);
-// gyre_build_info, start time, resident memory, CPU seconds, open files of this process.
-void WriteProcessMetrics(std::string_view version, MetricsWriter& out);
+// gyre_build_info, start time, resident memory, CPU seconds, open files, sleeps of this process.
+void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, MetricsWriter& out);
 
 }  // namespace gyre

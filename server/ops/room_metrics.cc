@@ -199,13 +199,18 @@ void WriteLoopMetrics(const std::vector<DurationHistogram::Snapshot>& loops, Met
   }
 }
 
-void WriteProcessMetrics(std::string_view version, MetricsWriter& out) {
+void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, MetricsWriter& out) {
   out.Gauge("gyre_build_info", "The release that runs; always 1.", 1, {{"version", version}});
   out.Gauge("gyre_start_time_seconds", "Start of the process, unix time.",
             static_cast<double>(kStartedMs) / 1000);
   out.Gauge("gyre_resident_bytes", "Resident memory of the process.", ResidentBytes());
   out.CounterSeconds("gyre_cpu_seconds_total", "CPU time of the process, user and system.",
                      CpuSeconds());
+  out.Counter(
+      "gyre_process_sleeps_total",
+      "Times that the process did not run for 1.5 s or longer (stopped, suspended, starved); "
+      "writes that waited meanwhile were refused.",
+      sleeps);
   out.Gauge("gyre_open_files", "Open file descriptors.", OpenFiles());
 }
 

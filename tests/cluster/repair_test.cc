@@ -65,9 +65,28 @@ class RepairTest : public DataTest {
  protected:
   RepairTest() {
     MakeOwner({1, 2});
-    repair = std::make_unique<Repair>(RepairOptions{}, n(0).id, *n(0).engine, n(0).views,
-                                      n(0).transport, [this] { return world.unix_now(); });
+    MakeRepair({});
+  }
+  void MakeRepair(const RepairOptions& options) {
+    repair = std::make_unique<Repair>(options, n(0).id, *n(0).engine, n(0).views, n(0).transport,
+                                      [this] { return world.unix_now(); });
     repair->Start();
+  }
+  // How a recovery of partition 3 ends while node 1 has this role.
+  std::vector<RecoveryOutcome> RecoverWhileTheOtherIs(Role role) {
+    std::vector<RecoveryOutcome> ended;
+    repair->on_recovered = [&ended](PartitionId, const NodeId&, RecoveryOutcome outcome) {
+      ended.push_back(outcome);
+    };
+    {
+      Shard& shard = n(1).engine->ShardOf(3);
+      MutexLock lock(shard.mutex());
+      shard.SetRole(3, role);
+    }
+    repair->Recover(3, n(1).id);
+    world.Run(milliseconds(100));
+    repair->on_recovered = nullptr;
+    return ended;
   }
   void ApplyAt(std::size_t node, const std::string& key, const std::string& value,
                Version version) {
@@ -164,26 +183,21 @@ TEST_F(RepairTest, ARecoveryFromANodeThatDoesNotAnswerEndsAsFailed) {
 }
 
 TEST_F(RepairTest, OfTwoThatTakeAPartitionOverOneGoesFirst) {
-  std::vector<RecoveryOutcome> ended;
-  repair->on_recovered = [&ended](PartitionId, const NodeId&, RecoveryOutcome outcome) {
-    ended.push_back(outcome);
-  };
-  const auto recover_while_other_is = [&](Role role) {
-    ended.clear();
-    {
-      Shard& shard = n(1).engine->ShardOf(3);
-      MutexLock lock(shard.mutex());
-      shard.SetRole(3, role);
-    }
-    repair->Recover(3, n(1).id);
-    world.Run(milliseconds(100));
-    return ended;
-  };
-  EXPECT_EQ(recover_while_other_is(Role::kReplica), std::vector{RecoveryOutcome::kAgreed});
-  EXPECT_EQ(recover_while_other_is(Role::kOwner), std::vector{RecoveryOutcome::kContended});
+  const std::vector agreed{RecoveryOutcome::kAgreed};
+  const std::vector contended{RecoveryOutcome::kContended};
+  EXPECT_EQ(RecoverWhileTheOtherIs(Role::kReplica), agreed);
+  EXPECT_EQ(RecoverWhileTheOtherIs(Role::kOwner), contended);
   const bool other_first = n(1).id < n(0).id;
-  EXPECT_EQ(recover_while_other_is(Role::kRecovering),
-            std::vector{other_first ? RecoveryOutcome::kContended : RecoveryOutcome::kAgreed});
+  EXPECT_EQ(RecoverWhileTheOtherIs(Role::kRecovering), other_first ? contended : agreed);
+}
+
+// A claim without a lease must not keep the leaseholder from what the copy has.
+TEST_F(RepairTest, WhereLeasesDecideACopyIsComparedWhateverItsNodeClaims) {
+  MakeRepair({.yields = false});
+  ApplyAt(1, "k", "v", Now());
+  for (const Role role : {Role::kOwner, Role::kRecovering}) {
+    EXPECT_EQ(RecoverWhileTheOtherIs(role), std::vector{RecoveryOutcome::kAgreed});
+  }
 }
 
 TEST_F(RepairTest, WhatAHolderEvictedStaysAway) {

@@ -36,6 +36,7 @@ def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
                     with pytest.raises(ReplyError, match="nothing was written"):
                         harness.plain(waiting.read())
                 ring.wait_settled(3)
+            assert harness.parse_metrics(owner.http("/metrics")[1])["gyre_process_sleeps_total"] >= 1
             for node in ring.nodes:
                 with node.resp() as client:
                     assert client.call("GET", key) == b"new", node.name

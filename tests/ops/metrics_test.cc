@@ -86,7 +86,7 @@ TEST(RoomMetricsTest, AreAValidPage) {
   server.requests = 7;
   DurationHistogram histogram;
   histogram.Record(std::chrono::milliseconds(3));
-  WriteProcessMetrics("0.1.0", out);
+  WriteProcessMetrics("0.1.0", 3, out);
   WriteShardMetrics({.hits = 3}, out);
   WriteServerMetrics({server, ServerStats{}}, out);
   WriteLoopMetrics({histogram.Read(), histogram.Read()}, out);

@@ -78,8 +78,8 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies 
         coordinator_->OnPulled(partition, pull, filled);
       },
       clock, wall_clock, &views_);
-  repair_ = std::make_unique<Repair>(RepairOptions{}, id_, *engine_, views_, background_.transport,
-                                     wall_clock);
+  repair_ = std::make_unique<Repair>(RepairOptions{.yields = leases_ == nullptr}, id_, *engine_,
+                                     views_, background_.transport, wall_clock);
   repair_->on_recovered = [this](PartitionId partition, const NodeId& node,
                                  RecoveryOutcome outcome) {
     coordinator_->OnRecovered(partition, node, outcome);

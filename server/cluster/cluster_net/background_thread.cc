@@ -36,6 +36,7 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
       SteadyNow, UnixNow, &views, &load);
   RepairOptions repair;
   repair.partitions_per_second = options.repair_partitions_per_second;
+  repair.yields = !options.membership.majority;
   thread->repair_ =
       std::make_unique<Repair>(repair, options.self.id, engine, views, *thread->transport_);
   thread->repair_->on_recovered = [self](PartitionId partition, const NodeId& node,
