@@ -471,16 +471,17 @@ bool Engine::OnReply(Link& link, Operation& operation, std::string_view payload)
 
 void Engine::OnLost(Link& link, bool was_connected, const Error& error,
                     std::vector<Link::Lost> lost) {
+  const Error failure{error.code, link.node().name() + ": " + error.message};
   if (was_connected) {
     counters_.connections_lost.fetch_add(1, std::memory_order_relaxed);
   } else {
-    link.node().OnConnectFailed(Now());
+    link.node().OnConnectFailed(Now(), failure.message);
   }
   if (closing_) return;
   HintRing();
   for (const auto& [operation, sent] : lost) {
     operation->EraseAttempt(link);
-    OnLostAttempt(*operation, sent, {error.code, link.node().name() + ": " + error.message});
+    OnLostAttempt(*operation, sent, failure);
   }
   FlushDirty();
 }
@@ -515,17 +516,19 @@ void Engine::FailAtDeadline(Operation& operation) {
       std::chrono::duration_cast<Milliseconds>(operation.deadline - operation.started);
   const std::string limit = std::to_string(waited.count()) + " ms";
   std::string asked;
+  bool sent = false;  // else it only waits for a connection
   for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
     const Operation::Attempt& attempt = operation.attempts[i];
-    asked += (i == 0 ? "" : " and ") + attempt.link->node().name();
-    operation.maybe_applied |=
-        operation.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
+    asked += (i == 0 ? " from " : " and ") + attempt.link->node().name();
+    sent |= attempt.link->WasSent(attempt.request_id);
   }
-  if (!asked.empty() || operation.last_failure.empty()) {
+  operation.maybe_applied |= sent && operation.effect != Effect::kRead;
+  // Nodes that are known to be down were not even tried.
+  if (!sent && operation.last_failure.empty()) operation.last_failure = router_.WhyNot(operation);
+  if (sent || operation.last_failure.empty()) {
     counters_.timeouts.fetch_add(1, std::memory_order_relaxed);
     return FailNow(operation,
-                   {ErrorCode::kTimeout, "no answer within " + limit +
-                                             (asked.empty() ? "" : " from " + asked) +
+                   {ErrorCode::kTimeout, "no answer within " + limit + asked +
                                              "; see `gyre status`, or allow a longer deadline"});
   }
   FailNow(operation, {ErrorCode::kUnavailable, "no node could serve the request within " + limit +

@@ -1,6 +1,7 @@
 #include "client/router.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace gyre::client {
 
@@ -20,7 +21,8 @@ bool Node::idle() const {
          std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->idle(); });
 }
 
-void Node::OnConnectFailed(TimePoint now) {
+void Node::OnConnectFailed(TimePoint now, std::string failure) {
+  failure_ = std::move(failure);
   down_for_ = std::clamp(down_for_ * 2, kDownMin, kDownMax);
   down_until_ = now + down_for_;
 }
@@ -102,6 +104,13 @@ Node* Router::Choose(const Operation& operation, TimePoint now) {
     }
   }
   return FirstUsable(Order(operation), operation, now);
+}
+
+std::string Router::WhyNot(const Operation& operation) {
+  for (const Node* node : Order(operation)) {
+    if (!node->failure().empty()) return node->failure();
+  }
+  return {};
 }
 
 }  // namespace gyre::client

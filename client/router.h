@@ -35,8 +35,11 @@ class Node {
   bool idle() const;
   bool down(TimePoint now) const { return now < down_until_; }
   bool stalled() const { return stalled_; }
-  void OnConnectFailed(TimePoint now);
+  // "127.0.0.1:7701: connection refused"; empty: it did not fail to connect since it last could.
+  const std::string& failure() const { return failure_; }
+  void OnConnectFailed(TimePoint now, std::string failure);
   void OnConnected() {
+    failure_.clear();
     down_for_ = Milliseconds{0};
     down_until_ = {};
   }
@@ -50,6 +53,7 @@ class Node {
   std::vector<std::unique_ptr<Link>> links_;
   TimePoint down_until_{};
   Milliseconds down_for_{0};
+  std::string failure_;
   bool stalled_ = false;  // did not answer for a while, and nothing came since
 };
 
@@ -69,6 +73,9 @@ class Router {
 
   // The best node not yet tried in this round; null if there is none that is worth it now.
   Node* Choose(const Operation& operation, TimePoint now);
+  // Why the node that it would best be asked of cannot be connected to; empty: it can, or was not
+  // tried.
+  std::string WhyNot(const Operation& operation);
 
   // Closes and forgets nodes that are neither on the ring nor seeds and have nothing in flight.
   void DropUnused();

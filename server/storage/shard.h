@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <unordered_set>
@@ -64,6 +65,8 @@ struct Outage {
   UnixMillis length = 0;
   friend bool operator==(const Outage&, const Outage&) = default;
 };
+// Far beyond any clock, and far enough from the end of the numbers to add and subtract times.
+constexpr UnixMillis kOutageEndMax = std::numeric_limits<UnixMillis>::max() / 2;
 
 struct PartitionInfo {
   Role role = Role::kAbsent;
@@ -173,6 +176,8 @@ class Shard {
   // A role of a whole copy ends `as_of`.
   void SetRole(PartitionId partition, Role role) GYRE_REQUIRES(mutex_);
   void SetKeepsTombstones(PartitionId partition, bool keeps) GYRE_REQUIRES(mutex_);
+  // From a file or a peer: one that cannot be (it ends before time began, or is longer than that)
+  // is cut to what can.
   void SetOutage(PartitionId partition, const Outage& outage) GYRE_REQUIRES(mutex_);
   // Before the records of an empty partition are applied from a snapshot that was whole at `as_of`.
   void BeginRestore(PartitionId partition, UnixMillis as_of, Version newest_evicted, UnixMillis now)

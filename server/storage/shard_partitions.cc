@@ -37,7 +37,8 @@ void Shard::SetKeepsTombstones(PartitionId partition, bool keeps) {
 }
 
 void Shard::SetOutage(PartitionId partition, const Outage& outage) {
-  StateOf(partition).info.outage = outage;
+  const UnixMillis end = std::clamp<UnixMillis>(outage.end, 0, kOutageEndMax);
+  StateOf(partition).info.outage = {end, std::clamp<UnixMillis>(outage.length, 0, end)};
 }
 
 void Shard::BeginRestore(PartitionId partition, UnixMillis as_of, Version newest_evicted,

@@ -188,7 +188,7 @@ Result<SnapshotHeader> SnapshotReader::Begin() {
                      Take(rest, header_.records) && Take(rest, header_.tombstones) &&
                      Take(rest, cluster_bytes) && Take(rest, cluster_bytes, cluster) &&
                      rest.empty();
-  if (!whole) return Damaged("its header is damaged");
+  if (!whole || header_.taken_ms <= 0) return Damaged("its header is damaged");
   header_.node = *NodeId::FromBytes(id);
   header_.cluster = cluster;
   return header_;
@@ -258,9 +258,10 @@ Status SnapshotReader::ReadPartition() {
   const PartitionId before = partition_.partition;
   const bool whole = Take(rest_, partition_.partition) && Take(rest_, partition_.flushed) &&
                      Take(rest_, partition_.newest_evicted) && Take(rest_, partition_.as_of) &&
-                     Take(rest_, partition_.outage) && partition_.outage >= 0;
+                     Take(rest_, partition_.outage);
+  const bool is_time = partition_.as_of > 0 && partition_.outage >= 0;
   const bool ascends = partitions_ == 0 || partition_.partition > before;
-  if (!whole || !ascends || partition_.partition >= header_.partition_count) {
+  if (!whole || !is_time || !ascends || partition_.partition >= header_.partition_count) {
     return Damaged("a partition's entry is damaged");
   }
   ++partitions_;

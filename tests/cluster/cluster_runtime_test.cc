@@ -167,13 +167,16 @@ class RuntimeNode final : private Handler {
   std::thread thread_;
 };
 
-// Every partition is whole on its holders, and the first of them owns it.
+// All are on the ring (one may serve before it has its place), every partition is whole on its
+// holders, and the first of them owns it.
 bool InPlace(RuntimeNode& node, std::size_t nodes) {
   const ClusterViewPtr view = node.view();
-  if (view == nullptr || view->members.size() < nodes) return false;
-  std::size_t serving = 0;
-  for (const MemberInfo& member : view->members) serving += member.serving() ? 1 : 0;
-  if (serving != nodes) return false;
+  if (view == nullptr) return false;
+  std::size_t placed = 0;
+  for (std::size_t i = 0; i < view->members.size(); ++i) {
+    placed += view->members[i].serving() && view->on_ring[i] ? 1 : 0;
+  }
+  if (placed != nodes) return false;
   for (PartitionId partition = 0; partition < view->partition_count; ++partition) {
     if (view->holders[partition].size() != std::min<std::size_t>(nodes, 2)) return false;
     if (view->complete[partition] != view->holders[partition]) return false;

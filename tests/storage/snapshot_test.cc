@@ -10,6 +10,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
+#include <limits>
+#include <utility>
 
 #include "storage/snapshot_file.h"
 #include "storage/storage_fixture.h"
@@ -205,6 +208,27 @@ TEST_F(SnapshotTest, OutagesAddUp) {
   EXPECT_EQ(RemembersFrom(1), now_ - ttl - 1000) << "the old ones are past";
 }
 
+// Peers and files name them.
+TEST_F(SnapshotTest, AnOutageThatCannotBeIsCutToOneThatCan) {
+  const UnixMillis ttl = engine_->options().tombstone_ttl_ms;
+  constexpr UnixMillis kLeast = std::numeric_limits<UnixMillis>::min();
+  constexpr UnixMillis kMost = std::numeric_limits<UnixMillis>::max();
+  for (const auto& [outage, remembers_from] : std::initializer_list<std::pair<Outage, UnixMillis>>{
+           {{now_, kLeast}, now_ - ttl},
+           {{now_, kMost}, -ttl},
+           {{kLeast, kMost}, now_ - ttl},
+           {{kMost, kLeast}, now_ - ttl},
+           {{kMost, kMost}, now_ - ttl - kOutageEndMax},
+       }) {
+    {
+      MutexLock lock(shard().mutex());
+      shard().SetOutage(1, outage);
+    }
+    EXPECT_EQ(RemembersFrom(1), remembers_from);
+    EXPECT_TRUE(Restore(Take()));
+  }
+}
+
 TEST_F(SnapshotTest, LessMemoryThanBeforeEvicts) {
   for (int i = 0; i < 20'000; ++i) Set("k" + std::to_string(i), Pattern(1000, i));
   const std::string bytes = Take();
@@ -294,6 +318,32 @@ TEST_F(DamagedSnapshotTest, BlocksThatAreMissingDoubledOrSwapped) {
   wrong = blocks;
   std::swap(wrong[1], wrong[2]);
   EXPECT_THAT(WhyRefused(join(wrong)), HasSubstr("checksum"));
+}
+
+// The checksums are right: whoever wrote it was wrong.
+TEST_F(DamagedSnapshotTest, TimesThatCannotBe) {
+  constexpr UnixMillis kLeast = std::numeric_limits<UnixMillis>::min();
+  const auto write = [&](UnixMillis taken, UnixMillis as_of, UnixMillis outage) {
+    SnapshotHeader header = DescribeSnapshot(*engine_, owner_, taken);
+    header.partitions = 1;
+    std::string bytes;
+    SnapshotWriter writer([&bytes](std::string_view part) {
+      bytes += part;
+      return Status{};
+    });
+    EXPECT_TRUE(writer.Begin(header));
+    EXPECT_TRUE(writer.Add(SnapshotPartition{1, 0, 0, as_of, outage}));
+    EXPECT_TRUE(writer.End());
+    return bytes;
+  };
+  for (const UnixMillis time : {kLeast, UnixMillis{-1}, UnixMillis{0}}) {
+    EXPECT_THAT(WhyRefused(write(time, now_, 0)), HasSubstr("header"));
+    EXPECT_THAT(WhyRefused(write(now_, time, 0)), HasSubstr("partition's entry"));
+  }
+  for (const UnixMillis length : {kLeast, UnixMillis{-1}}) {
+    EXPECT_THAT(WhyRefused(write(now_, now_, length)), HasSubstr("partition's entry"));
+  }
+  EXPECT_EQ(WhyRefused(write(now_, now_, 0)), "taken");
 }
 
 TEST_F(DamagedSnapshotTest, SomebodyElses) {
