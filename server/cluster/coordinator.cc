@@ -301,6 +301,7 @@ void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
   if (request.has_handover()) return OnHandover(request.handover(), std::move(done));
   if (request.has_take_over()) return OnTakeOver(request.take_over(), done);
   if (request.has_resync()) return OnResync(request.resync(), done);
+  if (request.has_drained()) return OnDrained(done);
   done(EncodePeerError({ErrorCode::kUnknownCommand, "unknown peer request"}));
 }
 
@@ -418,72 +419,7 @@ void Coordinator::OnResync(const wire::Resync& request, const ControlPort::Done&
   done(reply.SerializeAsString());
 }
 
-// ---- The operator -----------------------------------------------------------------------------
-
-void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
-  Work();
-  const ClusterView& view = ownership_.view();
-  const MemberIndex member = view.Find(id);
-  if (member == kNoMember) {
-    return done(Fail(ErrorCode::kInvalidArgument, "no such node: gyre status lists them"));
-  }
-  const auto serving_ring =
-      std::count_if(view.members.begin(), view.members.end(), [&view](const MemberInfo& each) {
-        return each.serving() && view.on_ring[view.Find(each.id)];
-      });
-  if (view.on_ring[member] && view.members[member].serving() && serving_ring <= 1) {
-    return done(Fail(ErrorCode::kNotAllowed,
-                     "it is the last node of the ring: stop it instead, or join another first"));
-  }
-  if (!view.members[member].serving()) {
-    return done(
-        Fail(ErrorCode::kNotAllowed, "the node is down: gyre remove takes it off the ring"));
-  }
-  drains_.push_back({id, std::move(done)});
-  if (view.on_ring[member]) parts_.perform(parts_.membership.LeaveRing(now(), id));
-}
-
-void Coordinator::CheckDrains() {
-  const ClusterView& view = ownership_.view();
-  std::vector<std::pair<std::function<void(Status)>, Status>> ended;
-  std::erase_if(drains_, [&](DrainWait& drain) {
-    const MemberIndex member = view.Find(drain.id);
-    if (member == kNoMember || !view.members[member].serving()) {
-      ended.emplace_back(std::move(drain.done),
-                         Fail(ErrorCode::kUnavailable, "the node went down while it was drained"));
-      return true;
-    }
-    const bool empty =
-        drain.id == self_
-            ? ownership_.holds_nothing()
-            : std::none_of(view.complete.begin(), view.complete.end(), [member](const auto& list) {
-                return std::find(list.begin(), list.end(), member) != list.end();
-              });
-    if (view.on_ring[member] || !empty) return false;
-    ended.emplace_back(std::move(drain.done), Status{});
-    return true;
-  });
-  for (auto& [done, status] : ended) done(std::move(status));
-}
-
-void Coordinator::Remove(const NodeId& id, const std::function<void(Status)>& done) {
-  Work();
-  const ClusterView& view = ownership_.view();
-  const MemberIndex member = view.Find(id);
-  if (member == kNoMember || !view.on_ring[member]) {
-    return done(Fail(ErrorCode::kInvalidArgument, "no such node on the ring: see gyre ring"));
-  }
-  // As gossip has it: it is the operator who confirms that death here.
-  const auto& known = parts_.membership.state().members;
-  if (const auto info = known.find(id); info != known.end() && info->second.serving()) {
-    return done(Fail(ErrorCode::kNotAllowed, "the node is alive: gyre drain empties it first"));
-  }
-  parts_.perform(parts_.membership.LeaveRing(now(), id));
-  Work();
-  // The operator says that it is gone for good: no majority of the ring with it is asked for.
-  if (leases_) leases_->SettleRing(parts_.leases->Now());
-  done({});
-}
+// ---- The end -------------------------------------------------------------------------------------
 
 void Coordinator::BeginStop(std::function<void()> done) {
   if (stop_done_ != nullptr || stopped_) return done();

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,7 +75,7 @@ class Coordinator {
   void OnDeclaredDead();
   void OnLeaseMessage(const NodeId& from, const std::string& payload);
 
-  // ---- From PeerService: handover, take_over, resync ----
+  // ---- From PeerService: handover, take_over, resync, drained ----
   void Handle(const std::string& payload, ControlPort::Done done);
 
   // ---- From Transfer ----
@@ -108,13 +109,22 @@ class Coordinator {
   void ScheduleTick();
   void Tick();
   void JoinIfNeeded();
-  void CheckDrains();
   void SendResyncs();
   void NoteState();
   void DropGoneTargets();
   bool IsGone(const ReplicaSet::Target& target) const;
   // What the decisions may know: membership's, but for deaths that no majority has confirmed.
   const ClusterState& state() const;
+
+  // ---- coordinator_operator.cc
+  void CheckDrains();
+  // Whether gossip has the member hold something.
+  bool HoldsByGossip(MemberIndex member) const;
+  void AskDrained(const NodeId& id);
+  // Of this node: it is off the ring and has nothing.
+  bool IsDrained() const;
+  void OnDrained(const ControlPort::Done& done) const;
+  void EndDrains(const NodeId& id, const Status& status);
 
   // ---- coordinator_leases.cc; without effect where the mode is available.
   void NoteLeaseFacts();
@@ -182,6 +192,7 @@ class Coordinator {
   using Lives = std::map<NodeId, std::uint64_t>;
   Lives lives_;  // who served when the state changed last, in which epoch
   std::vector<DrainWait> drains_;
+  std::set<NodeId> drains_asked_;   // whether they are over
   std::unique_ptr<Leases> leases_;  // null where the mode is available
   DeathFences fences_;
   PartitionBits claims_;

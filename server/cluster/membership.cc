@@ -473,9 +473,9 @@ MembershipActions Membership::OnPushPullFailed(TimePoint now, const Address& to,
   return impl_->Finish();
 }
 
-MembershipActions Membership::OnLinkDown(TimePoint now, const NodeId& id) {
+MembershipActions Membership::OnLinkDown(TimePoint now, const NodeId& id, std::uint64_t epoch) {
   impl_->Begin(now);
-  impl_->OnLinkDown(id);
+  impl_->OnLinkDown(id, epoch);
   return impl_->Finish();
 }
 

@@ -227,8 +227,10 @@ class Membership {
   MembershipActions OnPushPullReply(TimePoint now, const Address& from, std::string_view payload);
   MembershipActions OnPushPullFailed(TimePoint now, const Address& to, const Error& error);
   // A TCP link of this node to `id` was refused or reset: with one other node's confirmation it is
-  // dead.
-  MembershipActions OnLinkDown(TimePoint now, const NodeId& id);
+  // dead. `epoch`: the member's, as it was known here when the link began to connect. News of a
+  // life that is over may be late (another loop's, a busy one's): they only lead to another
+  // attempt.
+  MembershipActions OnLinkDown(TimePoint now, const NodeId& id, std::uint64_t epoch);
   // Requests to `id` are outstanding and nothing comes from it: it is probed out of turn.
   MembershipActions OnLinkSilent(TimePoint now, const NodeId& id);
   MembershipActions OnConfirmedDown(TimePoint now, const NodeId& id, std::uint64_t incarnation);

@@ -138,7 +138,7 @@ struct Membership::Impl {
   void OnNack(const NodeId& id, std::uint32_t sequence);
   void ExpireRelays();
   void ExpireSuspicions();
-  void OnLinkDown(const NodeId& id);
+  void OnLinkDown(const NodeId& id, std::uint64_t epoch);
   void OnLinkSilent(const NodeId& id);
   void AskWhetherDown(const NodeId& id);
   void RunLinkDowns();

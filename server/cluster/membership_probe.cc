@@ -225,11 +225,12 @@ void Membership::Impl::ExpireSuspicions() {
 
 // ---- Links ------------------------------------------------------------------------------------
 
-void Membership::Impl::OnLinkDown(const NodeId& id) {
+void Membership::Impl::OnLinkDown(const NodeId& id, std::uint64_t epoch) {
   const auto member = state.members.find(id);
   if (stopping || id == state.self || member == state.members.end() || !member->second.serving()) {
     return;
   }
+  if (epoch < peers.at(id).epoch) return StartSync(AddressOf(id));
   const auto known = link_downs.find(id);
   const bool news = known == link_downs.end() || now - known->second.at > kLinkDownMemory;
   LinkDown& down = link_downs[id];

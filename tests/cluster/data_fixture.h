@@ -131,7 +131,7 @@ class DataTest : public testing::Test {
                      std::function<void(std::string)> reply) {
           nodes[node]->service->Handle(payload, std::move(reply));
         },
-        nullptr, nullptr);
+        nullptr, {});
   }
 
   DataNode& n(std::size_t node) { return *nodes[node]; }

@@ -172,7 +172,9 @@ TEST_F(GossipTest, FindsASilentDeathByProbes) {
 TEST_F(GossipTest, ConfirmsABrokenLinkWithAThirdNode) {
   Form(3);
   nodes[1]->Kill();
-  nodes[0]->Post([id = nodes[1]->id()](Gossip& gossip, Membership&) { gossip.LinkDown(id); });
+  nodes[0]->Post([id = nodes[1]->id()](Gossip& gossip, Membership& membership) {
+    gossip.LinkDown(id, membership.state().members.at(id).epoch);
+  });
   EXPECT_TRUE(Eventually([&] {
     return Sees(*nodes[0], *nodes[1], MemberState::kDead) &&
            Sees(*nodes[2], *nodes[1], MemberState::kDead);
@@ -182,7 +184,9 @@ TEST_F(GossipTest, ConfirmsABrokenLinkWithAThirdNode) {
 TEST_F(GossipTest, OfTwoNodesOneIsDeadAfterASecondRefusedAttempt) {
   Form(2);
   nodes[1]->Kill();
-  nodes[0]->Post([id = nodes[1]->id()](Gossip& gossip, Membership&) { gossip.LinkDown(id); });
+  nodes[0]->Post([id = nodes[1]->id()](Gossip& gossip, Membership& membership) {
+    gossip.LinkDown(id, membership.state().members.at(id).epoch);
+  });
   EXPECT_TRUE(Eventually([&] { return Sees(*nodes[0], *nodes[1], MemberState::kDead); }));
 }
 

@@ -134,8 +134,13 @@ class VirtualCluster {
     Perform(number, event(at(number)));
     ScheduleTick(number);
   }
-  void LinkDown(std::uint64_t number, std::uint64_t target) {
-    Apply(number, [&](Membership& machine) { return machine.OnLinkDown(now_, TestId(target)); });
+  // As a link that began to connect when `target` was known as it is now; or `epoch`.
+  void LinkDown(std::uint64_t number, std::uint64_t target,
+                std::optional<std::uint64_t> epoch = std::nullopt) {
+    const std::uint64_t known = at(number).state().members.at(TestId(target)).epoch;
+    Apply(number, [&](Membership& machine) {
+      return machine.OnLinkDown(now_, TestId(target), epoch.value_or(known));
+    });
   }
 
   // ---- What nodes believe ----

@@ -205,6 +205,32 @@ TEST_F(MembershipTest, ConfirmationsOfAnotherLifeCountForNothing) {
   EXPECT_EQ(cluster.StateAt(0, 1), MemberState::kAlive);
 }
 
+// A busy loop's news of a link that the old process broke come after the new one was heard.
+TEST_F(MembershipTest, LateNewsOfALifeThatIsOverKillNobody) {
+  Form(3);
+  const std::uint64_t before = cluster.at(0).state().members.at(TestId(1)).epoch;
+  cluster.Kill(1);
+  cluster.Start(1, TestMember(1, 1000));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(5)));
+  ASSERT_GT(cluster.at(0).state().members.at(TestId(1)).epoch, before);
+  const std::uint64_t deaths = cluster.Deaths();
+  for (std::uint64_t viewer : {0, 2}) cluster.LinkDown(viewer, 1, before);
+  EXPECT_FALSE(cluster.at(0).SeemsDown(cluster.now(), TestId(1)));
+  cluster.Run(seconds(2));
+  EXPECT_EQ(cluster.Deaths(), deaths);
+  EXPECT_EQ(cluster.StateAt(0, 1), MemberState::kAlive);
+}
+
+// They are asked for anew: a process that was declared dead while it lived keeps its old links.
+TEST_F(MembershipTest, NewsOfAnOldLinkLeadToAnotherAttempt) {
+  Form(3);
+  const std::uint64_t epoch = cluster.at(0).state().members.at(TestId(1)).epoch;
+  const auto actions = cluster.at(0).OnLinkDown(cluster.now(), TestId(1), epoch - 1);
+  EXPECT_TRUE(std::any_of(actions.begin(), actions.end(), [](const MembershipAction& action) {
+    return std::holds_alternative<StartPushPull>(action);
+  }));
+}
+
 class MembershipLoss : public testing::TestWithParam<double> {};
 
 TEST_P(MembershipLoss, DeclaresNobodyDeadForTenMinutes) {

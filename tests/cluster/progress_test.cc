@@ -144,7 +144,7 @@ TEST(ProgressSurvey, NamesWhoDoesNotAnswer) {
           answer.mutable_progress()->set_bytes_left(77);
           reply(answer.SerializeAsString());
         },
-        nullptr, nullptr);
+        nullptr, {});
   }
   std::map<NodeId, MemberInfo> members;
   for (sim::NodeIndex node = 0; node < 4; ++node) {

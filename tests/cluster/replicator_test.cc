@@ -36,7 +36,7 @@ TEST_F(ReplicatorTest, AnAnswerOfImpossiblePartitionsAndPositionsIsSteppedOver) 
       [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
         reply(EncodeReplicateReply(nonsense));
       },
-      nullptr, nullptr);
+      nullptr, {});
   const auto outcome = WriteAndAwait("k", "v", 2);
   world.RunUntil([&] { return outcome->status.has_value(); }, seconds(1));
   EXPECT_TRUE(outcome->ok());

@@ -96,7 +96,7 @@ TEST_F(TransferTest, APageThatLeadsNowhereEndsThePull) {
       [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
         reply(page.SerializeAsString());
       },
-      nullptr, nullptr);
+      nullptr, {});
   Warm();
   world.Run(seconds(2));
   EXPECT_EQ(ended.size(), kPartitions);
@@ -119,7 +119,7 @@ TEST_F(TransferTest, RecordsOfAnotherCenturyAreLeftOut) {
       [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
         reply(page.SerializeAsString());
       },
-      nullptr, nullptr);
+      nullptr, {});
   Warm();
   world.Run(seconds(2));
   EXPECT_EQ(Filled(), kPartitions);

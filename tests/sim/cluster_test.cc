@@ -253,6 +253,30 @@ TEST(Simulation, ADrainedNodeIsEmptyAndNothingIsMissed) {
   });
 }
 
+// Through a node that has not heard yet what the leaver holds.
+TEST(Simulation, ADrainOfANodeThatJustCameBackEndsWhenItIsEmpty) {
+  ForSeeds(40, [](std::uint64_t seed) {
+    SimCluster cluster(seed, 4);
+    Prng& random = cluster.world().random();
+    cluster.StartAll(4);
+    EXPECT_CONVERGES(cluster);
+    cluster.BeginLoad(4, 10);
+    cluster.world().Run(milliseconds(500));
+    const auto leaver = static_cast<NodeIndex>(seed % 4);
+    const NodeIndex via = (leaver + 1 + static_cast<NodeIndex>(random.Below(3))) % 4;
+    cluster.Stop(leaver);
+    cluster.Start(leaver);
+    cluster.world().Run(milliseconds(random.Below(1500)));
+    if (cluster.Drain(leaver, via)) {
+      EXPECT_TRUE(cluster.node(leaver).coordinator().ownership().holds_nothing());
+    }
+    EXPECT_CONVERGES(cluster);
+    cluster.EndLoad();
+    cluster.ReadAll("at the end");
+    EXPECT_NO_VIOLATION(cluster);
+  });
+}
+
 TEST(Simulation, ARollingRestartLosesNothing) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);

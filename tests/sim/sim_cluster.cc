@@ -47,7 +47,8 @@ void SimCluster::Start(NodeIndex node) {
         each->OnRequest(type, payload, std::move(reply));
       },
       [each](NodeIndex from, const std::string& bytes) { each->OnDatagram(from, bytes); },
-      [each](NodeIndex to) { each->OnLinkDown(to); });
+      {[each](NodeIndex to) { return each->EpochOf(to); },
+       [each](NodeIndex to, std::uint64_t epoch) { each->OnLinkDown(to, epoch); }});
   std::vector<Address> seeds;
   for (NodeIndex other = 0; other < nodes_.size() && !founder; ++other) {
     if (other != node && nodes_[other]) seeds.push_back(AddressOf(other));

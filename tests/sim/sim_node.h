@@ -59,7 +59,9 @@ class SimNode final : public ControlPort, public PullPort {
   void OnRequest(FrameType type, const std::string& payload,
                  std::function<void(std::string)> reply);
   void OnDatagram(NodeIndex from, const std::string& bytes);
-  void OnLinkDown(NodeIndex to);
+  void OnLinkDown(NodeIndex to, std::uint64_t epoch);
+  // As this node knows it; 0: not at all.
+  std::uint64_t EpochOf(NodeIndex other) const;
   void OnLinkSilent(const NodeId& to);
 
   // ---- Commands ----

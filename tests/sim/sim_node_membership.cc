@@ -19,7 +19,16 @@ void SimNode::OnDatagram(NodeIndex from, const std::string& bytes) {
   Perform(membership_->OnDatagram(world_.now(), AddressOf(from), bytes));
 }
 
-void SimNode::OnLinkDown(NodeIndex to) { Perform(membership_->OnLinkDown(world_.now(), IdOf(to))); }
+void SimNode::OnLinkDown(NodeIndex to, std::uint64_t epoch) {
+  Perform(membership_->OnLinkDown(world_.now(), IdOf(to), epoch));
+}
+
+std::uint64_t SimNode::EpochOf(NodeIndex other) const {
+  const auto& members = membership_->state().members;
+  const auto known = members.find(IdOf(other));
+  return known == members.end() ? 0 : known->second.epoch;
+}
+
 void SimNode::OnLinkSilent(const NodeId& to) {
   Perform(membership_->OnLinkSilent(world_.now(), to));
 }

@@ -103,15 +103,14 @@ void World::SetClockDrift(NodeIndex node, std::int64_t ppm) {
 
 // ---- Nodes ------------------------------------------------------------------------------------
 
-void World::Boot(NodeIndex node, Handler handler, DatagramHandler datagrams,
-                 LinkDownHandler link_down) {
+void World::Boot(NodeIndex node, Handler handler, DatagramHandler datagrams, LinkHandlers links) {
   Node& each = nodes_[node];
   ++each.life;
   each.up = true;
   each.paused_until = TimePoint{};
   each.handler = std::move(handler);
   each.datagrams = std::move(datagrams);
-  each.link_down = std::move(link_down);
+  each.links = std::move(links);
 }
 
 void World::Crash(NodeIndex node) {
@@ -120,12 +119,19 @@ void World::Crash(NodeIndex node) {
   ++each.life;
   each.handler = nullptr;
   each.datagrams = nullptr;
-  each.link_down = nullptr;
-  for (NodeIndex other = 0; other < nodes_.size(); ++other) {
-    if (other == node || !nodes_[other].up || IsCut(node, other)) continue;
-    At(other, Delay(), [this, other, node] {
-      if (nodes_[other].link_down) nodes_[other].link_down(node);
-    });
+  each.links = {};
+  for (auto it = standing_.begin(); it != standing_.end();) {
+    const auto [from, to, link] = it->first;
+    if (from != node && to != node) {
+      ++it;
+      continue;
+    }
+    if (to == node && !IsCut(node, from)) {
+      At(from, Delay(), [this, from, to, epoch = it->second.epoch] {
+        if (nodes_[from].links.down) nodes_[from].links.down(to, epoch);
+      });
+    }
+    it = standing_.erase(it);
   }
 }
 
@@ -191,6 +197,10 @@ void World::Deliver(NodeIndex from, NodeIndex to, Link link, Task task) {
   At(to, last - now_, std::move(task));
 }
 
+std::uint64_t World::BeginLink(NodeIndex from, NodeIndex to) const {
+  return nodes_[from].links.begin ? nodes_[from].links.begin(to) : 0;
+}
+
 void World::Call(NodeIndex from, Link link, NodeIndex to, FrameType type, std::string payload,
                  Duration deadline, Transport::Done done) {
   auto call = std::make_shared<Transport::Done>(std::move(done));
@@ -199,12 +209,14 @@ void World::Call(NodeIndex from, Link link, NodeIndex to, FrameType type, std::s
   };
   At(from, deadline, [finish] { finish(Fail(ErrorCode::kTimeout, "no answer in time")); });
   if (!nodes_[to].up && !IsCut(from, to)) {
-    At(from, Delay(), [this, from, to, finish] {
-      if (nodes_[from].link_down) nodes_[from].link_down(to);
+    At(from, Delay(), [this, from, to, epoch = BeginLink(from, to), finish] {
+      if (nodes_[from].links.down) nodes_[from].links.down(to, epoch);
       finish(Fail(ErrorCode::kUnavailable, "connection refused"));
     });
     return;
   }
+  Standing& standing = standing_[{from, to, link}];
+  if (standing.life != nodes_[to].life) standing = {nodes_[to].life, BeginLink(from, to)};
   if (random_.Chance(network_.link_break)) {
     // Half of the time the request still arrives.
     At(from, Delay(), [finish] { finish(Fail(ErrorCode::kIo, "connection reset")); });

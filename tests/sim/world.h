@@ -56,8 +56,13 @@ class World {
   using Handler = std::function<void(NodeIndex from, FrameType type, std::string payload,
                                      std::function<void(std::string)> reply)>;
   using DatagramHandler = std::function<void(NodeIndex from, std::string bytes)>;
-  // A connection of the node to `to` was refused or reset.
-  using LinkDownHandler = std::function<void(NodeIndex to)>;
+  // What a node hears of its connections.
+  struct LinkHandlers {
+    // One to `to` begins: the epoch in which the node believes it to be.
+    std::function<std::uint64_t(NodeIndex to)> begin;
+    // One to `to` was refused or reset; `epoch` as `begin` said.
+    std::function<void(NodeIndex to, std::uint64_t epoch)> down;
+  };
   // Which of a node's connections to another: one for each of its threads.
   using Link = std::uint32_t;
 
@@ -98,7 +103,7 @@ class World {
   void SetClockDrift(NodeIndex node, std::int64_t ppm);
 
   // ---- Nodes ----
-  void Boot(NodeIndex node, Handler handler, DatagramHandler datagrams, LinkDownHandler link_down);
+  void Boot(NodeIndex node, Handler handler, DatagramHandler datagrams, LinkHandlers links);
   // Its peers' kernels see the connections reset.
   void Crash(NodeIndex node);
   bool up(NodeIndex node) const { return nodes_[node].up; }
@@ -145,9 +150,13 @@ class World {
     TimePoint drift_since{};
     Handler handler;
     DatagramHandler datagrams;
-    LinkDownHandler link_down;
+    LinkHandlers links;
   };
   using Connection = std::tuple<NodeIndex, NodeIndex, Link>;
+  struct Standing {
+    std::uint64_t life = 0;   // of the receiver
+    std::uint64_t epoch = 0;  // as LinkHandlers::begin said
+  };
   struct Held {  // sent into a cut
     Connection connection;
     std::uint64_t life = 0;  // of the receiver
@@ -155,6 +164,7 @@ class World {
   };
 
   void Step();
+  std::uint64_t BeginLink(NodeIndex from, NodeIndex to) const;
   void DeliverDatagram(NodeIndex from, NodeIndex to, std::string bytes);
   // Over a connection, which may be cut now.
   void Deliver(NodeIndex from, NodeIndex to, Link link, Task task);
@@ -169,6 +179,7 @@ class World {
   std::uint64_t event_count_ = 0;
   std::uint64_t trace_ = 0;
   std::set<std::pair<NodeIndex, NodeIndex>> cuts_;
+  std::map<Connection, Standing> standing_;  // connections
   std::vector<Held> held_;
   std::map<Connection, TimePoint> last_arrival_;
 };

@@ -22,7 +22,7 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   BackgroundThread* self = thread.get();
   thread->links_ = std::make_unique<NetTransport>(
       *thread->loop_, views, NetTransportOptions{.keys = options.keys},
-      [self](const NodeId& id) { self->on_link_down(id); });
+      [self](const NodeId& id, std::uint64_t epoch) { self->on_link_down(id, epoch); });
   thread->transport_ = std::make_unique<RelayTransport>(
       options.self.id, *thread->links_, views, [self] { return self->loop_->now(); },
       [self](const NodeId& id) { self->on_link_silent(id); });

@@ -30,7 +30,7 @@ class BackgroundThread final : public PullPort {
   std::function<void(PartitionId partition, std::uint64_t pull, bool filled)> on_pulled;
   std::function<void(PartitionId partition, const NodeId& node, RecoveryOutcome outcome)>
       on_recovered;
-  std::function<void(const NodeId& id)> on_link_down;
+  std::function<void(const NodeId& id, std::uint64_t epoch)> on_link_down;
   std::function<void(const NodeId& id)> on_link_silent;
 
   // A worker's loop, whose load the pulls yield to; it outlives the thread. Before Run.

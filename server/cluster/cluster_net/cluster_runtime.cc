@@ -39,7 +39,9 @@ struct Worker {
          ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread,
          LoadGauge& load)
       : links(loop, views, NetTransportOptions{.keys = options.keys},
-              [&control_thread](const NodeId& id) { control_thread.OnLinkDown(id); }),
+              [&control_thread](const NodeId& id, std::uint64_t epoch) {
+                control_thread.OnLinkDown(id, epoch);
+              }),
         transport(
             options.self.id, links, views, [&loop] { return loop.now(); },
             [&control_thread](const NodeId& id) { control_thread.OnLinkSilent(id); }),
@@ -93,7 +95,9 @@ class Runtime final : public ClusterRuntime {
           background_->Restrain(setting.paused, setting.bytes_per_second.value_or(own_limit));
         };
     control_->progress = [this] { return background_->transfer_stats().progress; };
-    background_->on_link_down = [this](const NodeId& id) { control_->OnLinkDown(id); };
+    background_->on_link_down = [this](const NodeId& id, std::uint64_t epoch) {
+      control_->OnLinkDown(id, epoch);
+    };
     background_->on_link_silent = [this](const NodeId& id) { control_->OnLinkSilent(id); };
     return {};
   }

@@ -24,9 +24,9 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop) return tl::unexpected<Error>(loop.error());
   self->loop_ = std::move(*loop);
-  self->links_ =
-      std::make_unique<NetTransport>(*self->loop_, views, NetTransportOptions{.keys = options.keys},
-                                     [self](const NodeId& id) { self->gossip_->LinkDown(id); });
+  self->links_ = std::make_unique<NetTransport>(
+      *self->loop_, views, NetTransportOptions{.keys = options.keys},
+      [self](const NodeId& id, std::uint64_t epoch) { self->gossip_->LinkDown(id, epoch); });
   self->transport_ = std::make_unique<RelayTransport>(
       options.self.id, *self->links_, views, [self] { return self->loop_->now(); },
       [self](const NodeId& id) { self->OnLinkSilent(id); });
@@ -147,8 +147,8 @@ void ControlThread::AskProgress(std::function<void(std::vector<NodeProgress>)> d
   });
 }
 
-void ControlThread::OnLinkDown(const NodeId& id) {
-  loop_->Post([this, id] { gossip_->LinkDown(id); });
+void ControlThread::OnLinkDown(const NodeId& id, std::uint64_t epoch) {
+  loop_->Post([this, id, epoch] { gossip_->LinkDown(id, epoch); });
 }
 
 void ControlThread::OnLinkSilent(const NodeId& id) {

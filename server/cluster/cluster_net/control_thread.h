@@ -40,7 +40,7 @@ class ControlThread {
 
   // A message for membership or the coordinator; `done` runs on this thread.
   void Handle(std::string payload, ControlPort::Done done);
-  void OnLinkDown(const NodeId& id);
+  void OnLinkDown(const NodeId& id, std::uint64_t epoch);
   void OnLinkSilent(const NodeId& id);
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
   void OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome);

@@ -123,12 +123,22 @@ void Gossip::Do(StartPushPull& action) {
   std::string request;
   AppendField(kPushPullTag, action.payload, request);
   Exchange(action.to, request, kPushPullDeadline,
-           [this, to = action.to](const PeerExchange::Outcome& outcome) {
-             OnPushPullDone(to, outcome);
+           [this, to = action.to, asked = LifeAt(action.to)](const PeerExchange::Outcome& outcome) {
+             OnPushPullDone(to, asked, outcome);
            });
 }
 
-void Gossip::OnPushPullDone(const Address& to, const PeerExchange::Outcome& outcome) {
+std::optional<Gossip::Life> Gossip::LifeAt(const Address& address) const {
+  for (const auto& [id, member] : membership_.state().members) {
+    if (member.serving() && Address{member.host, member.port} == address) {
+      return Life{id, member.epoch};
+    }
+  }
+  return std::nullopt;
+}
+
+void Gossip::OnPushPullDone(const Address& to, const std::optional<Life>& asked,
+                            const PeerExchange::Outcome& outcome) {
   const TimePoint now = loop_.now();
   if (outcome.reply) {
     wire::PeerReply reply;
@@ -143,10 +153,7 @@ void Gossip::OnPushPullDone(const Address& to, const PeerExchange::Outcome& outc
     return Perform(membership_.OnPushPullReply(now, to, reply.push_pull().SerializeAsString()));
   }
   Perform(membership_.OnPushPullFailed(now, to, outcome.reply.error()));
-  if (!outcome.gone) return;
-  for (const auto& [id, member] : membership_.state().members) {
-    if (member.serving() && Address{member.host, member.port} == to) return LinkDown(id);
-  }
+  if (outcome.gone && asked) LinkDown(asked->id, asked->epoch);
 }
 
 void Gossip::Do(AskConfirmDown& action) {
@@ -202,7 +209,9 @@ void Gossip::HandleConfirmDown(const NodeId& id, std::uint64_t incarnation,
            [done = std::move(done)](const PeerExchange::Outcome& outcome) { done(outcome.gone); });
 }
 
-void Gossip::LinkDown(const NodeId& id) { Perform(membership_.OnLinkDown(loop_.now(), id)); }
+void Gossip::LinkDown(const NodeId& id, std::uint64_t epoch) {
+  Perform(membership_.OnLinkDown(loop_.now(), id, epoch));
+}
 void Gossip::LinkSilent(const NodeId& id) { Perform(membership_.OnLinkSilent(loop_.now(), id)); }
 
 }  // namespace gyre

@@ -65,8 +65,8 @@ class Gossip {
   // before.
   void HandleConfirmDown(const NodeId& id, std::uint64_t incarnation,
                          std::function<void(bool down)> done);
-  // A link of this node to `id` was refused or reset.
-  void LinkDown(const NodeId& id);
+  // A link of this node to `id` was refused or reset; `epoch` as for Membership::OnLinkDown.
+  void LinkDown(const NodeId& id, std::uint64_t epoch);
   // Nothing comes over a link of this node to `id`.
   void LinkSilent(const NodeId& id);
 
@@ -82,7 +82,14 @@ class Gossip {
   void Do(LeaseHeard& action);
   void Do(LogLine& action);
 
-  void OnPushPullDone(const Address& to, const PeerExchange::Outcome& outcome);
+  struct Life {
+    NodeId id;
+    std::uint64_t epoch = 0;
+  };
+  // Of the serving member there, if there is one.
+  std::optional<Life> LifeAt(const Address& address) const;
+  void OnPushPullDone(const Address& to, const std::optional<Life>& asked,
+                      const PeerExchange::Outcome& outcome);
   // Begins an exchange and keeps it until it is over.
   void Exchange(const Address& to, const std::string& request, Duration deadline,
                 PeerExchange::Done done);

@@ -13,7 +13,7 @@ constexpr Duration kDeadlineResolution = std::chrono::milliseconds(20);
 }  // namespace
 
 NetTransport::NetTransport(EventLoop& loop, ViewPublisher& views, NetTransportOptions options,
-                           std::function<void(const NodeId&)> on_link_down)
+                           OnLinkDown on_link_down)
     : loop_(loop),
       views_(views),
       options_(options),
@@ -31,6 +31,7 @@ void NetTransport::Call(const NodeId& to, FrameType type, std::string payload, D
     return FailSoon(std::move(done), ErrorCode::kUnavailable, "no address is known for the node");
   }
   if (options_.keys != nullptr) RenewIfOutdated(*peer);
+  if (peer->link->state() == FrameLink::State::kDown) peer->link_epoch = peer->epoch;
   if (peer->pending.size() >= options_.calls_max ||
       !peer->link->Send(type, peer->last_id + 1, payload)) {
     return FailSoon(
@@ -102,6 +103,7 @@ void NetTransport::NoteView() {
       peer.link->ResetBackoff();
     }
     peer.incarnation = member.incarnation;
+    peer.epoch = member.epoch;
     peer.dead = member.state == MemberState::kDead;
   }
 }
@@ -115,6 +117,7 @@ NetTransport::Peer* NetTransport::PeerOf(const NodeId& id) {
   peer->host = view_->members[member].host;
   peer->port = view_->members[member].port;
   peer->incarnation = view_->members[member].incarnation;
+  peer->epoch = view_->members[member].epoch;
   Connect(id, *peer);
   return peers_.emplace(id, std::move(peer)).first->second.get();
 }
@@ -149,6 +152,7 @@ void NetTransport::NoteEnded(Peer& peer, std::uint64_t call) {
   if (call != 0 && call <= peer.held_after) --peer.before_hold;
   if (peer.before_hold > 0) return;
   peer.held = false;
+  peer.link_epoch = peer.epoch;
   peer.link->Renew();
 }
 
@@ -166,7 +170,7 @@ void NetTransport::OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& d
   peer.held = false;
   const std::uint64_t sent =
       down.was_up ? peer.last_id - std::min(peer.last_id, down.frames_unsent) : 0;
-  if ((down.refused || down.reset) && on_link_down_) on_link_down_(id);
+  if ((down.refused || down.reset) && on_link_down_) on_link_down_(id, peer.link_epoch);
   FailPending(peer, [&down, sent](std::uint64_t call) {
     return call > sent ? Error{ErrorCode::kUnavailable, down.error.message}
                        : Error{ErrorCode::kIo, down.error.message};

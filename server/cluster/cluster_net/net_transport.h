@@ -41,10 +41,13 @@ class NetTransport final : public Transport {
   // Of a dead node.
   static constexpr Duration kDeadSilenceMax = std::chrono::milliseconds(100);
 
-  // `loop` and `views` outlive it; all on the loop's thread. `on_link_down`: the peer's port
-  // refused the connection or reset it, so its process may be gone.
+  // The peer's port refused the connection or reset it, so its process may be gone. `epoch`: the
+  // peer's, as the view had it when the link began to connect (0: not known).
+  using OnLinkDown = std::function<void(const NodeId& id, std::uint64_t epoch)>;
+
+  // `loop` and `views` outlive it; all on the loop's thread.
   NetTransport(EventLoop& loop, ViewPublisher& views, NetTransportOptions options,
-               std::function<void(const NodeId&)> on_link_down);
+               OnLinkDown on_link_down);
   // Pending calls are forgotten, not answered.
   ~NetTransport() override;
 
@@ -64,6 +67,8 @@ class NetTransport final : public Transport {
     std::string host;
     std::uint16_t port = 0;
     std::uint64_t incarnation = 0;
+    std::uint64_t epoch = 0;       // as the view has it
+    std::uint64_t link_epoch = 0;  // as it had it when the link began to connect
     std::uint64_t last_id = 0;
     TimePoint heard{};      // the last frame, or when the link was made, or used again
     bool given_up = false;  // a call since then: it may still be under way
@@ -92,7 +97,7 @@ class NetTransport final : public Transport {
   EventLoop& loop_;
   ViewPublisher& views_;
   const NetTransportOptions options_;
-  const std::function<void(const NodeId&)> on_link_down_;
+  const OnLinkDown on_link_down_;
   std::uint64_t view_revision_ = 0;
   ClusterViewPtr view_;
   std::unordered_map<NodeId, std::unique_ptr<Peer>> peers_;
