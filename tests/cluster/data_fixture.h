@@ -125,13 +125,12 @@ class DataTest : public testing::Test {
   }
 
   void Boot(sim::NodeIndex node) {
-    world.Boot(
-        node,
-        [this, node](sim::NodeIndex, FrameType, const std::string& payload,
-                     std::function<void(std::string)> reply) {
-          nodes[node]->service->Handle(payload, std::move(reply));
-        },
-        nullptr, {});
+    world.Boot(node,
+               [this, node](sim::NodeIndex, FrameType, const std::string& payload,
+                            std::function<void(std::string)> reply) {
+                 nodes[node]->service->Handle(payload, std::move(reply));
+               },
+               nullptr, {});
   }
 
   DataNode& n(std::size_t node) { return *nodes[node]; }

@@ -133,18 +133,17 @@ TEST(PullKind, ARepairBringsBackACopyThatIsLacking) {
 TEST(ProgressSurvey, NamesWhoDoesNotAnswer) {
   sim::World world(1, 3);
   for (sim::NodeIndex node : {0, 1}) {
-    world.Boot(
-        node,
-        [](sim::NodeIndex, FrameType, const std::string& payload,
-           const std::function<void(std::string)>& reply) {
-          wire::PeerRequest request;
-          ASSERT_TRUE(request.ParseFromString(payload));
-          ASSERT_TRUE(request.has_progress());
-          wire::PeerReply answer;
-          answer.mutable_progress()->set_bytes_left(77);
-          reply(answer.SerializeAsString());
-        },
-        nullptr, {});
+    world.Boot(node,
+               [](sim::NodeIndex, FrameType, const std::string& payload,
+                  const std::function<void(std::string)>& reply) {
+                 wire::PeerRequest request;
+                 ASSERT_TRUE(request.ParseFromString(payload));
+                 ASSERT_TRUE(request.has_progress());
+                 wire::PeerReply answer;
+                 answer.mutable_progress()->set_bytes_left(77);
+                 reply(answer.SerializeAsString());
+               },
+               nullptr, {});
   }
   std::map<NodeId, MemberInfo> members;
   for (sim::NodeIndex node = 0; node < 4; ++node) {

@@ -31,12 +31,10 @@ TEST_F(ReplicatorTest, AnAnswerOfImpossiblePartitionsAndPositionsIsSteppedOver) 
     nonsense.refused.push_back(number);
     nonsense.failed.push_back(number);
   }
-  world.Boot(
-      1,
-      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
-        reply(EncodeReplicateReply(nonsense));
-      },
-      nullptr, {});
+  world.Boot(1,
+             [&](sim::NodeIndex, FrameType, const std::string&,
+                 std::function<void(std::string)> reply) { reply(EncodeReplicateReply(nonsense)); },
+             nullptr, {});
   const auto outcome = WriteAndAwait("k", "v", 2);
   world.RunUntil([&] { return outcome->status.has_value(); }, seconds(1));
   EXPECT_TRUE(outcome->ok());

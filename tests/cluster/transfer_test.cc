@@ -91,12 +91,10 @@ TEST_F(TransferTest, EverythingArrivesValuesFlagsExpiriesAndTombstones) {
 TEST_F(TransferTest, APageThatLeadsNowhereEndsThePull) {
   wire::PeerReply page;
   page.mutable_pull()->set_next_cursor(7);
-  world.Boot(
-      0,
-      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
-        reply(page.SerializeAsString());
-      },
-      nullptr, {});
+  world.Boot(0,
+             [&](sim::NodeIndex, FrameType, const std::string&,
+                 std::function<void(std::string)> reply) { reply(page.SerializeAsString()); },
+             nullptr, {});
   Warm();
   world.Run(seconds(2));
   EXPECT_EQ(ended.size(), kPartitions);
@@ -114,12 +112,10 @@ TEST_F(TransferTest, RecordsOfAnotherCenturyAreLeftOut) {
     mutation.set_value("v");
     mutation.set_version(key == "now" ? Version{1} << 30 : ~Version{0});
   }
-  world.Boot(
-      0,
-      [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
-        reply(page.SerializeAsString());
-      },
-      nullptr, {});
+  world.Boot(0,
+             [&](sim::NodeIndex, FrameType, const std::string&,
+                 std::function<void(std::string)> reply) { reply(page.SerializeAsString()); },
+             nullptr, {});
   Warm();
   world.Run(seconds(2));
   EXPECT_EQ(Filled(), kPartitions);
