@@ -1,8 +1,6 @@
 // --consistency majority: an owner without a lease lets commands wait, and says why it could not.
 #include <gtest/gtest.h>
 
-#include <deque>
-
 #include "cluster/lease_table.h"
 #include "command/test_cluster.h"
 
@@ -12,9 +10,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class MajorityTest : public ::testing::Test {
+class MajorityTest : public ClusterTest {
  protected:
-  MajorityTest() {
+  MajorityTest() : ClusterTest(/*majority=*/true) {
     for (PartitionId partition = 0; partition < TestCluster::kPartitions; ++partition) {
       Lease(partition, seconds(100));
     }
@@ -27,20 +25,7 @@ class MajorityTest : public ::testing::Test {
       table.Extend(partition, cluster_.time.steady_now(), cluster_.time.steady_now() + span);
     }
   }
-  std::string Run(std::size_t index, const std::string& line) {
-    return TextOf(cluster_.RunAs(index, cluster_.node(index).client, Words(line)));
-  }
-  std::shared_ptr<TestSlot> Start(std::size_t index, const std::string& line,
-                                  std::uint32_t deadline_ms = 0) {
-    started_.push_back(Words(line));
-    Request request;
-    request.args.assign(started_.back().begin(), started_.back().end());
-    request.deadline_ms = deadline_ms;
-    return cluster_.node(index).Start(request, cluster_.node(index).client);
-  }
 
-  std::deque<std::vector<std::string>> started_;
-  TestCluster cluster_{3, {}, /*majority=*/true};
   const PartitionId partition_ = 1;  // node 1's
   const std::string key_ = cluster_.KeyIn(partition_);
 };
@@ -83,11 +68,9 @@ TEST_F(MajorityTest, AtTheDeadlineTheErrorNamesTheMajority) {
 
 TEST_F(MajorityTest, ARequestThatMayNotBeForwardedWaitsToo) {
   leases().Revoke(partition_);
-  started_.push_back(Words("GET " + key_));
-  Request request;
-  request.args.assign(started_.back().begin(), started_.back().end());
+  Request request = RequestOf("GET " + key_);
   request.no_forward = true;
-  const auto slot = cluster_.node(1).Start(request, cluster_.node(1).client);
+  const auto slot = Start(1, request);
   EXPECT_FALSE(slot->finished());
   Lease(partition_, seconds(10));
   cluster_.time.Advance(milliseconds(100));

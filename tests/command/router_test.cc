@@ -12,34 +12,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class RouterTest : public ::testing::Test {
+class RouterTest : public ClusterTest {
  protected:
-  std::string Run(std::size_t index, const std::string& line) {
-    return TextOf(cluster_.RunAs(index, cluster_.node(index).client, Words(line)));
-  }
   std::string RunOnClusterPort(std::size_t index, const std::string& line) {
     return TextOf(cluster_.RunAs(index, cluster_.node(index).cluster_client, Words(line)));
-  }
-  std::shared_ptr<TestSlot> Start(std::size_t index, const std::string& line,
-                                  std::uint32_t deadline_ms = 0) {
-    started_.push_back(Words(line));
-    Request request;
-    request.args.assign(started_.back().begin(), started_.back().end());
-    request.deadline_ms = deadline_ms;
-    return cluster_.node(index).Start(request, cluster_.node(index).client);
-  }
-  Request RequestOf(const std::string& line) {
-    started_.push_back(Words(line));
-    Request request;
-    request.args.assign(started_.back().begin(), started_.back().end());
-    return request;
   }
   const RouterStats& stats(std::size_t index) {
     return cluster_.node(index).dispatcher().router_stats();
   }
 
-  std::deque<std::vector<std::string>> started_;
-  TestCluster cluster_{3};
   // Partition 1 is node 1's.
   const PartitionId partition_ = 1;
   const std::string key_ = cluster_.KeyIn(partition_);
@@ -375,9 +356,7 @@ TEST_F(RouterTest, ReadOnlyConnectionsReadReplicas) {
 TEST_F(RouterTest, AClusterClientWaitsThroughAFailover) {
   cluster_.Give(partition_, kNoMember);
   cluster_.Publish();
-  started_.push_back({"SET", key_, "v"});
-  Request request;
-  request.args.assign(started_.back().begin(), started_.back().end());
+  Request request = RequestOf("SET " + key_ + " v");
   const auto slot = cluster_.node(0).Start(request, cluster_.node(0).cluster_client);
   cluster_.time.Advance(milliseconds(100));
   EXPECT_FALSE(slot->finished());

@@ -13,18 +13,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class ScatterTest : public ::testing::Test {
+class ScatterTest : public ClusterTest {
  protected:
-  std::string Run(std::size_t index, const std::vector<std::string>& words) {
-    return TextOf(cluster_.RunAs(index, cluster_.node(index).client, words));
-  }
   std::shared_ptr<TestSlot> Start(std::size_t index, std::vector<std::string> words,
                                   std::uint32_t acks = 0) {
-    started_.push_back(std::move(words));
-    Request request;
-    request.args.assign(started_.back().begin(), started_.back().end());
+    Request request = RequestOf(std::move(words));
     request.write_acks = acks;
-    return cluster_.node(index).Start(request, cluster_.node(index).client);
+    return ClusterTest::Start(index, request);
   }
   // "MSET" with a key of each partition, valued by its number.
   std::vector<std::string> SetAll() const {
@@ -47,9 +42,6 @@ class ScatterTest : public ::testing::Test {
     }
     return text + "]";
   }
-
-  std::deque<std::vector<std::string>> started_;
-  TestCluster cluster_{3};
 };
 
 TEST_F(ScatterTest, ValuesComeBackInTheOrderOfTheKeys) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -344,5 +345,39 @@ inline void TestNode::Call(const NodeId& to, FrameType type, std::string payload
     After(kHop, *poll);
   });
 }
+
+// Tests of a cluster of three.
+class ClusterTest : public ::testing::Test {
+ protected:
+  explicit ClusterTest(bool majority = false) : cluster_(3, {}, majority) {}
+
+  std::string Run(std::size_t index, const std::vector<std::string>& words) {
+    return TextOf(cluster_.RunAs(index, cluster_.node(index).client, words));
+  }
+  std::string Run(std::size_t index, const std::string& line) { return Run(index, Words(line)); }
+
+  // Its words live as long as the test.
+  Request RequestOf(std::vector<std::string> words) {
+    words_.push_back(std::move(words));
+    Request request;
+    request.args.assign(words_.back().begin(), words_.back().end());
+    return request;
+  }
+  Request RequestOf(const std::string& line) { return RequestOf(Words(line)); }
+
+  // Through the node's client port.
+  std::shared_ptr<TestSlot> Start(std::size_t index, const Request& request) {
+    return cluster_.node(index).Start(request, cluster_.node(index).client);
+  }
+  std::shared_ptr<TestSlot> Start(std::size_t index, const std::string& line,
+                                  std::uint32_t deadline_ms = 0) {
+    Request request = RequestOf(line);
+    request.deadline_ms = deadline_ms;
+    return Start(index, request);
+  }
+
+  std::deque<std::vector<std::string>> words_;
+  TestCluster cluster_;
+};
 
 }  // namespace gyre::testing

@@ -14,13 +14,10 @@ namespace {
 TEST(Simulation, ThreeNodesFormARingAndKeepWhatIsWritten) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(4, 20);
     cluster.world().Run(seconds(3));
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_GT(cluster.history().acknowledged(), 500U);
     EXPECT_EQ(cluster.history().unknown(), 0U);
   });
@@ -29,8 +26,7 @@ TEST(Simulation, ThreeNodesFormARingAndKeepWhatIsWritten) {
 TEST(Simulation, NoAcknowledgedWriteIsLostWhenAnyNodeCrashes) {
   ForSeeds(12, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(5, 15);
     for (int round = 0; round < 3; ++round) {
       cluster.world().Run(milliseconds(300 + cluster.world().random().Below(500)));
@@ -40,9 +36,7 @@ TEST(Simulation, NoAcknowledgedWriteIsLostWhenAnyNodeCrashes) {
       cluster.Start(victim);
       EXPECT_CONVERGES(cluster);
     }
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_GT(cluster.history().acknowledged(), 500U);
   });
 }
@@ -52,8 +46,7 @@ TEST(Simulation, NoAcknowledgedWriteIsLostWhenAnyNodeCrashes) {
 TEST(Simulation, WritesAreAcknowledgedAgainSoonAfterADeath) {
   ForSeeds(12, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(6, 60);
     cluster.world().Run(milliseconds(cluster.world().random().Below(600)));
     cluster.Kill(static_cast<NodeIndex>(seed % 3));
@@ -63,26 +56,21 @@ TEST(Simulation, WritesAreAcknowledgedAgainSoonAfterADeath) {
     cluster.world().Run(seconds(4));
     EXPECT_EQ(cluster.history().unknown(), unknown);
     EXPECT_GT(cluster.history().acknowledged(), acknowledged + 100);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
   });
 }
 
 TEST(Simulation, ANodeJoinsUnderLoadWithoutAMissAndWithoutTwoOwners) {
   ForSeeds(10, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(6, 40);
     cluster.world().Run(seconds(1));
     cluster.Start(3);
     EXPECT_CONVERGES(cluster);
     cluster.Start(4);
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_EQ(cluster.history().unknown(), 0U);
     EXPECT_GT(cluster.node(3).coordinator().stats().handovers_in, 0U);
     for (NodeIndex node = 0; node < 5; ++node) {
@@ -96,17 +84,14 @@ TEST(Simulation, ANodeJoinsUnderLoadWithoutAMissAndWithoutTwoOwners) {
 TEST(Simulation, TwoNodesJoinAtOnce) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(6, 40);
     cluster.world().Run(milliseconds(500));
     cluster.Start(3);
     cluster.world().Run(milliseconds(cluster.world().random().Below(100)));
     cluster.Start(4);
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_EQ(cluster.history().unknown(), 0U);
   });
 }
@@ -118,17 +103,14 @@ TEST(Simulation, ThreeNodesJoinInARow) {
     ClusterOptions options;
     options.partitions = 128;
     SimCluster cluster(seed, 6, options);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(6, 40);
     for (NodeIndex node = 3; node < 6; ++node) {
       cluster.Start(node);
       cluster.world().Run(milliseconds(cluster.world().random().Below(150)));
     }
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_EQ(cluster.history().unknown(), 0U);
     for (NodeIndex node = 0; node < 6; ++node) {
       EXPECT_EQ(cluster.node(node).coordinator().stats().yields, 0U) << node;
@@ -162,8 +144,7 @@ TEST(Simulation, ThreeCopiesSurviveTwoCrashesInARow) {
     ClusterOptions options;
     options.replicas = options.write_acks = 3;
     SimCluster cluster(seed, 5, options);
-    cluster.StartAll(5);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 5);
     cluster.BeginLoad(5, 20);
     cluster.world().Run(milliseconds(700));
     cluster.Kill(static_cast<NodeIndex>(seed % 5));
@@ -171,9 +152,7 @@ TEST(Simulation, ThreeCopiesSurviveTwoCrashesInARow) {
     cluster.Kill(static_cast<NodeIndex>((seed + 2) % 5));
     cluster.world().Run(seconds(5));
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
   });
 }
 
@@ -184,8 +163,7 @@ TEST(Simulation, AQuorumOfCopiesSurvivesTheOwnersDeath) {
     options.replicas = 3;
     options.write_acks = 2;
     SimCluster cluster(seed, 4, options);
-    cluster.StartAll(4);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 4);
     cluster.world().network().link_break = 0.2;  // copies lag behind each other
     cluster.BeginLoad(8, 60);
     for (int round = 0; round < 3; ++round) {
@@ -199,9 +177,7 @@ TEST(Simulation, AQuorumOfCopiesSurvivesTheOwnersDeath) {
       cluster.world().network().link_break = 0.2;
     }
     cluster.world().network().link_break = 0;
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_GT(cluster.history().acknowledged(), 500U);
   });
 }
@@ -212,8 +188,7 @@ TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
     options.write_acks = 1;  // so that writes go on while the link is down
     options.queue_bytes_max = 200;
     SimCluster cluster(seed, 3, options);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     const auto victim = static_cast<NodeIndex>(seed % 3);
     const auto other = static_cast<NodeIndex>((victim + 1) % 3);
     cluster.BeginLoad(60, 5);  // many: most soon wait for the link
@@ -238,17 +213,14 @@ TEST(Simulation, AReplicaThatMissedWritesIsFilledAgainBeforeItCounts) {
 TEST(Simulation, ADrainedNodeIsEmptyAndNothingIsMissed) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 4);
-    cluster.StartAll(4);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 4);
     cluster.BeginLoad(6, 30);
     cluster.world().Run(seconds(1));
     const auto leaver = static_cast<NodeIndex>(seed % 4);
     EXPECT_TRUE(cluster.Drain(leaver, static_cast<NodeIndex>((seed / 4) % 4)));
     EXPECT_TRUE(cluster.node(leaver).coordinator().ownership().holds_nothing());
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_EQ(cluster.history().unknown(), 0U);
   });
 }
@@ -258,8 +230,7 @@ TEST(Simulation, ADrainOfANodeThatJustCameBackEndsWhenItIsEmpty) {
   ForSeeds(40, [](std::uint64_t seed) {
     SimCluster cluster(seed, 4);
     Prng& random = cluster.world().random();
-    cluster.StartAll(4);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 4);
     cluster.BeginLoad(4, 10);
     cluster.world().Run(milliseconds(500));
     const auto leaver = static_cast<NodeIndex>(seed % 4);
@@ -271,17 +242,14 @@ TEST(Simulation, ADrainOfANodeThatJustCameBackEndsWhenItIsEmpty) {
       EXPECT_TRUE(cluster.node(leaver).coordinator().ownership().holds_nothing());
     }
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
   });
 }
 
 TEST(Simulation, ARollingRestartLosesNothing) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(5, 20);
     for (NodeIndex node = 0; node < 3; ++node) {
       cluster.world().Run(milliseconds(500));
@@ -290,9 +258,7 @@ TEST(Simulation, ARollingRestartLosesNothing) {
       cluster.Start(node);
       EXPECT_CONVERGES(cluster);
     }
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     for (NodeIndex node = 0; node < 3; ++node) {
       EXPECT_EQ(cluster.node(node).coordinator().stats().losses, 0U);
     }
@@ -307,8 +273,7 @@ TEST(Simulation, AWholeClusterStoppedAndStartedHasItsData) {
     options.replicas = 2 + static_cast<std::uint32_t>(seed % 2);
     SimCluster cluster(seed, 3, options);
     Prng& random = cluster.world().random();
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(5, 15);
     cluster.world().Run(seconds(1));
     cluster.EndLoad();
@@ -339,8 +304,7 @@ TEST(Simulation, ARollingRestartWithSnapshotsLosesNothing) {
     ClusterOptions options;
     options.snapshots = true;
     SimCluster cluster(seed, 3, options);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(5, 15);
     for (NodeIndex node = 0; node < 3; ++node) {
       EXPECT_TRUE(cluster.Stop(node)) << node;
@@ -348,9 +312,7 @@ TEST(Simulation, ARollingRestartWithSnapshotsLosesNothing) {
       cluster.Start(node);
       EXPECT_CONVERGES(cluster);
     }
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
     EXPECT_GT(cluster.history().acknowledged(), 500U);
   });
 }
@@ -358,8 +320,7 @@ TEST(Simulation, ARollingRestartWithSnapshotsLosesNothing) {
 TEST(Simulation, LossAndBrokenLinksDelayButDoNotLose) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 4);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.world().network().datagram_loss = 0.05;
     cluster.world().network().link_break = 0.01;
     cluster.JudgeOwners(false);  // a lost word may leave two of them for a moment after the death
@@ -381,8 +342,7 @@ TEST(Simulation, LossAndBrokenLinksDelayButDoNotLose) {
 TEST(Simulation, APausedNodeComesBackAsStaleAndNothingIsLost) {
   ForSeeds(9, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.JudgeOwners(false);  // the sleeper still believes to own
     cluster.JudgeReads(false);   // and may answer reads with what it has for a moment
     cluster.BeginLoad(5, 20);
@@ -401,8 +361,7 @@ TEST(Simulation, APausedNodeComesBackAsStaleAndNothingIsLost) {
 TEST(Simulation, APartitionHealsByItselfAndNothingAcknowledgedIsLost) {
   ForSeeds(10, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
-    cluster.StartAll(5);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 5);
     cluster.JudgeOwners(false);
     cluster.JudgeReads(false);
     cluster.BeginLoad(5, 20);
@@ -428,8 +387,7 @@ TEST(Simulation, APartitionHealsByItselfAndNothingAcknowledgedIsLost) {
 TEST(Simulation, WritesResumeRoundALinkThatIsCutOneWay) {
   ForSeeds(12, [](std::uint64_t seed) {
     SimCluster cluster(seed, 3);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.BeginLoad(6, 60);
     cluster.world().Run(milliseconds(300));
     const auto from = static_cast<NodeIndex>(seed % 3);
@@ -454,8 +412,7 @@ TEST(Simulation, WritesResumeRoundALinkThatIsCutOneWay) {
 TEST(Simulation, AJoinIsCutShortByADeath) {
   ForSeeds(8, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5);
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     // A death is not planned: until the newly complete node's word has spread, two may step in.
     cluster.JudgeOwners(false);
     cluster.BeginLoad(5, 30);
@@ -467,9 +424,7 @@ TEST(Simulation, AJoinIsCutShortByADeath) {
     cluster.world().Run(seconds(5));
     cluster.Start(4);
     EXPECT_CONVERGES(cluster);
-    cluster.EndLoad();
-    cluster.ReadAll("at the end");
-    EXPECT_NO_VIOLATION(cluster);
+    Judge(cluster);
   });
 }
 

@@ -55,8 +55,7 @@ void Finish(SimCluster& cluster) {
 TEST(Majority, ACalmClusterActsForEverythingAndJoinsAreNotSeen) {
   ForSeeds(6, [](std::uint64_t seed) {
     SimCluster cluster(seed, 5, MajorityOptions());
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.world().Run(seconds(5));
     cluster.BeginLoad(kContests);
     cluster.world().Run(seconds(2));
@@ -80,8 +79,7 @@ TEST(Majority, TheMinorityStopsAndTheMajorityGoesOn) {
   for (const auto& [nodes, minority] : splits) {
     ForSeeds(4, [&, &nodes = nodes, &minority = minority](std::uint64_t seed) {
       SimCluster cluster(seed, nodes, MajorityOptions(nodes == 5 ? 3 : 2));
-      cluster.StartAll(nodes);
-      EXPECT_CONVERGES(cluster);
+      Form(cluster, nodes);
       cluster.world().Run(seconds(5));
       cluster.BeginLoad(kContests);
       cluster.world().Run(seconds(1));
@@ -102,8 +100,7 @@ TEST(Majority, APausedOwnerIsFenced) {
   for (const Duration pause : {kSuspicion / 2, kSuspicion, kSuspicion * 3}) {
     ForSeeds(4, [&](std::uint64_t seed) {
       SimCluster cluster(seed, 3, MajorityOptions());
-      cluster.StartAll(3);
-      EXPECT_CONVERGES(cluster);
+      Form(cluster, 3);
       cluster.world().Run(seconds(4));
       cluster.BeginLoad(kContests);
       for (int round = 0; round < 3; ++round) {
@@ -121,8 +118,7 @@ TEST(Majority, APausedOwnerIsFenced) {
 TEST(Majority, ClocksJumpAndTheOwnerIsCutOff) {
   ForSeeds(10, [&](std::uint64_t seed) {
     SimCluster cluster(seed, 3, MajorityOptions());
-    cluster.StartAll(3);
-    EXPECT_CONVERGES(cluster);
+    Form(cluster, 3);
     cluster.world().Run(seconds(4));
     cluster.BeginLoad(kContests);
     cluster.world().Run(seconds(1));
@@ -138,8 +134,7 @@ TEST(Majority, ClocksJumpAndTheOwnerIsCutOff) {
 
 TEST(Majority, AnOperatorsRemoveLetsTheRestGoOn) {
   SimCluster cluster(1, 3, MajorityOptions());
-  cluster.StartAll(3);
-  EXPECT_CONVERGES(cluster);
+  Form(cluster, 3);
   cluster.world().Run(seconds(4));
   cluster.Kill(0);
   cluster.world().Run(seconds(4));
@@ -164,8 +159,7 @@ class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
         [&](std::uint64_t seed) {
           SimCluster cluster(seed, kNodesMax, MajorityOptions(2 + seed % 2));
           Nemesis nemesis(cluster, {.troubles = troubles, .load = kContests});
-          cluster.StartAll(static_cast<NodeIndex>(3 + seed % 3));
-          EXPECT_CONVERGES(cluster);
+          Form(cluster, static_cast<NodeIndex>(3 + seed % 3));
           cluster.world().Run(seconds(4));
           for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
           }

@@ -30,8 +30,7 @@ ClusterOptions OptionsOf(std::uint64_t seed) {
 void RunNemesis(std::uint64_t seed, const NemesisOptions& options) {
   SimCluster cluster(seed, kNodesMax, OptionsOf(seed));
   Nemesis nemesis(cluster, options);
-  cluster.StartAll(static_cast<NodeIndex>(3 + seed % 2));
-  EXPECT_CONVERGES(cluster);
+  Form(cluster, static_cast<NodeIndex>(3 + seed % 2));
   for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
   }
   EXPECT_NO_VIOLATION(cluster);

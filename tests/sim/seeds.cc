@@ -59,4 +59,15 @@ void ForSeeds(std::uint64_t count, const std::function<void(std::uint64_t)>& sce
   }
 }
 
+void Form(SimCluster& cluster, NodeIndex nodes) {
+  cluster.StartAll(nodes);
+  EXPECT_CONVERGES(cluster);
+}
+
+void Judge(SimCluster& cluster, const std::string& when) {
+  cluster.EndLoad();
+  cluster.ReadAll(when);
+  EXPECT_NO_VIOLATION(cluster);
+}
+
 }  // namespace gyre::sim
