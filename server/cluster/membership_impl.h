@@ -1,12 +1,13 @@
 // The inside of Membership, divided by concept:
 //
-//   membership.cc        events, timers, datagrams out
-//   membership_probe.cc  who is alive: probes, suspicion, links that are down
-//   membership_fresh.cc  proof that others hear this node
-//   membership_merge.cc  what others say: members, holdings, ring
-//   membership_sync.cc   push/pull, seeds, the dead
-//   membership_clock.cc  how far the others' wall clocks are off
-//   membership_ring.cc   this node's own entries; eviction
+//   membership.cc            events, timers, the state's digest
+//   membership_datagrams.cc  what comes in one, and what goes out to whom
+//   membership_probe.cc      who is alive: probes, suspicion, links that are down
+//   membership_fresh.cc      proof that others hear this node
+//   membership_merge.cc      what others say: members, holdings, ring
+//   membership_sync.cc       push/pull, seeds, the dead
+//   membership_clock.cc      how far the others' wall clocks are off
+//   membership_ring.cc       this node's own entries; eviction
 #pragma once
 
 #include <array>
@@ -31,6 +32,9 @@
 namespace gyre {
 
 struct Membership::Impl {
+  // Larger datagrams are none of ours (UDP cannot carry more).
+  static constexpr std::size_t kDatagramBytesHardMax = 65'536;
+
   Impl(MembershipOptions options, MemberInfo self, std::uint32_t partition_count,
        std::uint32_t replicas);
 
@@ -109,6 +113,10 @@ struct Membership::Impl {
   MembershipActions Finish();
   void Tick(TimePoint now);
   TimePoint next_tick() const;
+  void Log(bool warning, std::string text);
+  std::string Describe(const NodeId& id) const;  // "name=n1 id=... address=..."
+
+  // ---- membership_datagrams.cc ----
   void OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
   void OnBroadcast(const wire::Broadcast& broadcast, const NodeId& from);
   // Whether what `from` says of `about` counts.
@@ -123,8 +131,6 @@ struct Membership::Impl {
   std::optional<wire::Broadcast> NewsForItself(const NodeId& id) const;
   void Queue(BroadcastQueue::Kind kind, const NodeId& id, const wire::Broadcast& broadcast);
   int TransmitsMax();
-  void Log(bool warning, std::string text);
-  std::string Describe(const NodeId& id) const;  // "name=n1 id=... address=..."
 
   // ---- membership_probe.cc ----
   void RunProbe();

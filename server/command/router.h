@@ -142,6 +142,9 @@ class Router {
   // False if it must wait for the partition of its first key. `line`: where it waits, if it does.
   bool TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
                  std::optional<PartitionId> line);
+  static bool SamePartition(const std::vector<Key>& keys);
+  // Whether the command runs on all its keys in one step where they are all here.
+  static bool RunsTogether(const Command& command, const std::vector<Key>& keys);
   // Whether somebody waits for one of the partitions, `line` excepted.
   bool Blocked(const std::vector<Key>& keys, std::optional<PartitionId> line) const;
   // False for kWait.

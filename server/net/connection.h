@@ -174,7 +174,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   PendingReply Defer() override;
   void HoldLaterRequests() override;
 
-  // Input.
+  // Input (connection_input.cc).
   void StartReading();
   void StopReading();
   void OnAllocate(uv_buf_t* buffer);
@@ -194,15 +194,26 @@ class Connection final : public IntrusiveListNode<Connection>,
   void NoteMalformed(const Error& error);
   void YieldAfterFullReads();
 
-  // Output.
-  Buffer& Target();
+  // Output (connection_output.cc).
+  // Where the next reply goes that is not deferred.
+  Buffer& Target() {
+    Buffer& target = ordered_ && !queue_.empty() ? queue_.back().tail_ : output_;
+    if (target.capacity() == 0) target = context_.pool->TakeBuffer();
+    return target;
+  }
   void Promote();
   void Emit(Buffer& bytes);
   bool Write();
   void OnWritten(int status);
   std::size_t output_bytes() const { return output_bytes_; }
-  bool MustPause() const;
-  bool MayResume() const;
+  bool MustPause() const {
+    return awaited_ != nullptr || output_bytes_ >= context_.limits.output_bytes_pause ||
+           pending_ >= context_.limits.pending_replies_max;
+  }
+  bool MayResume() const {
+    return awaited_ == nullptr && output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
+           pending_ <= context_.limits.pending_replies_max / 2;
+  }
   bool PauseIfNeeded();
 
   // End.

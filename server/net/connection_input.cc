@@ -1,0 +1,324 @@
+// From bytes that came to requests that are handled: reads, the gate of peers, decoding ahead.
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "net/connection.h"
+
+namespace gyre {
+namespace {
+
+// Room that a read into the connection's own buffer has at least.
+constexpr std::size_t kReadBytesMin = 16 * 1024;
+// Room for a large request is made at once up to this size, then in steps that quadruple it: many
+// clients that only announce large values must not get the memory for them.
+constexpr std::size_t kReserveAtOnce = 1024 * 1024;
+
+// Room to make behind `have` bytes of a request that needs `wanted`.
+std::size_t Reserve(std::size_t have, std::size_t wanted) {
+  const std::size_t missing = wanted > have ? wanted - have : 0;
+  return std::max(kReadBytesMin, std::min(missing, std::max(3 * have, kReserveAtOnce)));
+}
+
+}  // namespace
+
+void Connection::StartReading() {
+  if (reading_ || closed_) return;
+  reading_ = true;
+  uv_read_start(
+      stream(),
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        static_cast<Connection*>(handle->data)->OnAllocate(buffer);
+      },
+      [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+        static_cast<Connection*>(stream->data)->OnRead(count, buffer);
+      });
+}
+
+void Connection::StopReading() {
+  if (!reading_) return;
+  reading_ = false;
+  uv_read_stop(stream());
+}
+
+void Connection::OnAllocate(uv_buf_t* buffer) {
+  if (input_.empty() || ending_ || gate_ != nullptr) {
+    *buffer = uv_buf_init(context_.scratch.get(), ConnectionContext::kScratchBytes);
+    return;
+  }
+  char* room = input_.Prepare(Reserve(input_.size(), wanted_));
+  *buffer = uv_buf_init(room, static_cast<unsigned>(input_.writable()));
+}
+
+void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
+  if (count == 0) return;  // EAGAIN
+  if (count == UV_EOF) return OnEof();
+  if (count < 0) return Close();  // reset by the client
+  const auto bytes = static_cast<std::size_t>(count);
+  context_.counters.bytes_in.Add(bytes);
+  if (ending_) return;  // discarded: see "The end of a connection"
+  session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
+  if (sleep_watch_ != nullptr) NoteSleep(bytes);
+  const bool in_scratch = buffer->base == context_.scratch.get();
+  if (gate_ != nullptr) {
+    OnGateInput({buffer->base, bytes});
+  } else {
+    OnInput({buffer->base, bytes}, in_scratch);
+  }
+  if (!closed_ && bytes == buffer->len) YieldAfterFullReads();
+}
+
+void Connection::NoteSleep(std::size_t fresh) {
+  const std::uint32_t sleeps = sleep_watch_->Sleeps(SteadyNow());
+  if (sleeps == sleeps_seen_) [[likely]]
+    return;
+  sleeps_seen_ = sleeps;
+  int in_kernel = 0;
+  uv_os_fd_t file{};
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle), &file) == 0) {
+    ioctl(file, FIONREAD, &in_kernel);
+  }
+  // Sealed bytes of a peer are somewhat more than what they hold: a few requests too many.
+  waited_bytes_ = input_.size() + fresh + static_cast<std::size_t>(std::max(in_kernel, 0));
+}
+
+// Of the requests that were decoded at input[begin].
+void Connection::MarkWaited(std::size_t begin) {
+  ReadAhead& ahead = context_.read_ahead;
+  for (std::size_t i = 0; i < ahead.count && begin < waited_bytes_; begin = ahead.ends[i++]) {
+    ahead.requests[i].waited = true;
+  }
+}
+
+void Connection::OnInput(std::string_view fresh, bool in_scratch) {
+  if (in_scratch) {
+    const std::string_view rest = fresh.substr(Execute(fresh));
+    if (!rest.empty()) {
+      input_ = context_.pool->TakeBuffer();
+      input_.Prepare(rest.size() + Reserve(rest.size(), wanted_));
+      input_.Append(rest);
+    }
+  } else {
+    input_.Commit(fresh.size());
+    if (input_.size() < wanted_) return;
+    input_.Consume(Execute(input_.view()));
+    if (input_.empty()) context_.pool->GiveBuffer(input_);
+  }
+  handler_.EndOfBatch();
+  Flush();
+}
+
+void Connection::OnGateInput(std::string_view fresh) {
+  if (input_.capacity() == 0) input_ = context_.pool->TakeBuffer();
+  if (!TakeThroughGate(fresh)) return;
+  if (input_.size() < wanted_) return;
+  ExecuteInput();
+  Flush();
+}
+
+// False if there is nothing more to do: the connection is closed, or ending.
+bool Connection::TakeThroughGate(std::string_view fresh) {
+  const PeerGate::Step step = gate_->Take(fresh, input_);
+  switch (step.next) {
+    case PeerGate::Next::kGoOn:
+      break;
+    case PeerGate::Next::kPlain:
+      gate_.reset();
+      return true;
+    case PeerGate::Next::kRefused: {
+      gate_.reset();
+      if (context_.links_log.Admits(context_.loop.now())) {
+        GYRE_LOG_WARN("peer refused: {} peer={}", step.error.message, session_.peer_address);
+      }
+      Request hello;
+      hello.id = step.request_id;
+      ReplyError(hello, step.error);
+      ending_ = true;
+      Flush();
+      return false;
+    }
+    case PeerGate::Next::kBroken:
+      if (context_.links_log.Admits(context_.loop.now())) {
+        GYRE_LOG_WARN("link closed: {} peer={}", step.error.message, session_.peer_address);
+      }
+      Close();
+      return false;
+  }
+  if (!step.answer.empty()) {
+    // The first bytes of a new connection: its socket has room for them.
+    uv_buf_t bytes = uv_buf_init(const_cast<char*>(step.answer.data()),
+                                 static_cast<unsigned>(step.answer.size()));
+    if (uv_try_write(stream(), &bytes, 1) != static_cast<int>(step.answer.size())) {
+      Close();
+      return false;
+    }
+    context_.counters.bytes_out.Add(step.answer.size());
+  }
+  return true;
+}
+
+void Connection::OnEof() {
+  reading_ = false;  // libuv stops by itself
+  peer_closed_ = true;
+  input_over_ = true;
+  if (lingering_) return Close();
+  Flush();
+}
+
+void Connection::ExecuteInput() {
+  input_.Consume(Execute(input_.view()));
+  if (input_.empty()) context_.pool->GiveBuffer(input_);
+  handler_.EndOfBatch();
+}
+
+// Decodes the requests at input[from], as many as may be read ahead, into `context_.read_ahead`.
+void Connection::Decode(std::string_view input, std::size_t from) {
+  ReadAhead& ahead = context_.read_ahead;
+  ahead.count = 0;
+  ahead.end = from;
+  ahead.stop.status = Decoded::Status::kRequest;
+  do {
+    Request& request = ahead.requests[ahead.count];
+    request.Clear();  // what an earlier request, perhaps of another connection, left in it
+    Decoded decoded = codec_->Decode(input.substr(ahead.end), request);
+    assert(decoded.consumed <= input.size() - ahead.end);
+    ahead.end += decoded.consumed;
+    if (decoded.status == Decoded::Status::kRequest) [[likely]] {
+      ahead.ends[ahead.count++] = ahead.end;
+    } else if (decoded.status != Decoded::Status::kSkip) {
+      ahead.stop = std::move(decoded);
+      return;
+    }
+  } while (ahead.end < input.size() && ahead.count < ReadAhead::kRequestsMax &&
+           codec_->MayReadAhead(input.substr(ahead.end)));
+}
+
+// Executes the complete requests at the front of `input`; returns how many bytes they took.
+std::size_t Connection::Execute(std::string_view input) {
+  executing_ = true;
+  ReadAhead& ahead = context_.read_ahead;
+  std::size_t consumed = 0;
+  std::uint64_t requests = 0;
+  wanted_ = 0;
+  bool more = true;
+  while (more && consumed < input.size() && !ending_ && !PauseIfNeeded()) {
+    Decode(input, consumed);
+    if (waited_bytes_ > consumed) [[unlikely]]
+      MarkWaited(consumed);
+    if (ahead.count > 1) handler_.Foresee(ahead.view());
+    std::size_t executed = 0;
+    while (executed < ahead.count) {
+      HandleRequest(ahead.requests[executed]);
+      consumed = ahead.ends[executed++];
+      if (ending_ || (executed < ahead.count && PauseIfNeeded())) break;
+    }
+    requests += executed;
+    ahead.Trim();
+    if (ending_) break;
+    const bool fails = ahead.stop.status == Decoded::Status::kError ||
+                       ahead.stop.status == Decoded::Status::kMalformed;
+    if (executed < ahead.count || (fails && executed > 0 && PauseIfNeeded())) {
+      codec_->Rewind();  // the rest is decoded again when its turn comes
+      break;
+    }
+    consumed = ahead.end;
+    switch (ahead.stop.status) {
+      case Decoded::Status::kRequest:
+      case Decoded::Status::kSkip:
+        break;
+      case Decoded::Status::kNeedMore:
+        wanted_ = ahead.stop.wanted;
+        more = false;
+        break;
+      case Decoded::Status::kError:
+        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
+        break;
+      case Decoded::Status::kMalformed:
+        context_.counters.protocol_errors.Add(1);
+        NoteMalformed(ahead.stop.error);
+        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
+        ending_ = true;
+        break;
+    }
+  }
+  context_.counters.requests.Add(requests);
+  session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
+                          std::memory_order_relaxed);
+  executing_ = false;
+  waited_bytes_ -= std::min(waited_bytes_, consumed);
+  return ending_ ? input.size() : consumed;
+}
+
+bool Connection::PauseIfNeeded() {
+  if (!MustPause()) return false;
+  if (!paused_) context_.counters.pauses.Add(1);
+  paused_ = true;
+  return true;
+}
+
+void Connection::NoteMalformed(const Error& error) {
+  // A hello, to a node without keys.
+  if (error.code != ErrorCode::kNotAllowed || !context_.links_log.Admits(context_.loop.now())) {
+    return;
+  }
+  GYRE_LOG_WARN(
+      "peer refused: it has a gossip key and this node runs without --gossip-key; give all nodes "
+      "of the cluster the same key, or none peer={}",
+      session_.peer_address);
+}
+
+// A stranger must not speak for a node of the cluster.
+bool Connection::RefusesPeer(const Request& request) {
+  if (gate_ != nullptr || (request.kind != Request::Kind::kPeer && request.hops == 0)) return false;
+  keys_->counters().peer_requests_plain.fetch_add(1, std::memory_order_relaxed);
+  if (context_.plain_log.Admits(context_.loop.now())) {
+    GYRE_LOG_WARN(
+        "peer request refused: it came without the gossip key; start that node with the "
+        "--gossip-key of this cluster peer={}",
+        session_.peer_address);
+  }
+  ReplyError(request, {ErrorCode::kNotAllowed,
+                       "this cluster is closed to nodes without its gossip key: start this node "
+                       "with --gossip-key FILE"});
+  return true;
+}
+
+void Connection::HandleRequest(const Request& request) {
+  if (keys_ != nullptr && RefusesPeer(request)) return;
+  Buffer& target = Target();
+  current_ = {.request = &request, .target = &target, .target_bytes = target.size()};
+  handler_.Handle(request, session_, *this);
+  if (!current_.answered && current_.slot == nullptr) {
+    writer().Fail({ErrorCode::kInternal, "the request was dropped without a reply: see the log"});
+  }
+  if (current_.writer != nullptr) codec_->Recycle(current_.writer);
+  output_bytes_ += target.size() - current_.target_bytes;  // 0 where it was deferred
+  current_ = {};
+  if (session_.close_after_reply) ending_ = true;
+}
+
+void Connection::ReplyError(const Request& request, const Error& error) {
+  Buffer& target = Target();
+  const std::size_t before = target.size();
+  ReplyWriter* writer = codec_->WriterFor(request, target);
+  writer->Fail(error);
+  codec_->Recycle(writer);
+  output_bytes_ += target.size() - before;
+}
+
+// A sender that always fills our buffer would otherwise keep the loop in libuv's read loop.
+void Connection::YieldAfterFullReads() {
+  if (reads_iteration_ != context_.loop.now()) {
+    reads_iteration_ = context_.loop.now();
+    reads_ = 0;
+  }
+  if (++reads_ < kReadsPerIteration || !reading_) return;
+  StopReading();
+  yielded_ = true;
+  MarkDue();
+}
+
+}  // namespace gyre
