@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "command/arguments.h"
 #include "command/command_table.h"
 #include "command/messages.h"
 #include "proto/slot.h"
