@@ -117,7 +117,10 @@ void Worker::Join() {
 EventLoop* Worker::CurrentLoop() { return current_loop; }
 
 void Worker::Beat() {
-  loop_.Post([this] { last_beat_ns_.store(SteadyNow().time_since_epoch().count()); });
+  loop_.Post([this] {
+    last_beat_ns_.store(SteadyNow().time_since_epoch().count());
+    server_.AcceptWaiting();
+  });
 }
 
 }  // namespace gyre

@@ -27,25 +27,24 @@ std::string LocalAddress(const uv_tcp_t& handle) {
 
 // ---- Begin ------------------------------------------------------------------------------------
 
-Connection::Connection(ConnectionContext& context, const ListenOptions& options)
+Connection::Connection(ConnectionContext& context, const ListenOptions& options,
+                       std::uint32_t sleeps)
     : context_(context),
       handler_(*options.handler),
       keys_(options.keys),
-      sleep_watch_(options.sleep_watch) {
+      sleep_watch_(options.sleep_watch),
+      sleeps_seen_(sleeps) {
   session_.id = context.sessions.NextId();
   session_.protocol = options.protocol;
   session_.cluster_port = options.cluster_port;
   codec_ = options.codec(session_);
   ordered_ = codec_->ordered();
   if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_);
-  // As of the accept before: this connection may have waited in the backlog.
-  sleeps_seen_ = std::exchange(context.sleeps_at_accept,
-                               sleep_watch_ == nullptr ? 0 : sleep_watch_->Sleeps(SteadyNow()));
 }
 
 void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
-                       const SocketAddress& peer) {
-  auto* connection = new Connection(context, options);
+                       const SocketAddress& peer, std::uint32_t sleeps) {
+  auto* connection = new Connection(context, options, sleeps);
   uv_tcp_t& handle = connection->handle;
   uv_tcp_init(context.loop.raw(), &handle);
   handle.data = connection;

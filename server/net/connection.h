@@ -101,7 +101,8 @@ class ConnectionContext {
   ~ConnectionContext();
 
   // Takes over `file`: a connection, or a refusal where there are too many.
-  void Accept(const ListenOptions& options, int file, const SocketAddress& peer);
+  void Accept(const ListenOptions& options, int file, const SocketAddress& peer,
+              std::uint32_t sleeps);
   void Drain(TimePoint deadline, std::function<void()> done);
   void CloseAll();
 
@@ -114,7 +115,6 @@ class ConnectionContext {
   const ConnectionLimits limits;
   ReplyPool::Owner pool = ReplyPool::Create();
   std::unique_ptr<char[]> scratch;
-  std::uint32_t sleeps_at_accept = 0;  // SleepWatch's number when the last connection was accepted
   ReadAhead read_ahead;  // used again by each connection, so that its vectors keep their memory
   EndOfIteration flush_due;
   IntrusiveList<Connection> all;
@@ -147,9 +147,10 @@ class Connection final : public IntrusiveListNode<Connection>,
   // Reads of full buffers from one connection in one iteration; then others get their turn.
   static constexpr int kReadsPerIteration = 4;
 
-  // Takes over `file`; begins to read. Deletes itself once closed.
+  // Takes over `file`; begins to read. Deletes itself once closed. `sleeps` as in
+  // Listener::OnAccept.
   static void Start(ConnectionContext& context, const ListenOptions& options, int file,
-                    const SocketAddress& peer);
+                    const SocketAddress& peer, std::uint32_t sleeps);
 
   // From PendingSlot.
   void OnSlotFinished(PendingSlot& slot);
@@ -166,7 +167,7 @@ class Connection final : public IntrusiveListNode<Connection>,
  private:
   friend struct CloseAndDelete<Connection>;
 
-  Connection(ConnectionContext& context, const ListenOptions& options);
+  Connection(ConnectionContext& context, const ListenOptions& options, std::uint32_t sleeps);
   ~Connection() override = default;
 
   // Responder: the request in `current_`.
@@ -246,7 +247,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   Buffer input_;                  // bytes of requests not executed yet
   std::size_t wanted_ = 0;        // the codec needs this many in input_ to go on; 0: any more
   std::size_t waited_bytes_ = 0;  // of the input, from its front: came while the process slept
-  std::uint32_t sleeps_seen_ = 0;
+  std::uint32_t sleeps_seen_;
 
   Current current_;
   Buffer output_;   // ready to leave

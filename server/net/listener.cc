@@ -72,16 +72,21 @@ Status CheckPortFree(const std::string& host, std::uint16_t port, const std::str
 
 Result<std::unique_ptr<Listener>> Listener::Open(EventLoop& loop, const std::string& host,
                                                  std::uint16_t port, const std::string& flag_name,
-                                                 Counter& errors, OnAccept on_accept) {
+                                                 const SleepWatch* sleep_watch, Counter& errors,
+                                                 OnAccept on_accept) {
   const Result<int> file = ListenOn(host, port, flag_name, /*share_port=*/true);
   if (!file) return tl::unexpected(file.error());
-  std::unique_ptr<Listener> listener(new Listener(loop, *file, errors, std::move(on_accept)));
+  std::unique_ptr<Listener> listener(
+      new Listener(loop, *file, sleep_watch, errors, std::move(on_accept)));
   listener->StartPolling();
   return listener;
 }
 
-Listener::Listener(EventLoop& loop, int file, Counter& errors, OnAccept on_accept)
+Listener::Listener(EventLoop& loop, int file, const SleepWatch* sleep_watch, Counter& errors,
+                   OnAccept on_accept)
     : file_(file),
+      sleep_watch_(sleep_watch),
+      sleeps_when_empty_(sleep_watch == nullptr ? 0 : sleep_watch->Sleeps(SteadyNow())),
       errors_(errors),
       on_accept_(std::move(on_accept)),
       poll_(new Poll),
@@ -110,14 +115,19 @@ void Listener::AcceptSome() {
   for (int i = 0; i < kAcceptsPerWakeup; ++i) {
     sockaddr_storage peer{};
     socklen_t bytes = sizeof peer;
+    // Before the backlog is found empty: what comes in between must not be missed.
+    const std::uint32_t sleeps = sleep_watch_ == nullptr ? 0 : sleep_watch_->Sleeps(SteadyNow());
     const int file =
         accept4(file_, reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (file >= 0) {
-      on_accept_(file, SocketAddress::From(reinterpret_cast<sockaddr*>(&peer)));
+      on_accept_(file, SocketAddress::From(reinterpret_cast<sockaddr*>(&peer)), sleeps_when_empty_);
       continue;
     }
     const int error = errno;
-    if (error == EAGAIN || error == EWOULDBLOCK) return;
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+      sleeps_when_empty_ = sleeps;
+      return;
+    }
     errors_.Add(1);
     if (ConcernsOneConnection(error)) continue;
     PauseAfter(error);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/sleep_watch.h"
 #include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/socket_address.h"
@@ -18,8 +19,10 @@ namespace gyre {
 // Loop thread; the loop outlives it.
 class Listener {
  public:
-  // Takes over `file`, a connected, non-blocking socket.
-  using OnAccept = std::function<void(int file, const SocketAddress& peer)>;
+  // Takes over `file`, a connected, non-blocking socket. `sleeps`: SleepWatch's number when nothing
+  // waited to be accepted yet; if there were more of them since, its bytes may be as old. 0 where
+  // nothing watches.
+  using OnAccept = std::function<void(int file, const SocketAddress& peer, std::uint32_t sleeps)>;
 
   // Connections that are accepted before others of the loop get their turn.
   static constexpr int kAcceptsPerWakeup = 64;
@@ -27,15 +30,20 @@ class Listener {
   static constexpr Duration kErrorPause = std::chrono::milliseconds(100);
   static constexpr int kBacklog = 1024;
 
-  // `errors` counts failed accepts.
+  // `errors` counts failed accepts. `sleep_watch` may be null; it outlives the listener.
   static Result<std::unique_ptr<Listener>> Open(EventLoop& loop, const std::string& host,
                                                 std::uint16_t port, const std::string& flag_name,
-                                                Counter& errors, OnAccept on_accept);
+                                                const SleepWatch* sleep_watch, Counter& errors,
+                                                OnAccept on_accept);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
   const SocketAddress& local() const { return local_; }
+
+  // Accepts what waits, as the loop does when it hears of it. Without a call now and then, the next
+  // connection after a sleep would count as one that waited through it, however late it comes.
+  void AcceptSome();
 
  private:
   struct Poll {
@@ -43,13 +51,15 @@ class Listener {
     Listener* listener = nullptr;
   };
 
-  Listener(EventLoop& loop, int file, Counter& errors, OnAccept on_accept);
+  Listener(EventLoop& loop, int file, const SleepWatch* sleep_watch, Counter& errors,
+           OnAccept on_accept);
   void StartPolling();
-  void AcceptSome();
   void PauseAfter(int error);
 
   const int file_;
   SocketAddress local_;
+  const SleepWatch* const sleep_watch_;
+  std::uint32_t sleeps_when_empty_ = 0;  // the backlog
   Counter& errors_;
   OnAccept on_accept_;
   HandlePtr<Poll> poll_;

@@ -34,14 +34,15 @@ ConnectionContext::~ConnectionContext() {
   CloseAll();
 }
 
-void ConnectionContext::Accept(const ListenOptions& options, int file, const SocketAddress& peer) {
+void ConnectionContext::Accept(const ListenOptions& options, int file, const SocketAddress& peer,
+                               std::uint32_t sleeps) {
   if (sessions.count() >= limits.connections_max) {
     counters.rejected.Add(1);
     Refuse(options, file);
     return;
   }
   counters.accepted.Add(1);
-  Connection::Start(*this, options, file, peer);
+  Connection::Start(*this, options, file, peer, sleeps);
 }
 
 // Says why, as far as the socket's empty buffer takes it, which is all of it.
@@ -109,11 +110,12 @@ Server::~Server() = default;
 Status Server::Listen(ListenOptions options) {
   const auto shared = std::make_shared<const ListenOptions>(std::move(options));
   ConnectionContext* context = context_.get();
-  auto listener = Listener::Open(context->loop, shared->host, shared->port, shared->flag_name,
-                                 context->counters.accept_errors,
-                                 [context, shared](int file, const SocketAddress& peer) {
-                                   context->Accept(*shared, file, peer);
-                                 });
+  auto listener =
+      Listener::Open(context->loop, shared->host, shared->port, shared->flag_name,
+                     shared->sleep_watch, context->counters.accept_errors,
+                     [context, shared](int file, const SocketAddress& peer, std::uint32_t sleeps) {
+                       context->Accept(*shared, file, peer, sleeps);
+                     });
   if (!listener) return tl::unexpected(listener.error());
   listeners_.push_back(std::move(*listener));
   return {};
@@ -121,6 +123,10 @@ Status Server::Listen(ListenOptions options) {
 
 std::uint16_t Server::bound_port() const {
   return listeners_.empty() ? 0 : listeners_.back()->local().port();
+}
+
+void Server::AcceptWaiting() {
+  for (const auto& listener : listeners_) listener->AcceptSome();
 }
 
 void Server::StopListening() { listeners_.clear(); }

@@ -98,6 +98,8 @@ class Server {
   // The port of the latest Listen.
   std::uint16_t bound_port() const;
   void StopListening();
+  // See Listener::AcceptSome: to be called now and then where ports have a `sleep_watch`.
+  void AcceptWaiting();
 
   // Stops listening and reading, answers the requests that came in, closes connections as they fall
   // idle, and the rest at `deadline`. Then calls `done`, from the loop, never from within the call.

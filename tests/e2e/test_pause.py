@@ -40,3 +40,29 @@ def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
             for node in ring.nodes:
                 with node.resp() as client:
                     assert client.call("GET", key) == b"new", node.name
+
+
+def test_writes_of_connections_that_nobody_accepted_yet_do_not_win_either():
+    """A client that gives a silent link up makes another: the kernel accepts it, and what is sent on it."""
+    with harness.Ring(3) as ring:
+        ring.wait_settled(3)
+        owner, other, _ = ring.nodes
+        with other.resp() as client:
+            slots = {f"backlog:{n}": client.call("CLUSTER", "KEYSLOT", f"backlog:{n}") for n in range(200)}
+        owners = other.owners()
+        keys = [key for key, slot in slots.items() if owners[slot] == owner.cluster_port][:12]
+        assert len(keys) == 12
+        owner.pause()
+        waiting = [owner.resp(timeout=20) for _ in keys]
+        for key, link in zip(keys, waiting):
+            link.send("SET", key, "old")
+        with other.resp(timeout=20) as client:
+            harness.wait_for(lambda: all(stored(client, key, "new") for key in keys), "another took the keys over", 20)
+        owner.resume()
+        for link in waiting:
+            with pytest.raises(ReplyError, match="nothing was written"):
+                harness.plain(link.read())
+            link.close()
+        ring.wait_settled(3)
+        with other.resp() as client:
+            assert [client.call("GET", key) for key in keys] == [b"new"] * len(keys)

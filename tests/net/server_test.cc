@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -128,18 +129,39 @@ TEST(ServerTest, MarksWhatCameWhileTheProcessSlept) {
   EXPECT_EQ(client.ReadLine(), "false");
 }
 
-// It may have connected, and sent its request, before anybody accepted it.
-TEST(ServerTest, MarksWhatTheFirstConnectionAfterASleepSends) {
+// They connected, and sent their requests, before anybody accepted them.
+TEST(ServerTest, MarksWhatAllConnectionsSentThatWaitedToBeAccepted) {
   ServerThread server;
+  std::promise<void> sleeps;
+  std::promise<void> slept;
+  server.loop->Post([&] {
+    sleeps.set_value();
+    slept.get_future().wait();
+  });
+  sleeps.get_future().wait();
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(server.Connect());
+  for (Client& client : clients) client.Send("waited\n");
   server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
-  Client client = server.Connect();
-  client.Send("waited\n");
-  EXPECT_EQ(client.ReadLine(), "true");
-  client.Send("waited\n");
-  EXPECT_EQ(client.ReadLine(), "false");
+  slept.set_value();
+  for (Client& client : clients) {
+    EXPECT_EQ(client.ReadLine(), "true");
+    client.Send("waited\n");
+    EXPECT_EQ(client.ReadLine(), "false");
+  }
   Client next = server.Connect();
   next.Send("waited\n");
   EXPECT_EQ(next.ReadLine(), "false");
+}
+
+TEST(ServerTest, AConnectionLongAfterASleepDidNotWait) {
+  ServerThread server;
+  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  server.sleep_watch.Beat(SteadyNow());
+  server.OnLoop([&] { server.server->AcceptWaiting(); });
+  Client client = server.Connect();
+  client.Send("waited\n");
+  EXPECT_EQ(client.ReadLine(), "false");
 }
 
 TEST(ServerTest, SeveralLoopsShareAPort) {
