@@ -82,6 +82,8 @@ class Scene:
     def __init__(self, nodes, flags=None, network=False, **load_options):
         self.flags = {**FLAGS, **(flags or {})}
         self.majority = self.flags.get("--consistency") == "majority"
+        self.never_stale = self.majority and self.flags.get("--write-acks") == self.flags.get("--replicas")
+        self.stale = []
         self.hosts = hosts_module.Hosts(nodes + 1) if network else None
         self.client_host = nodes
         self.ring = None
@@ -158,6 +160,10 @@ class Scene:
         time.sleep(HEAL_SECONDS)
         row = self.load.mark("judged")
         row.update({"fault": what or fault.name, **self.load.judge(self.nodes)})
+        if self.never_stale and row["reads_stale"]:
+            self.stale.append(f"{row['reads_stale']} stale reads: {row['fault']}")
+        row["violations"] += len(self.stale)
+        row["texts"] += self.stale
         return row
 
 
