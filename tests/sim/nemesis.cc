@@ -10,6 +10,7 @@ namespace {
 
 // A death is known after 4 s at most, and evened out soon after.
 constexpr Duration kDowntimeMax = seconds(8);
+constexpr Duration kRestartMax = milliseconds(20);
 constexpr Duration kConvergeMax = seconds(60);
 constexpr Duration kHealed = seconds(5);  // from then on nothing stale is read
 // With three copies and two deaths at once, one is left.
@@ -101,7 +102,7 @@ void Nemesis::Do(Trouble trouble) {
       Join();
       Wait(milliseconds(500));
       Kill(victim);
-      Wait(kDowntimeMax);
+      StayDown();
       return Start(victim);
     }
     case Trouble::kJoinCancelled:
@@ -121,10 +122,13 @@ void Nemesis::Do(Trouble trouble) {
 
 // ---- Faults -----------------------------------------------------------------------------------
 
+// Often so short that nobody noticed, or that news of the death come after the new life's.
+void Nemesis::StayDown() { Wait(Below(3) == 0 ? kRestartMax : kDowntimeMax); }
+
 void Nemesis::Crash() {
   const NodeIndex victim = AnyLive();
   Kill(victim);
-  Wait(kDowntimeMax);  // perhaps so short that nobody noticed
+  StayDown();
   if (Below(4) == 0) cluster_.ForgetIncarnation(victim);
   Start(victim);
 }
@@ -133,7 +137,7 @@ void Nemesis::Stop() {
   const NodeIndex victim = AnyLive();
   Tell("stop " + Name(victim));
   cluster_.Stop(victim);
-  Wait(kDowntimeMax);
+  StayDown();
   Start(victim);
 }
 
@@ -147,7 +151,7 @@ void Nemesis::Drain() {
   }
   Wait(seconds(2));
   Kill(leaver);
-  Wait(kDowntimeMax);
+  StayDown();
   Start(leaver);
 }
 
@@ -162,7 +166,7 @@ void Nemesis::JoinCancelled() {
   Start(fresh);
   Wait(milliseconds(800));
   Kill(fresh);
-  Wait(kDowntimeMax);
+  StayDown();
   if (Below(2) == 0) return Start(fresh);
   Tell("remove " + Name(fresh));
   cluster_.Remove(fresh, AnyLive());
@@ -179,14 +183,14 @@ void Nemesis::DrainAndDeath() {
   cluster_.node(via).coordinator().Drain(IdOf(leaver), [](const Status&) {});
   Wait(milliseconds(500));
   Kill(victim);
-  Wait(kDowntimeMax);
+  StayDown();
   Start(victim);
 }
 
 void Nemesis::Evict() {
   const NodeIndex victim = AnyLive();
   Kill(victim);
-  Wait(kDowntimeMax);
+  StayDown();
   const NodeIndex via = AnyLive();
   Tell("remove " + Name(victim) + " via " + Name(via));
   cluster_.Remove(victim, via);  // refused where the death is not known yet

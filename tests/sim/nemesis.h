@@ -58,6 +58,7 @@ class Nemesis {
  private:
   void Do(Trouble trouble);
   void Crash();
+  void StayDown();
   void Stop();
   void Drain();
   void Join();
