@@ -57,10 +57,11 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
   const bool leased = services_.leases != nullptr && role == Role::kOwner;
   const TimePoint from = leased ? services_.leases->Now() : TimePoint{};
   if (leased && !MayAct(shard, key.partition, from, now)) return {.role = role};
+  if ((command.Is(kWrite) || origin.waited) && !services_.replication.freshness.Holds())
+      [[unlikely]] {
+    return {.role = role};
+  }
   if (command.Is(kWrite)) {
-    if (!services_.replication.freshness.Holds()) [[unlikely]] {
-      return {.role = role};
-    }
     if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
       if (MayWait(enough.error())) return {.role = role};
       reply.Fail(enough.error());
@@ -148,8 +149,10 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     const Role role = shard.info(key.partition).role;
     if (role == Role::kOwner && !MayAct(shard, key.partition, from, now)) return {.role = role};
   }
+  if ((command.Is(kWrite) || origin.waited) && !services_.replication.freshness.Holds()) {
+    return {.role = Role::kOwner};
+  }
   if (command.Is(kWrite)) {
-    if (!services_.replication.freshness.Holds()) return {.role = Role::kOwner};
     for (const Key& key : keys) {
       if (const Status enough = services_.replicator.Check(key.partition, acks); !enough) {
         if (MayWait(enough.error())) return {.role = Role::kOwner};

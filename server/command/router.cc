@@ -26,8 +26,10 @@ Origin AsReplica(Origin origin) {
   return origin;
 }
 
-Origin OriginOf(const Session& session) {
-  return {.cluster_port = session.cluster_port, .replica_reads = session.read_from_replicas};
+Origin OriginOf(const Session& session, const Request& request) {
+  return {.cluster_port = session.cluster_port,
+          .replica_reads = session.read_from_replicas,
+          .waited = request.waited};
 }
 
 }  // namespace
@@ -145,7 +147,7 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
     return true;
   }
 
-  const Origin origin = OriginOf(session);
+  const Origin origin = OriginOf(session, request);
   Road road = Road::kWait;
   if (!waiting_.Blocks(key.partition)) [[likely]] {
     const std::uint32_t acks = AcksOf(request);
@@ -181,7 +183,7 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
 
 bool Router::RouteFolded(const Command& command, const Request& request, const Key* known,
                          Session& session, Responder& responder) {
-  const Origin origin = OriginOf(session);
+  const Origin origin = OriginOf(session, request);
   if (known != nullptr) {
     keys_.assign(1, *known);
   } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {

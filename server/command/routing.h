@@ -14,6 +14,9 @@ namespace gyre {
 struct Origin {
   bool cluster_port = false;   // -MOVED instead of forwarding
   bool replica_reads = false;  // READONLY
+  // It lay in the kernel while this process was stopped (Request::waited): what this node owns by
+  // its own knowledge may be another's by now.
+  bool waited = false;
 };
 
 // Whether a node of this role answers the command itself.

@@ -102,6 +102,55 @@ TEST_F(RouterTest, AWriteWaitsForACopyThatIsBeingFilled) {
   EXPECT_EQ(TextOf(both->reply()), "OK");
 }
 
+// ---- An owner that was stopped ------------------------------------------------------------------
+
+// Its clients waited for it; others may have gone on meanwhile.
+class StoppedOwner : public RouterTest {
+ protected:
+  void SetUp() override {
+    EXPECT_EQ(Run(1, "SET " + key_ + " old"), "OK");
+    freshness().Confirm(SteadyNow() - 2 * Freshness::kFor);
+  }
+  Freshness& freshness() { return cluster_.node(1).replication.freshness; }
+  std::shared_ptr<TestSlot> StartWaited(const std::string& line) {
+    Request request = RequestOf(line);
+    request.waited = true;
+    return Start(1, request);
+  }
+};
+
+TEST_F(StoppedOwner, ReadsThatWaitedForItWaitUntilItKnowsWhoOwns) {
+  const auto one = StartWaited("GET " + key_);
+  const auto two = StartWaited("MGET " + key_ + " " + key_);
+  cluster_.time.Advance(milliseconds(50));
+  EXPECT_FALSE(one->finished());
+  EXPECT_FALSE(two->finished());
+  cluster_.Give(partition_, 2);
+  cluster_.Publish();
+  EXPECT_EQ(Run(2, "SET " + key_ + " new"), "OK");
+  freshness().Confirm(TimePoint::max());
+  cluster_.time.Advance(milliseconds(200));
+  ASSERT_TRUE(one->finished());
+  ASSERT_TRUE(two->finished());
+  EXPECT_EQ(TextOf(one->reply()), "\"new\"");
+  EXPECT_EQ(TextOf(two->reply()), "[\"new\", \"new\"]");
+}
+
+TEST_F(StoppedOwner, StillOwningItAnswersThem) {
+  const auto read = StartWaited("GET " + key_);
+  EXPECT_FALSE(read->finished());
+  freshness().Confirm(TimePoint::max());
+  cluster_.time.Advance(milliseconds(200));
+  ASSERT_TRUE(read->finished());
+  EXPECT_EQ(TextOf(read->reply()), "\"old\"");
+}
+
+TEST_F(StoppedOwner, WritesThatWaitedForItAreNotCarriedOut) {
+  freshness().Confirm(TimePoint::max());
+  EXPECT_TRUE(TextOf(StartWaited("SET " + key_ + " late")->reply()).starts_with("unavailable"));
+  EXPECT_EQ(Run(1, "GET " + key_), "\"old\"");
+}
+
 // ---- An owner that is suspected to be gone ------------------------------------------------------
 
 class SuspectedOwner : public RouterTest {

@@ -24,14 +24,17 @@ def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
             owner_port = ring.nodes[0].owners()[slot]
             owner = next(node for node in ring.nodes if node.cluster_port == owner_port)
             other = next(node for node in ring.nodes if node is not owner)
-            with owner.resp() as waiting, other.resp(timeout=20) as client:
-                assert waiting.call("PING") == b"PONG"
+            with owner.resp() as waiting, owner.resp() as reading, other.resp(timeout=20) as client:
+                assert waiting.call("PING") == reading.call("PING") == b"PONG"
+                assert client.call("SET", key, "older") == b"OK"
                 owner.pause()
                 waiting.send("SET", key, "old")
+                reading.send("GET", key)
                 if client_leaves:
                     waiting.close()
                 harness.wait_for(lambda: stored(client, key, "new"), "another node took the key over", 20)
                 owner.resume()
+                assert harness.plain(reading.read()) == b"new", "what the owner knew before it was stopped"
                 if not client_leaves:
                     with pytest.raises(ReplyError, match="nothing was written"):
                         harness.plain(waiting.read())
