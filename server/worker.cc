@@ -119,7 +119,7 @@ EventLoop* Worker::CurrentLoop() { return current_loop; }
 void Worker::Beat() {
   loop_.Post([this] {
     last_beat_ns_.store(SteadyNow().time_since_epoch().count());
-    server_.AcceptWaiting();
+    server_.AcceptWaiting();  // who connects later did not wait through a sleep before
   });
 }
 

@@ -1,4 +1,5 @@
 // Datagrams, in and out: what one says, to whom what is said goes.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <utility>

@@ -2,6 +2,7 @@
 // or wait for copies.
 #include <algorithm>
 #include <cassert>
+#include <string>
 #include <utility>
 
 #include "command/command_table.h"

@@ -2,7 +2,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
-#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/log.h"

@@ -209,7 +209,7 @@ void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, Metrics
   out.Counter(
       "gyre_process_sleeps_total",
       "Times that the process did not run for 1.5 s or longer (stopped, suspended, starved); "
-      "writes that waited meanwhile were refused.",
+      "writes that waited meanwhile were refused, reads answered by who owned the key by then.",
       sleeps);
   out.Gauge("gyre_open_files", "Open file descriptors.", OpenFiles());
 }

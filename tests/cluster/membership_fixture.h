@@ -6,9 +6,13 @@
 // decided by the seed.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -324,6 +328,56 @@ class VirtualCluster {
   std::uint64_t datagrams_ = 0;
   std::uint64_t datagram_bytes_most_ = 0;
   std::uint64_t push_pulls_ = 0;
+};
+
+// Tests of a cluster that has formed, with all its members on the ring.
+class MembershipTest : public testing::Test {
+ protected:
+  void Form(std::uint64_t count, const MembershipOptions& options = {}) {
+    cluster.StartMany(count, options);
+    const auto took =
+        cluster.RunUntil([this] { return cluster.Converged(); }, std::chrono::seconds(20));
+    ASSERT_TRUE(took) << "the cluster did not form";
+    for (const std::uint64_t number : cluster.numbers()) {
+      cluster.Apply(number, [this](Membership& each) { return each.JoinRing(cluster.now()); });
+    }
+    ASSERT_TRUE(cluster.RunUntil([this] { return cluster.Converged(); }, std::chrono::seconds(20)));
+    cluster.Run(std::chrono::seconds(5));
+  }
+  std::size_t RingSizeAt(std::uint64_t number) {
+    const auto& ring = cluster.at(number).state().ring;
+    return static_cast<std::size_t>(std::count_if(
+        ring.begin(), ring.end(), [](const auto& entry) { return !entry.second.removed; }));
+  }
+  bool AllHaveRingSize(std::size_t size) {
+    const auto numbers = cluster.numbers();
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](std::uint64_t each) { return RingSizeAt(each) == size; });
+  }
+  bool HasLog(std::uint64_t number, const std::string& part) {
+    const auto& logs = cluster.logs(number);
+    return std::any_of(logs.begin(), logs.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    });
+  }
+  static PartitionSet Some(std::initializer_list<std::size_t> partitions) {
+    PartitionSet set(VirtualCluster::kPartitions);
+    for (const std::size_t each : partitions) set[each] = true;
+    return set;
+  }
+  void Hold(std::uint64_t number, const PartitionSet& complete) {
+    cluster.Apply(number, [&](Membership& each) {
+      return each.SetHoldings(cluster.now(), complete, PartitionSet(complete.size()));
+    });
+  }
+  bool SeesHoldings(std::uint64_t viewer, std::uint64_t number, const PartitionSet& complete) {
+    const ClusterState& state = cluster.at(viewer).state();
+    const auto found = state.holdings.find(TestId(number));
+    return found != state.holdings.end() && found->second.complete == complete &&
+           found->second.incarnation == state.members.at(TestId(number)).incarnation;
+  }
+
+  VirtualCluster cluster{7};
 };
 
 }  // namespace gyre
