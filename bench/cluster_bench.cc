@@ -49,7 +49,7 @@ void BuildViewAtRest(benchmark::State& bench) {
   const Placement placement =
       ComputePlacement(RingMembersOf(state), state.replicas, state.partition_count);
   const std::vector<LocalKnowledge> local(state.partition_count);
-  for (auto _ : bench) benchmark::DoNotOptimize(BuildView(state, placement, local, {}));
+  for (auto _ : bench) benchmark::DoNotOptimize(BuildView(state, placement, local));
 }
 BENCHMARK(BuildViewAtRest)
     ->ArgNames({"members", "partitions", "zones"})

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,20 +21,25 @@ constexpr int kKeys = 100'000;
 class NoAdmin final : public Admin {
  public:
   Fields Info(std::string_view) override { return {}; }
-  Fields MemcachedStats(std::string_view) override { return {}; }
+  std::optional<Fields> MemcachedStats(std::string_view) override { return std::nullopt; }
   Fields ConfigGet(std::string_view) override { return {}; }
-  Status ConfigSet(std::string_view, std::string_view) override { return {}; }
+  Status ConfigSet(const Changes&) override { return {}; }
   void ResetStats() override {}
   std::string StatusJson() override { return {}; }
   void Drain(const NodeId&, Done) override {}
+  void Undrain(const NodeId&, Done) override {}
   void Remove(const NodeId&, Done) override {}
+  std::string RestartCheckJson(const NodeId&) override { return {}; }
   void SetRebalance(const RebalanceChange&, Done) override {}
   void RebalanceJson(std::function<void(std::string)>) override {}
 };
 
 class NoPeers final : public PeerHandler {
  public:
-  void Handle(std::string_view, std::function<void(std::string)> reply) override { reply({}); }
+  void Handle(std::string_view, std::optional<NodeId>&,
+              std::function<void(std::string)> reply) override {
+    reply({});
+  }
 };
 
 class NoTransport final : public Transport {
@@ -46,6 +52,7 @@ class NoReplicas final : public Replicator {
  public:
   Status Check(PartitionId, std::uint32_t) override { return {}; }
   Ticket Submit(PartitionId, const Record&) override { return ++ticket_; }
+  Ticket SubmitRemoval(const Key&, Version) override { return ++ticket_; }
   Ticket SubmitFlush(PartitionId, Version) override { return ++ticket_; }
   void Await(Ticket, std::uint32_t, Done done) override { done({}); }
   void AwaitAll(Ticket, std::uint32_t, Duration, std::function<void(std::uint32_t)> done) override {

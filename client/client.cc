@@ -3,6 +3,7 @@
 #include "gyre/client.h"
 
 #include <algorithm>
+#include <atomic>
 #include <type_traits>
 
 #include "client/engine.h"
@@ -22,6 +23,8 @@ std::string_view ErrorCodeName(ErrorCode code) {
       return "cannot_connect";
     case ErrorCode::kOverloaded:
       return "overloaded";
+    case ErrorCode::kCancelled:
+      return "cancelled";
     default:
       return gyre::ErrorCodeName(static_cast<gyre::ErrorCode>(code));
   }
@@ -32,16 +35,35 @@ using Args = std::vector<std::string_view>;
 class Client::Impl {
  public:
   explicit Impl(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
-  ~Impl() { engine_->Stop(); }
+  ~Impl() {
+    if (engine_ == nullptr) return;
+    engine_->forked() ? Abandon() : engine_->Stop();
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  // Why nothing can be asked of it; nothing: it is well.
+  std::optional<Error> Unusable() const {
+    if (engine_ == nullptr) {
+      return Error{ErrorCode::kNotAllowed,
+                   "this client was moved from: use the one that it was moved to"};
+    }
+    if (engine_->forked()) {
+      return Error{ErrorCode::kNotAllowed,
+                   "this client belongs to the parent process: call Connect again behind fork()"};
+    }
+    return {};
+  }
+
+  // Requires that it is usable.
   Engine& engine() { return *engine_; }
 
   // `read` turns the Value into a Result<T>. Owns nothing of `args` once it returns.
   template <typename T>
   void Send(const Args& args, const CommandTraits& traits, const std::string& pinned,
             const CallOptions& call, bool wait, Result<T> (*read)(Value), Callback<T> done) {
+    if (auto error = Unusable()) return done(std::move(*error));
+    if (auto error = engine_->CheckAcks(call.write_acks)) return done(std::move(*error));
     const Options& options = engine_->options();
     Result<std::string> request =
         EncodeRequest(args, call.write_acks != 0 ? call.write_acks : options.write_acks);
@@ -52,8 +74,8 @@ class Client::Impl {
     if (traits.key_index != 0) operation->slot = SlotOf(args[traits.key_index]);
     operation->pinned = pinned;
     operation->started = std::chrono::steady_clock::now();
-    operation->deadline =
-        operation->started + (call.deadline.count() > 0 ? call.deadline : options.deadline);
+    const Milliseconds deadline = call.deadline.count() > 0 ? call.deadline : options.deadline;
+    operation->deadline = operation->started + std::min(deadline, Engine::kDurationMax);
     operation->done = [read, done = std::move(done)](Result<Value> reply) {
       done(reply ? read(std::move(*reply)) : Result<T>(reply.error()));
     };
@@ -66,7 +88,7 @@ class Client::Impl {
                                        bool wait, Result<T> (*read)(Value)) {
     auto promise = std::make_shared<std::promise<Result<T>>>();
     std::future<Result<T>> future = promise->get_future();
-    if (wait && engine_->OnIoThread()) {
+    if (wait && !Unusable() && engine_->OnIoThread()) {
       promise->set_value(Error{ErrorCode::kNotAllowed,
                                "a blocking call inside a callback would wait for itself: use the "
                                "Async form"});
@@ -84,10 +106,25 @@ class Client::Impl {
   }
 
  private:
+  // In a forked child: the thread to join is not there, and closing the loop would reach into the
+  // parent's, with which it shares the kernel's part. It stays, reachable, until the child ends.
+  void Abandon() {
+    struct Orphan {
+      std::shared_ptr<Engine> engine;
+      Orphan* next = nullptr;
+    };
+    static std::atomic<Orphan*> orphans{nullptr};
+    auto* orphan = new Orphan{engine_};
+    orphan->next = orphans.exchange(orphan);
+  }
+
   const std::shared_ptr<Engine> engine_;
 };
 
 namespace {
+
+// So that no sum with the time of day overflows, here or at a node.
+constexpr Milliseconds kTtlMax = std::chrono::hours(24 * 365 * 1000);
 
 // The command of a Set, with the numbers that its arguments point to.
 //
@@ -133,6 +170,7 @@ class SetCommand {
       return Error{ErrorCode::kInvalidArgument, "SetOptions: " + std::move(message)};
     };
     if (set.ttl.count() < 0) return bad("ttl is negative");
+    if (set.ttl > kTtlMax) return bad("ttl is over 1000 years: 0 never expires");
     if (set.ttl.count() > 0 && set.keep_ttl) return bad("either ttl or keep_ttl");
     if (set.keep_ttl && (set.flags != 0 || by_version)) {
       return bad("keep_ttl goes neither with flags nor with CompareAndSet: give the ttl");
@@ -187,6 +225,11 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
+Client::Impl& Client::impl() const {
+  static Impl& none = *new Impl(nullptr);  // for ever: clients may be static
+  return impl_ == nullptr ? none : *impl_;
+}
+
 Result<Client> Client::Connect(Options options) {
   Result<std::shared_ptr<Engine>> engine = Engine::Start(std::move(options));
   if (!engine) return engine.error();
@@ -196,14 +239,14 @@ Result<Client> Client::Connect(Options options) {
 // ---- One key -----------------------------------------------------------------------------------
 
 Result<std::optional<Record>> Client::Get(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"GET", key}, Effect::kRead, call, ReadRecord);
+  return impl().Call({"GET", key}, Effect::kRead, call, ReadRecord);
 }
 
 Result<bool> Client::Set(std::string_view key, std::string_view value, const SetOptions& set,
                          const CallOptions& call) {
   if (auto error = SetCommand::Check(set)) return std::move(*error);
   const SetCommand command(key, value, set);
-  return impl_->Call(command.args(), command.traits().effect, call, ReadDone);
+  return impl().Call(command.args(), command.traits().effect, call, ReadDone);
 }
 
 Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
@@ -211,47 +254,50 @@ Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
                                    const CallOptions& call) {
   if (auto error = SetCommand::Check(set, true)) return std::move(*error);
   const SetCommand command(key, value, set, version);
-  return impl_->Call(command.args(), command.traits().effect, call, ReadDone);
+  return impl().Call(command.args(), command.traits().effect, call, ReadDone);
 }
 
 Result<bool> Client::Del(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"DEL", key}, Effect::kIdempotentWrite, call, ReadDone);
+  return impl().Call({"DEL", key}, Effect::kIdempotentWrite, call, ReadDone);
 }
 
 Result<bool> Client::Exists(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"EXISTS", key}, Effect::kRead, call, ReadDone);
+  return impl().Call({"EXISTS", key}, Effect::kRead, call, ReadDone);
 }
 
 Result<std::int64_t> Client::Incr(std::string_view key, std::int64_t delta,
                                   const CallOptions& call) {
-  return impl_->Call({"INCRBY", key, std::to_string(delta)}, Effect::kWrite, call, ReadInteger);
+  return impl().Call({"INCRBY", key, std::to_string(delta)}, Effect::kWrite, call, ReadInteger);
 }
 
 Result<std::int64_t> Client::Append(std::string_view key, std::string_view suffix,
                                     const CallOptions& call) {
-  return impl_->Call({"APPEND", key, suffix}, Effect::kWrite, call, ReadInteger);
+  return impl().Call({"APPEND", key, suffix}, Effect::kWrite, call, ReadInteger);
 }
 
 Result<std::int64_t> Client::Strlen(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"STRLEN", key}, Effect::kRead, call, ReadInteger);
+  return impl().Call({"STRLEN", key}, Effect::kRead, call, ReadInteger);
 }
 
 Result<bool> Client::Expire(std::string_view key, Milliseconds ttl, const CallOptions& call) {
   if (ttl.count() <= 0) return Error{ErrorCode::kInvalidArgument, "a TTL must be positive"};
-  return impl_->Call({"PEXPIRE", key, std::to_string(ttl.count())}, Effect::kIdempotentWrite, call,
+  if (ttl > kTtlMax) {
+    return Error{ErrorCode::kInvalidArgument, "a TTL is at most 1000 years: see Persist"};
+  }
+  return impl().Call({"PEXPIRE", key, std::to_string(ttl.count())}, Effect::kIdempotentWrite, call,
                      ReadDone);
 }
 
 Result<bool> Client::Persist(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"PERSIST", key}, Effect::kIdempotentWrite, call, ReadDone);
+  return impl().Call({"PERSIST", key}, Effect::kIdempotentWrite, call, ReadDone);
 }
 
 Result<bool> Client::Touch(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"TOUCH", key}, Effect::kRead, call, ReadDone);
+  return impl().Call({"TOUCH", key}, Effect::kRead, call, ReadDone);
 }
 
 Result<TimeToLive> Client::Ttl(std::string_view key, const CallOptions& call) {
-  return impl_->Call({"PTTL", key}, Effect::kRead, call, ReadTimeToLive);
+  return impl().Call({"PTTL", key}, Effect::kRead, call, ReadTimeToLive);
 }
 
 // ---- Many keys --------------------------------------------------------------------------------
@@ -264,7 +310,7 @@ std::vector<Result<std::optional<Record>>> Client::MGet(const std::vector<std::s
   std::vector<std::future<Result<std::optional<Record>>>> futures;
   futures.reserve(keys.size());
   for (const std::string& key : keys) {
-    futures.push_back(impl_->SendForFuture({"GET", key}, kReadOfKey, {}, call, true, ReadRecord));
+    futures.push_back(impl().SendForFuture({"GET", key}, kReadOfKey, {}, call, true, ReadRecord));
   }
   return WaitForAll(std::move(futures));
 }
@@ -279,7 +325,7 @@ std::vector<Result<bool>> Client::MSet(const std::vector<KeyValue>& entries, con
   for (const KeyValue& entry : entries) {
     const SetCommand command(entry.key, entry.value, set);
     futures.push_back(
-        impl_->SendForFuture(command.args(), command.traits(), {}, call, true, ReadDone));
+        impl().SendForFuture(command.args(), command.traits(), {}, call, true, ReadDone));
   }
   return WaitForAll(std::move(futures));
 }
@@ -290,7 +336,7 @@ std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
   futures.reserve(keys.size());
   for (const std::string& key : keys) {
     futures.push_back(
-        impl_->SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, true, ReadDone));
+        impl().SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, true, ReadDone));
   }
   return WaitForAll(std::move(futures));
 }
@@ -298,15 +344,15 @@ std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
 // ---- Any command -------------------------------------------------------------------------------
 
 Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOptions& call) {
-  return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, true, ReadValue).get();
+  return impl().SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, true, ReadValue).get();
 }
 
 Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<std::string>& args,
                                 const CallOptions& call) {
   const Result<Address> parsed = Address::Parse(address);
   if (!parsed) return parsed.error();
-  return impl_
-      ->SendForFuture(ViewsOf(args), TraitsOrNone(args), parsed->ToString(), call, true, ReadValue)
+  return impl()
+      .SendForFuture(ViewsOf(args), TraitsOrNone(args), parsed->ToString(), call, true, ReadValue)
       .get();
 }
 
@@ -314,34 +360,34 @@ Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<st
 
 void Client::GetAsync(std::string_view key, Callback<std::optional<Record>> done,
                       const CallOptions& call) {
-  impl_->Send({"GET", key}, kReadOfKey, {}, call, false, ReadRecord, std::move(done));
+  impl().Send({"GET", key}, kReadOfKey, {}, call, false, ReadRecord, std::move(done));
 }
 
 void Client::SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
                       Callback<bool> done, const CallOptions& call) {
   if (auto error = SetCommand::Check(set)) return done(std::move(*error));
   const SetCommand command(key, value, set);
-  impl_->Send(command.args(), command.traits(), {}, call, false, ReadDone, std::move(done));
+  impl().Send(command.args(), command.traits(), {}, call, false, ReadDone, std::move(done));
 }
 
 void Client::DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call) {
-  impl_->Send({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone, std::move(done));
+  impl().Send({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone, std::move(done));
 }
 
 void Client::IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
                        const CallOptions& call) {
-  impl_->Send({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false, ReadInteger,
+  impl().Send({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false, ReadInteger,
               std::move(done));
 }
 
 void Client::ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
                           const CallOptions& call) {
-  impl_->Send(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue, std::move(done));
+  impl().Send(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue, std::move(done));
 }
 
 std::future<Result<std::optional<Record>>> Client::GetAsync(std::string_view key,
                                                             const CallOptions& call) {
-  return impl_->SendForFuture({"GET", key}, kReadOfKey, {}, call, false, ReadRecord);
+  return impl().SendForFuture({"GET", key}, kReadOfKey, {}, call, false, ReadRecord);
 }
 
 std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_view value,
@@ -352,32 +398,35 @@ std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_vie
     return promise.get_future();
   }
   const SetCommand command(key, value, set);
-  return impl_->SendForFuture(command.args(), command.traits(), {}, call, false, ReadDone);
+  return impl().SendForFuture(command.args(), command.traits(), {}, call, false, ReadDone);
 }
 
 std::future<Result<bool>> Client::DelAsync(std::string_view key, const CallOptions& call) {
-  return impl_->SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone);
+  return impl().SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone);
 }
 
 std::future<Result<std::int64_t>> Client::IncrAsync(std::string_view key, std::int64_t delta,
                                                     const CallOptions& call) {
-  return impl_->SendForFuture({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false,
+  return impl().SendForFuture({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false,
                               ReadInteger);
 }
 
 std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& args,
                                                 const CallOptions& call) {
-  return impl_->SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue);
+  return impl().SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue);
 }
 
 // ---- The cluster -------------------------------------------------------------------------------
 
-RingInfo Client::Ring() const { return impl_->engine().table()->Describe(); }
+RingInfo Client::Ring() const {
+  return impl().Unusable() ? RingInfo{} : impl().engine().table()->Describe();
+}
 
 KeyLocation Client::Locate(std::string_view key) const {
-  const auto table = impl_->engine().table();
   KeyLocation location;
   location.slot = SlotOf(key);
+  if (impl().Unusable()) return location;
+  const auto table = impl().engine().table();
   location.partition = table->PartitionOfSlot(static_cast<Slot>(location.slot));
   for (const NodeIndex holder : table->Holders(location.partition)) {
     location.holders.push_back(table->nodes()[holder].address.ToString());
@@ -386,20 +435,24 @@ KeyLocation Client::Locate(std::string_view key) const {
 }
 
 Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
-  if (impl_->engine().OnIoThread()) {
+  if (!impl().Unusable() && impl().engine().OnIoThread()) {
     return Error{ErrorCode::kNotAllowed, "RefreshRing inside a callback would wait for itself"};
   }
   const auto adopted = std::make_shared<std::promise<Result<RingInfo>>>();
   auto future = adopted->get_future();
   // Adopted on the I/O thread, from where the reply arrives.
-  impl_->Send<Value>({"RING"}, {0, Effect::kRead}, {}, call, true, ReadValue,
-                     [this, adopted](Result<Value> reply) {
+  impl().Send<Value>({"RING"}, {0, Effect::kRead}, {}, call, true, ReadValue,
+                     [&impl = impl(), adopted](Result<Value> reply) {
                        if (!reply) return adopted->set_value(reply.error());
-                       adopted->set_value(impl_->engine().AdoptRing(*reply));
+                       adopted->set_value(impl.engine().AdoptRing(*reply));
                      });
   return future.get();
 }
 
-Stats Client::GetStats() const { return impl_->engine().stats(); }
+Stats Client::GetStats() const { return impl().Unusable() ? Stats{} : impl().engine().stats(); }
+
+void Client::CancelAll() {
+  if (!impl().Unusable()) impl().engine().Cancel();
+}
 
 }  // namespace gyre::client

@@ -74,6 +74,7 @@ const std::unordered_map<std::string, CommandTraits>& Table() {
       {"FLUSHALL", {0, kIdempotent}},
       {"FLUSHDB", {0, kIdempotent}},
       {"DRAIN", {0, kIdempotent}},
+      {"UNDRAIN", {0, kWrite}},  // twice is refused: it is not drained any more
       {"REMOVE", {0, kIdempotent}},
       {"REBALANCE", {0, kIdempotent}},
       {"CONFIG", {0, kIdempotent}},

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "client/foreign_protocol.h"
 #include "client/wire.h"
 #include "proto/frame.h"
 
@@ -100,6 +101,11 @@ void Connection::OnRead(ssize_t count) {
 }
 
 bool Connection::HandFrames() {
+  // Before a whole header is there: "ERROR\r\n" is shorter, and nothing follows it.
+  if (const std::string_view begin(in_.data(), in_.size()); !BeginsAsFrame(begin)) {
+    Fail(ErrorCode::kProtocol, ForeignProtocol(begin));
+    return false;
+  }
   while (in_.size() >= FrameHeader::kBytes) {
     const auto header = DecodeFrameHeader(in_.data(), kReplyBytesMax);
     if (!header) {

@@ -1,5 +1,7 @@
 #include "client/engine.h"
 
+#include <netdb.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstring>
@@ -33,6 +35,7 @@ bool ParseNumeric(const Address& address, sockaddr_storage& out) {
 std::unique_ptr<Operation> MakeRingRequest(TimePoint now, Milliseconds deadline) {
   auto operation = std::make_unique<Operation>();
   operation->request = std::move(*EncodeRequest({"RING"}, 0));
+  AppendLineEnd(operation->request);
   operation->effect = Effect::kRead;
   operation->asks_ring = true;
   operation->started = now;
@@ -49,19 +52,29 @@ Result<std::vector<Address>> Engine::Check(const Options& options) {
     return Error{ErrorCode::kInvalidArgument, std::move(message)};
   };
   if (options.seeds.empty()) return bad("Options::seeds is empty: name at least one HOST:PORT");
-  if (options.deadline.count() < 1) return bad("Options::deadline must be at least 1 ms");
-  if (options.connect_timeout.count() < 1) return bad("Options::connect_timeout must be positive");
+  const auto outside = [](Milliseconds duration, Milliseconds least) {
+    return duration < least || duration > kDurationMax;
+  };
+  if (outside(options.deadline, Milliseconds{1})) {
+    return bad("Options::deadline must be at least 1 ms, and at most 24 days");
+  }
+  if (outside(options.connect_timeout, Milliseconds{1})) {
+    return bad("Options::connect_timeout must be at least 1 ms, and at most 24 days");
+  }
+  if (outside(options.retry.hedge_after, Milliseconds{0})) {
+    return bad("RetryPolicy::hedge_after must be 0, or at most 24 days");
+  }
   if (options.connections_per_node < 1 || options.connections_per_node > 64) {
     return bad("Options::connections_per_node must be 1 to 64");
   }
   if (options.in_flight_bytes_max == 0) return bad("Options::in_flight_bytes_max must be positive");
   if (options.retry.attempts_max < 1) return bad("RetryPolicy::attempts_max must be at least 1");
-  if (options.retry.backoff_min.count() < 1 ||
-      options.retry.backoff_max < options.retry.backoff_min) {
+  if (outside(options.retry.backoff_min, Milliseconds{1}) ||
+      outside(options.retry.backoff_max, options.retry.backoff_min)) {
     return bad("RetryPolicy::backoff_min must be positive and at most backoff_max");
   }
-  if (options.ring_refresh_interval.count() < 1) {
-    return bad("Options::ring_refresh_interval must be positive");
+  if (outside(options.ring_refresh_interval, Milliseconds{1})) {
+    return bad("Options::ring_refresh_interval must be at least 1 ms, and at most 24 days");
   }
   std::vector<Address> seeds;
   for (const std::string& seed : options.seeds) {
@@ -111,7 +124,10 @@ Result<std::shared_ptr<Engine>> Engine::Start(Options options) {
     uv_loop_close(&engine->loop_);
     return Error{ErrorCode::kInternal, std::string("no thread: ") + failure.what()};
   }
-  const Result<bool> learned = engine->LearnFirstRing(*seeds);
+  Result<bool> learned = engine->LearnFirstRing(*seeds);
+  if (learned) {
+    if (auto error = engine->CheckAcks(engine->options_.write_acks)) learned = std::move(*error);
+  }
   if (!learned) {
     engine->Stop();
     return learned.error();
@@ -159,6 +175,21 @@ Result<bool> Engine::LearnFirstRing(const std::vector<Address>& seeds) {
   return first.get();
 }
 
+std::optional<Error> Engine::CheckAcks(std::uint32_t write_acks) const {
+  if (write_acks <= 1) return {};
+  const std::uint32_t copies = table()->replicas();
+  if (write_acks <= copies) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               "write_acks is " + std::to_string(write_acks) + ", but the nodes keep " +
+                   std::to_string(copies) +
+                   " copies of each key (gyred --replicas): ask for as many at most"};
+}
+
+void Engine::Cancel() {
+  cancel_.store(true);
+  uv_async_send(&wake_);
+}
+
 void Engine::Stop() {
   {
     MutexLock lock(mutex_);
@@ -183,8 +214,7 @@ void Engine::Run() {
   uv_loop_close(&loop_);
 }
 
-void Engine::CloseAll() {
-  closing_ = true;
+void Engine::EndAll(const Error& error) {
   while (TimerEntry* entry = wheel_.Any()) {
     auto& operation = static_cast<Operation&>(*entry);
     for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
@@ -192,8 +222,13 @@ void Engine::CloseAll() {
       operation.maybe_applied |=
           operation.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
     }
-    FailNow(operation, {ErrorCode::kClosed, "the client is being destroyed"});
+    FailNow(operation, error);
   }
+}
+
+void Engine::CloseAll() {
+  closing_ = true;
+  EndAll({ErrorCode::kClosed, "the client is being destroyed"});
   dirty_.clear();
   router_.Clear();
   uv_close(AsHandle(wake_), nullptr);
@@ -231,13 +266,19 @@ void Engine::Submit(std::unique_ptr<Operation> operation, bool wait) {
 
 void Engine::DrainQueue() {
   std::vector<std::unique_ptr<Operation>> batch;
+  std::vector<Lookup> lookups;
   bool stopping = false;
   {
     MutexLock lock(mutex_);
     batch.swap(queue_);
+    lookups.swap(lookups_);
     stopping = stopping_;
   }
   for (auto& operation : batch) Start(std::move(operation));
+  for (const Lookup& lookup : lookups) OnResolved(lookup);
+  if (cancel_.exchange(false) && !closing_) {
+    EndAll({ErrorCode::kCancelled, "the caller gave it up"});
+  }
   if (stopping && !closing_) return CloseAll();
   FlushDirty();
 }
@@ -253,8 +294,7 @@ void Engine::OnMaintenance() {
   router_.ForEachLink([&](Link& link) {
     if (link.Dead(now, kLinkSilenceMax)) link.Break({ErrorCode::kIo, "the node fell silent"});
   });
-  for (const auto& [node, status] : std::exchange(failed_lookups_, {}))
-    OnResolved(node, status, {});
+  for (const Lookup& lookup : std::exchange(failed_lookups_, {})) OnResolved(lookup);
   router_.DropUnused();
   FlushDirty();
 }
@@ -346,49 +386,50 @@ void Engine::Resolve(Link& link) {
   if (ParseNumeric(node.address(), numeric)) return link.OnResolved({numeric});
   if (node.resolving) return;  // its answer serves all of the node's links
   node.resolving = true;
-  struct Lookup {
-    uv_getaddrinfo_t request{};
-    Engine* engine = nullptr;
-    std::string node;
-  };
-  auto lookup = std::make_unique<Lookup>();
-  lookup->engine = this;
-  lookup->node = node.name();
-  lookup->request.data = lookup.get();
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  const auto on_done = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-    const std::unique_ptr<Lookup> lookup(static_cast<Lookup*>(request->data));
-    std::vector<sockaddr_storage> addresses;
-    for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-      std::memcpy(&addresses.emplace_back(), entry->ai_addr, entry->ai_addrlen);
-    }
-    uv_freeaddrinfo(found);
-    if (!lookup->engine->closing_) {
-      lookup->engine->OnResolved(lookup->node, status, addresses);
-    }
-  };
-  const int error = uv_getaddrinfo(&loop_, &lookup->request, on_done, node.address().host.c_str(),
-                                   std::to_string(node.address().port).c_str(), &hints);
-  if (error == 0) {
-    (void)lookup.release();  // libuv's until on_done
-  } else {
-    failed_lookups_.emplace_back(node.name(), error);  // a link must not fail from within its Send
+  // Not on libuv's threads: they do not survive fork(), and a child would wait for them at its end.
+  // And whoever destroys a client does not wait for DNS.
+  try {
+    std::thread([engine = shared_from_this(), name = node.name(), address = node.address()] {
+      engine->OnLookedUp(LookUp(name, address));
+    }).detach();
+  } catch (const std::system_error&) {
+    // A link must not fail from within its Send.
+    failed_lookups_.push_back({node.name(), EAI_MEMORY, {}});
   }
 }
 
-void Engine::OnResolved(const std::string& name, int status,
-                        const std::vector<sockaddr_storage>& addresses) {
-  Node* node = router_.Find(name);
+Engine::Lookup Engine::LookUp(const std::string& node, const Address& address) {
+  Lookup lookup{node, 0, {}};
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  lookup.status =
+      getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    std::memcpy(&lookup.addresses.emplace_back(), entry->ai_addr, entry->ai_addrlen);
+  }
+  if (found != nullptr) freeaddrinfo(found);
+  return lookup;
+}
+
+void Engine::OnLookedUp(Lookup lookup) {
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  lookups_.push_back(std::move(lookup));
+  uv_async_send(&wake_);
+}
+
+void Engine::OnResolved(const Lookup& lookup) {
+  Node* node = router_.Find(lookup.node);
   if (node == nullptr) return;
   node->resolving = false;
   for (const auto& link : node->links()) {
-    if (status == 0 && !addresses.empty()) {
-      link->OnResolved(addresses);
+    if (lookup.status == 0 && !lookup.addresses.empty()) {
+      link->OnResolved(lookup.addresses);
     } else {
       link->OnResolveFailed(std::string("the host's name does not resolve: ") +
-                            uv_strerror(status));
+                            gai_strerror(lookup.status));
     }
   }
 }

@@ -17,10 +17,12 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "client/byte_budget.h"
+#include "client/fork_count.h"
 #include "client/link.h"
 #include "client/operation.h"
 #include "client/retry.h"
@@ -33,6 +35,9 @@ namespace gyre::client {
 
 class Engine final : public std::enable_shared_from_this<Engine>, private Link::Owner {
  public:
+  // So that no sum of a time and a duration overflows; the wire has 32 bits of milliseconds.
+  static constexpr Milliseconds kDurationMax = std::chrono::hours(24 * 24);
+
   // Checks the options, starts the thread, learns the ring. Blocks.
   static Result<std::shared_ptr<Engine>> Start(Options options);
   ~Engine();
@@ -41,12 +46,22 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   // end by itself).
   void Stop();
 
+  // Ends all callers' operations that are in flight, with kCancelled or kUnknownOutcome. Any thread
+  // and any signal handler, before Stop.
+  void Cancel();
+
   const Options& options() const { return options_; }
+  // This process is a child that was forked off after Start: the I/O thread is not in it, and its
+  // locks may be held for ever. Nothing but this may be called.
+  bool forked() const { return fork_count_ != ForkCount(); }
   bool OnIoThread() const { return std::this_thread::get_id() == thread_id_.load(); }
 
   // Takes its bytes from the budget. `wait`: until the operation's deadline if there is no room. On
   // an error, `done` was called with it. Any thread.
   void Submit(std::unique_ptr<Operation> operation, bool wait);
+
+  // More acknowledgements than there are copies are an error at once. Any thread.
+  std::optional<Error> CheckAcks(std::uint32_t write_acks) const;
 
   // As last learned. Any thread.
   std::shared_ptr<const RoutingTable> table() const { return ring_.table(); }
@@ -64,6 +79,13 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   // The node gets a little less time than we have, so that its own, better informed error comes in
   // time.
   static constexpr Milliseconds kDeadlineMargin{20};
+
+  // What DNS says of a node's host.
+  struct Lookup {
+    std::string node;
+    int status = 0;  // getaddrinfo's
+    std::vector<sockaddr_storage> addresses;
+  };
 
   struct Counters {
     std::atomic<std::uint64_t> requests{0};
@@ -90,12 +112,15 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   void ArmRingTimer();
   void AskRing();
   void FlushDirty();
+  void EndAll(const Error& error);
   void CloseAll();
 
   void Start(std::unique_ptr<Operation> operation);
   // False: no node is worth a try now.
   bool Dispatch(Operation& operation, TimePoint now);
   void DispatchOrPause(Operation& operation, TimePoint now);
+  // Begins a new round after a while.
+  void Pause(Operation& operation, TimePoint now);
   void OnDue(Operation& operation, TimePoint now);
   void ArmNext(Operation& operation, TimePoint now);
   void NoteSilence(const Operation& operation, TimePoint now);
@@ -112,8 +137,10 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   uv_loop_t* loop() override { return &loop_; }
   void OnDirty(Link& link) override { dirty_.push_back(&link); }
   void Resolve(Link& link) override;
-  void OnResolved(const std::string& node, int status,
-                  const std::vector<sockaddr_storage>& addresses);
+  static Lookup LookUp(const std::string& node, const Address& address);
+  // The thread that looked it up.
+  void OnLookedUp(Lookup lookup);
+  void OnResolved(const Lookup& lookup);
   void OnConnected(Link& link) override;
   void OnAlive(Link& link) override { link.node().set_stalled(false); }
   bool OnReply(Link& link, Operation& operation, std::string_view payload) override;
@@ -129,6 +156,7 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
 
   // Immutable after construction.
   const Options options_;
+  const std::uint32_t fork_count_ = ForkCount();
 
   // The I/O thread's only.
   uv_loop_t loop_{};
@@ -140,17 +168,19 @@ class Engine final : public std::enable_shared_from_this<Engine>, private Link::
   RingKeeper ring_;
   TimerWheel wheel_;
   std::vector<Link*> dirty_;
-  std::vector<std::pair<std::string, int>> failed_lookups_;  // told at the next maintenance
+  std::vector<Lookup> failed_lookups_;  // told at the next maintenance
   bool closing_ = false;
 
   // Any thread.
   Mutex mutex_;
   std::vector<std::unique_ptr<Operation>> queue_ GYRE_CLIENT_GUARDED_BY(mutex_);
+  std::vector<Lookup> lookups_ GYRE_CLIENT_GUARDED_BY(mutex_);
   bool stopping_ GYRE_CLIENT_GUARDED_BY(mutex_) = false;
   ByteBudget budget_;
   Counters counters_;
   std::thread thread_;
   std::atomic<std::thread::id> thread_id_{};
+  std::atomic<bool> cancel_{false};
 };
 
 }  // namespace gyre::client

@@ -49,7 +49,10 @@ bool Engine::Dispatch(Operation& operation, TimePoint now) {
 
 void Engine::DispatchOrPause(Operation& operation, TimePoint now) {
   if (Dispatch(operation, now)) return ArmNext(operation, now);
-  // All were tried, or are known to be down: begin a new round after a pause.
+  Pause(operation, now);  // all were tried, or are known to be down
+}
+
+void Engine::Pause(Operation& operation, TimePoint now) {
   HintRing();
   operation.tried.clear();
   operation.pausing = true;
@@ -169,19 +172,24 @@ void Engine::OnLostAttempt(Operation& operation, bool sent, Error error) {
 
 void Engine::AfterFailedAttempt(Operation& operation, Verdict verdict, Error error) {
   operation.maybe_applied |= verdict == Verdict::kUnknownOutcome;
-  if (verdict != Verdict::kRetry) return FailNow(operation, std::move(error));
+  const bool retry = verdict == Verdict::kRetry || verdict == Verdict::kRetryLater;
+  if (!retry) return FailNow(operation, std::move(error));
   if (operation.attempt_count > 0) return ArmNext(operation, Now());  // another node is still asked
   if (!operation.pinned.empty()) return FailNow(operation, std::move(error));
   operation.last_failure = std::move(error.message);
+  operation.last_failure_code = error.code == ErrorCode::kTooFewReplicas
+                                    ? ErrorCode::kTooFewReplicas
+                                    : ErrorCode::kUnavailable;
   if (operation.tries >= options_.retry.attempts_max) return FailExhausted(operation);
   const TimePoint now = Now();
   if (now >= operation.deadline) return FailAtDeadline(operation);
+  if (verdict == Verdict::kRetryLater) return Pause(operation, now);
   counters_.retries.fetch_add(1, std::memory_order_relaxed);
   DispatchOrPause(operation, now);
 }
 
 void Engine::FailExhausted(Operation& operation) {
-  FailNow(operation, {ErrorCode::kUnavailable,
+  FailNow(operation, {operation.last_failure_code,
                       "no node could serve the request after " + std::to_string(operation.tries) +
                           " tries; last: " + operation.last_failure + "; see `gyre status`"});
 }
@@ -206,9 +214,9 @@ void Engine::FailAtDeadline(Operation& operation) {
                    {ErrorCode::kTimeout, "no answer within " + limit + asked +
                                              "; see `gyre status`, or allow a longer deadline"});
   }
-  FailNow(operation, {ErrorCode::kUnavailable, "no node could serve the request within " + limit +
-                                                   "; last: " + operation.last_failure +
-                                                   "; see `gyre status`"});
+  FailNow(operation, {operation.last_failure_code, "no node could serve the request within " +
+                                                       limit + "; last: " + operation.last_failure +
+                                                       "; see `gyre status`"});
 }
 
 void Engine::FailNow(Operation& operation, Error error) {

@@ -52,6 +52,8 @@ struct Operation : TimerEntry {
   bool maybe_applied = false;                        // a write that was sent and never answered
   Milliseconds backoff{0};
   std::string last_failure;  // "127.0.0.1:7701: connection refused"
+  // What the operation ends with if nothing better than `last_failure` comes.
+  ErrorCode last_failure_code = ErrorCode::kUnavailable;
 
   void EraseAttempt(const Link& link) {
     for (std::uint32_t i = 0; i < attempt_count; ++i) {

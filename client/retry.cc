@@ -16,6 +16,10 @@ Verdict OnErrorReply(Effect effect, ErrorCode code) {
     case ErrorCode::kUnavailable:
     case ErrorCode::kClosed:
       return Verdict::kRetry;
+    // Nothing was done, and whoever is asked forwards to the same owner: it lacks copies, for as long
+    // as a node restarts.
+    case ErrorCode::kTooFewReplicas:
+      return Verdict::kRetryLater;
     // The node lost sight of the request: harmless for a read, not for a write.
     case ErrorCode::kIo:
       return effect == Effect::kRead ? Verdict::kRetry : Verdict::kUnknownOutcome;

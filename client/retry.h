@@ -12,6 +12,7 @@ namespace gyre::client {
 
 enum class Verdict {
   kRetry,           // another try is right, if the deadline allows one
+  kRetryLater,      // likewise, but no other node can do better now: after a pause
   kFail,            // the error is the answer
   kUnknownOutcome,  // the write's fate is unknown
 };

@@ -78,7 +78,7 @@ Result<RingNode> ParseMember(protozero::pbf_reader member) {
     return Bad("a member's name or zone is too long");
   }
   if (port == 0 || port > 65535) return Bad("a member's port is " + std::to_string(port));
-  if (state > static_cast<std::uint32_t>(NodeState::kStopped)) {
+  if (state > static_cast<std::uint32_t>(NodeState::kDrained)) {
     return Bad("a member's state is " + std::to_string(state));
   }
   node.address.port = static_cast<std::uint16_t>(port);
@@ -122,6 +122,8 @@ std::string_view NodeStateName(NodeState state) {
       return "dead";
     case NodeState::kStopped:
       return "stopped";
+    case NodeState::kDrained:
+      return "drained";
   }
   return "unknown";
 }

@@ -17,7 +17,13 @@ namespace gyre::client {
 using NodeIndex = std::uint16_t;
 inline constexpr NodeIndex kNoNode = 0xffff;
 
-enum class NodeState : std::uint8_t { kAlive = 0, kSuspect = 1, kDead = 2, kStopped = 3 };
+enum class NodeState : std::uint8_t {
+  kAlive = 0,
+  kSuspect = 1,
+  kDead = 2,
+  kStopped = 3,
+  kDrained = 4,  // alive, and off the ring until it is undrained
+};
 
 std::string_view NodeStateName(NodeState state);
 
@@ -29,7 +35,7 @@ struct RingNode {
   std::uint32_t weight = 1;
   NodeState state = NodeState::kAlive;
 
-  bool serving() const { return state == NodeState::kAlive || state == NodeState::kSuspect; }
+  bool serving() const { return state != NodeState::kDead && state != NodeState::kStopped; }
 };
 
 class RoutingTable {

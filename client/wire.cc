@@ -5,6 +5,7 @@
 #include <protozero/varint.hpp>
 
 #include "proto/frame.h"
+#include "proto/pbf.h"
 
 namespace gyre::client {
 namespace {
@@ -21,6 +22,7 @@ enum RequestField : std::uint32_t {
   kArgs = Field(1, pbf_wire_type::length_delimited),
   kWriteAcks = Field(3, pbf_wire_type::varint),
   kDeadlineMs = Field(4, pbf_wire_type::varint),
+  kLineEnd = Field(6, pbf_wire_type::length_delimited),
 };
 enum ReplyField : std::uint32_t {
   kValue = Field(1, pbf_wire_type::length_delimited),
@@ -192,7 +194,7 @@ bool ReadValue(protozero::pbf_reader message, int depth, Value& value, std::stri
         break;
       case kBoolean:
         value.kind = Value::Kind::kBoolean;
-        value.boolean = message.get_bool();
+        value.boolean = GetBool(message);
         break;
       case kError:
         ReadError(message.get_message(), value);
@@ -251,6 +253,13 @@ Result<std::string> EncodeRequest(const std::vector<std::string_view>& args,
   return request;
 }
 
+void AppendLineEnd(std::string& request) {
+  constexpr std::string_view kEnd = "\r\n";
+  AppendVarint(kLineEnd, request);
+  AppendVarint(kEnd.size(), request);
+  request.append(kEnd);
+}
+
 void AppendRequestFrame(std::uint64_t request_id, std::string_view request,
                         std::uint32_t deadline_ms, ByteQueue& out) {
   const std::size_t deadline_bytes = deadline_ms == 0 ? 0 : 1 + VarintBytes(deadline_ms);
@@ -283,7 +292,7 @@ Result<DecodedReply> DecodeReply(std::string_view payload) {
           if (!has_value) return Malformed(why);
           break;
         case kStaleRing:
-          reply.stale_ring = message.get_bool();
+          reply.stale_ring = GetBool(message);
           break;
         default:
           message.skip();

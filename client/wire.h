@@ -28,6 +28,10 @@ inline constexpr std::size_t kReplyBytesMax = kValueBytesHardMax + kFrameSlackBy
 Result<std::string> EncodeRequest(const std::vector<std::string_view>& args,
                                   std::uint32_t write_acks);
 
+// Makes a text protocol's port answer at once that it does not understand `request`: it would wait
+// for the end of the line. Nodes skip it (Request.line_end).
+void AppendLineEnd(std::string& request);
+
 // Frame header, `request` and its deadline_ms.
 void AppendRequestFrame(std::uint64_t request_id, std::string_view request,
                         std::uint32_t deadline_ms, ByteQueue& out);

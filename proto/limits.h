@@ -19,5 +19,7 @@ inline constexpr std::size_t kFrameSlackBytes = 128 * 1024;
 inline constexpr std::uint32_t kForwardHopsMax = 2;
 inline constexpr std::uint32_t kReplicasMax = 7;
 inline constexpr std::uint32_t kMembersMax = 4096;
+// With a place on the ring: as many as the byte of a node in a version tells apart.
+inline constexpr std::uint32_t kRingNodesMax = 256;
 
 }  // namespace gyre

@@ -4,8 +4,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
 readonly root build=$root/build
 
-# The compiler cache serves every clone on this machine: paths below the root count relative to it.
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+# The compiler cache serves every clone on this machine: paths below the root count relative to it. What it is lenient
+# about is what its manual asks for where headers are precompiled.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 
 script=$(basename "$0")
 say() { printf '%s: %s\n' "$script" "$*"; }

@@ -19,8 +19,6 @@ constexpr Duration kBeatInterval = std::chrono::seconds(1);
 constexpr Duration kSleepBeatInterval = std::chrono::milliseconds(250);
 // A worker that gives no sign of life for this long makes the node unhealthy.
 constexpr Duration kBeatOverdue = std::chrono::seconds(10);
-// The admin port answers still when clients have taken all of --max-connections.
-constexpr std::size_t kAdminConnections = 64;
 
 // As many connections as there are files for: one too many is then refused with a reason, where
 // otherwise it would wait, accepted by nobody.
@@ -43,8 +41,8 @@ MemberInfo SelfOf(const Config& config, const Identity& identity) {
   MemberInfo self;
   self.id = identity.id;
   self.name = config.name;
-  self.host = config.host;
-  self.port = config.port;
+  self.host = config.advertise.host;
+  self.port = config.advertise.port;
   self.resp_port = config.resp_port;
   self.resp_cluster_port = config.resp_cluster_port;
   self.memcached_port = config.memcached_port;
@@ -55,22 +53,23 @@ MemberInfo SelfOf(const Config& config, const Identity& identity) {
   return self;
 }
 
-EngineOptions EngineOptionsOf(const Config& config, const Identity& identity) {
+EngineOptions EngineOptionsOf(const Config& config) {
   EngineOptions options;
   options.memory_bytes = config.memory_bytes;
   options.value_bytes_max = config.value_bytes_max;
   options.partition_count = config.partitions;
   options.threads = config.threads;
-  options.version_node = identity.id.bytes[0];
   options.tombstone_ttl_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(config.tombstone_ttl).count();
   return options;
 }
 
 ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& identity,
-                                       Keyring* keys) {
+                                       Keyring* keys, const Signer& signer,
+                                       RememberedRing remembered, ClientMemory* memory) {
   ClusterRuntimeOptions options;
   options.self = SelfOf(config, identity);
+  options.listen = {config.host, config.port};
   options.membership.cluster_name = config.cluster_name;
   options.membership.evict_after = config.evict_after;
   options.membership.majority = config.consistency == Consistency::kMajority;
@@ -80,9 +79,24 @@ ClusterRuntimeOptions RuntimeOptionsOf(const Config& config, const Identity& ide
         std::chrono::system_clock::now().time_since_epoch());
   };
   for (const HostPort& seed : config.join) options.seeds.push_back({seed.host, seed.port});
+  for (const RememberedMember& member : remembered.members) {
+    if (options.seeds.size() == kSeedsMax) break;
+    const Address last{member.host, member.port};
+    const bool known =
+        std::find(options.seeds.begin(), options.seeds.end(), last) != options.seeds.end();
+    if (!known && !member.entry.removed && member.entry.id != identity.id) {
+      options.seeds.push_back(last);
+    }
+  }
+  options.membership.remembered = std::move(remembered);
   options.replicator.replicas = config.replicas;
   options.replicator.write_acks = config.write_acks;
   options.keys = keys;
+  options.signer = &signer;
+  options.client_memory = memory;
+  options.link_queue_bytes_max =
+      std::min(options.link_queue_bytes_max,
+               std::max(memory->limit() / 4, 2 * config.value_bytes_max + kFrameSlackBytes));
   options.transfer_bytes_per_second = config.rebalance_limit;
   return options;
 }
@@ -95,7 +109,10 @@ Result<std::unique_ptr<Node>> Node::Create(const Config& config) {
   return node;
 }
 
-Node::Node(const Config& config) : config_(config) {}
+Node::Node(const Config& config)
+    : config_(config),
+      client_memory_(config.client_memory_bytes),
+      admission_(config.connections_max, config.connections_of_address_max) {}
 
 Node::~Node() {
   // Workers that never ran, because a later step of the start failed.
@@ -112,6 +129,7 @@ Status Node::Init() {
   Result<Identity> identity = LoadIdentity(config_.data_dir, UnixNow());
   if (!identity) return tl::unexpected(identity.error());
   identity_ = *identity;
+  signer_ = std::make_unique<NodeSigner>(identity_.seed);
 
   for (std::uint32_t i = 0; i <= config_.threads; ++i) {
     Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
@@ -123,13 +141,19 @@ Status Node::Init() {
     }
   }
 
-  Result<std::unique_ptr<Engine>> engine = Engine::Create(EngineOptionsOf(config_, identity_));
+  Result<std::unique_ptr<Engine>> engine = Engine::Create(EngineOptionsOf(config_));
   if (!engine) return tl::unexpected(engine.error());
   engine_ = std::move(*engine);
 
   snapshot_ = std::make_unique<NodeSnapshot>(config_.data_dir,
                                              SnapshotOwner{identity_.id, config_.cluster_name});
-  ClusterRuntimeOptions runtime_options = RuntimeOptionsOf(config_, identity_, keys_.get());
+  Result<RememberedRing> remembered = RecallRing();
+  if (!remembered) return tl::unexpected(remembered.error());
+  ClusterRuntimeOptions runtime_options = RuntimeOptionsOf(
+      config_, identity_, keys_.get(), *signer_, std::move(*remembered), &client_memory_);
+  if (ring_file_ != nullptr) {
+    runtime_options.on_ring = [this](const RememberedRing& ring) { ring_file_->Keep(ring); };
+  }
   runtime_options.restored = RestoreSnapshot();
   Result<std::unique_ptr<ClusterRuntime>> runtime =
       ClusterRuntime::Create(std::move(runtime_options), *engine_);
@@ -137,10 +161,11 @@ Status Node::Init() {
   runtime_ = std::move(*runtime);
 
   admin_ = std::make_unique<NodeAdmin>(config_, identity_, sessions_, *engine_, *runtime_,
-                                       snapshot_->stats(), keys_.get(), workers_);
+                                       snapshot_->stats(), client_memory_, keys_.get(), workers_);
   for (const auto& loop : worker_loops_) {
-    Result<std::unique_ptr<Worker>> worker = Worker::Create(
-        config_, *loop, *runtime_, *engine_, sessions_, *admin_, keys_.get(), sleep_watch_);
+    Result<std::unique_ptr<Worker>> worker =
+        Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_, client_memory_,
+                       keys_.get(), sleep_watch_, admission_);
     if (!worker) return tl::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
@@ -154,6 +179,27 @@ Status Node::Init() {
   sleep_beat_ = std::make_unique<Timer>(*admin_loop_);
   // Last: where the start fails before, the snapshot stays.
   return snapshot_->Consume();
+}
+
+Result<RememberedRing> Node::RecallRing() {
+  if (config_.data_dir.empty()) return RememberedRing{};
+  ring_file_ = std::make_unique<RingFile>(config_.data_dir, config_.cluster_name, identity_.id);
+  Result<std::optional<RememberedRing>> ring = ring_file_->Read();
+  if (!ring && config_.join.empty()) {
+    return Fail(ring.error().code,
+                ring.error().message +
+                    "; name nodes of the ring with --join, or delete the file to "
+                    "begin a cluster");
+  }
+  if (!ring) {
+    GYRE_LOG_WARN("{}; going on with --join alone", ring.error().message);
+    return RememberedRing{};
+  }
+  if (!*ring) return RememberedRing{};
+  if (const std::size_t others = (*ring)->others(identity_.id); others > 0) {
+    GYRE_LOG_INFO("going back to the ring that was left, other nodes={}", others);
+  }
+  return std::move(**ring);
 }
 
 RestoredCopies Node::RestoreSnapshot() {
@@ -182,7 +228,8 @@ Status Node::CheckPorts() const {
 
 Status Node::ListenHttp() {
   ConnectionLimits limits;
-  limits.connections_max = config_.connections_max + kAdminConnections;
+  limits.admission = &admission_;
+  limits.memory = &client_memory_;
   http_server_ = std::make_unique<Server>(*admin_loop_, sessions_, limits);
   if (config_.http_port == 0) return {};
   http_.Route("/health", [this](const HttpRequest&) {
@@ -215,14 +262,21 @@ void Node::Run() {
     StopWorkers();
   } else {
     GYRE_LOG_INFO(
-        "serving name={} id={} host={} port={} resp={} resp-cluster={} memcached={} http={} "
+        "serving name={} id={} host={} port={} advertise={}:{} resp={} resp-cluster={} "
+        "memcached={} http={} "
         "memory_mib={} threads={}",
-        config_.name, identity_.id.ToString(), config_.host, config_.port, config_.resp_port,
-        config_.resp_cluster_port, config_.memcached_port, config_.http_port,
-        config_.memory_bytes >> 20, config_.threads);
+        config_.name, identity_.id.ToString(), config_.host, config_.port, config_.advertise.host,
+        config_.advertise.port, config_.resp_port, config_.resp_cluster_port,
+        config_.memcached_port, config_.http_port, config_.memory_bytes >> 20, config_.threads);
   }
   watch_->Start(kBeatInterval, kBeatInterval, [this] { WatchWorkers(); });
-  sleep_beat_->Start(Duration{}, kSleepBeatInterval, [this] { sleep_watch_.Beat(SteadyNow()); });
+  sleep_beat_->Start(Duration{}, kSleepBeatInterval, [this, seen = 0U]() mutable {
+    sleep_watch_.Beat(SteadyNow());
+    admin_->Sample(SteadyNow());
+    // At once after a sleep: what clients send later did not wait through it.
+    const std::uint32_t sleeps = sleep_watch_.Sleeps(SteadyNow());
+    if (sleeps != std::exchange(seen, sleeps)) WatchWorkers();
+  });
   admin_loop_->Run();
   for (const auto& worker : workers_) worker->Join();
   runtime_->Stop();
@@ -241,7 +295,8 @@ void Node::OnSignal() {
   }
   GYRE_LOG_INFO("stopping: handing over what this node owns");
   // Workers go on serving, so that clients see nothing while ownership moves.
-  runtime_->BeginStop([this] { admin_loop_->Post([this] { StopWorkers(); }); });
+  const StopOptions options{config_.stop_timeout, config_.snapshot_on_exit};
+  runtime_->BeginStop(options, [this] { admin_loop_->Post([this] { StopWorkers(); }); });
 }
 
 // Rotation of the key without a restart.
@@ -267,6 +322,7 @@ void Node::StopWorkers() {
 
 void Node::WatchWorkers() {
   for (const auto& worker : workers_) worker->Beat();
+  (void)NotReady();  // that it became ready is noted, asked or not
 }
 
 bool Node::WorkersAlive() const {
@@ -277,17 +333,22 @@ bool Node::WorkersAlive() const {
 
 std::string Node::NotReady() {
   if (stopping_) return "stopping";
+  if (runtime_->stats().readiness.drained) was_ready_ = false;  // undrained, it fills first
+  std::string reason = was_ready_ ? "" : NotReadyYet();
+  if (!reason.empty()) return reason;
+  was_ready_ = true;
+  return WorkersAlive() ? "" : "a worker loop does not answer";
+}
+
+std::string Node::NotReadyYet() {
+  const ClusterStats stats = runtime_->stats();
+  if (std::string reason = WaitsFor(stats.readiness); !reason.empty()) return reason;
   const ClusterViewPtr view = runtime_->views().Load();
   if (view == nullptr || view->self == kNoMember) return "not yet in the cluster";
-  const auto unowned = std::count(view->owner.begin(), view->owner.end(), kNoMember);
-  if (unowned > 0) return std::to_string(unowned) + " partitions have no owner yet";
-  if (runtime_->leases() != nullptr) {
-    const LeaseStats leases = runtime_->stats().leases;
-    if (leases.held < leases.claims || !leases.majority) {
-      return "this node does not see a majority of the ring (--consistency majority)";
-    }
+  if (stats.majority && (stats.leases.held < stats.leases.claims || !stats.leases.majority)) {
+    return "this node does not see a majority of the ring (--consistency majority)";
   }
-  return WorkersAlive() ? "" : "a worker loop does not answer";
+  return "";
 }
 
 std::string Node::Metrics() {
@@ -302,12 +363,15 @@ std::string Node::Metrics() {
   WriteProcessMetrics(GYRE_VERSION, sleep_watch_.Sleeps(SteadyNow()), out);
   WriteShardMetrics(engine_->stats(), out);
   WriteServerMetrics(servers, out);
+  WriteClientMemoryMetrics(client_memory_, out);
   WriteLoopMetrics(busy, out);
   WriteMembershipMetrics(cluster.membership, out);
   if (keys_ != nullptr) WriteSecretMetrics(keys_->stats(), out);
   WriteReplicatorMetrics({cluster.replication}, out);
   WriteClusterMetrics(cluster, out);
   WriteSnapshotMetrics(snapshot_->stats(), out);
+  if (ring_file_ != nullptr) WriteRingFileMetrics(ring_file_->stats(), out);
+  out.Gauge("gyre_ready", "1 where /ready says 200.", NotReady().empty() ? 1 : 0);
   if (const ClusterViewPtr view = runtime_->views().Load(); view != nullptr) {
     WriteViewMetrics(*view, out);
   }

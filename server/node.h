@@ -8,8 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "base/client_memory.h"
 #include "base/sleep_watch.h"
 #include "cluster_net/cluster_runtime.h"
+#include "cluster_net/node_signer.h"
+#include "net/admission.h"
 #include "net/event_loop.h"
 #include "net/server.h"
 #include "node_admin.h"
@@ -17,6 +20,7 @@
 #include "ops/admin_http.h"
 #include "ops/config.h"
 #include "ops/identity.h"
+#include "ops/ring_file.h"
 #include "secret/keyring.h"
 #include "signals.h"
 #include "storage/engine.h"
@@ -38,26 +42,32 @@ class Node {
   explicit Node(const Config& config);
   Status Init();
   RestoredCopies RestoreSnapshot();
+  Result<RememberedRing> RecallRing();
   Status CheckPorts() const;
   Status ListenHttp();
   void OnSignal();
   void OnReload();
   void StopWorkers();
   void WatchWorkers();
-  // The reason why the node is not ready, or empty.
+  // The reason why the node is not ready, or empty. Once ready, it is so until it stops.
   std::string NotReady();
+  std::string NotReadyYet();
   bool WorkersAlive() const;
   std::string Metrics();
 
   const Config config_;
   Identity identity_;
   SessionRegistry sessions_;
+  ClientMemory client_memory_;
   SleepWatch sleep_watch_;
+  Admission admission_;
   std::unique_ptr<EventLoop> admin_loop_;
   std::vector<std::unique_ptr<EventLoop>> worker_loops_;
   std::unique_ptr<Keyring> keys_;  // null: without --gossip-key
+  std::unique_ptr<NodeSigner> signer_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<NodeSnapshot> snapshot_;
+  std::unique_ptr<RingFile> ring_file_;  // null: without --data-dir
   std::unique_ptr<ClusterRuntime> runtime_;
   std::unique_ptr<NodeAdmin> admin_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -69,6 +79,7 @@ class Node {
 
   // Admin loop only.
   bool stopping_ = false;
+  bool was_ready_ = false;
 };
 
 }  // namespace gyre

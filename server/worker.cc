@@ -9,12 +9,19 @@ namespace {
 
 thread_local EventLoop* current_loop = nullptr;
 
-ConnectionLimits LimitsFor(const Config& config) {
+// The loops keep in empty buffers at most this fraction of the memory for clients.
+constexpr std::size_t kPooledFraction = 16;
+
+ConnectionLimits LimitsFor(const Config& config, ClientMemory& memory, Admission& admission) {
   ConnectionLimits limits;
-  limits.connections_max = config.connections_max;
+  limits.admission = &admission;
+  limits.idle_timeout = config.idle_timeout;
   // One reply with the largest value must fit.
   limits.output_bytes_max =
       std::max(limits.output_bytes_max, 2 * config.value_bytes_max + kFrameSlackBytes);
+  limits.memory = &memory;
+  limits.pooled_bytes_max =
+      std::min(limits.pooled_bytes_max, memory.limit() / (kPooledFraction * config.threads));
   return limits;
 }
 
@@ -22,7 +29,8 @@ CodecLimits CodecLimitsFor(const Config& config) {
   CodecLimits limits;
   limits.value_bytes_max = config.value_bytes_max;
   // MSET of many values is one request: let it hold a few of the largest.
-  limits.request_bytes_max = 4 * config.value_bytes_max + kFrameSlackBytes;
+  limits.request_bytes_max = std::min(4 * config.value_bytes_max + kFrameSlackBytes,
+                                      ClientMemory::LargeOf(config.client_memory_bytes));
   return limits;
 }
 
@@ -31,8 +39,11 @@ CodecLimits CodecLimitsFor(const Config& config) {
 Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& loop,
                                                ClusterRuntime& runtime, Engine& engine,
                                                SessionRegistry& sessions, Admin& admin,
-                                               Keyring* keys, const SleepWatch& sleep_watch) {
-  std::unique_ptr<Worker> worker(new Worker(config, loop, runtime, engine, sessions, admin));
+                                               ClientMemory& memory, Keyring* keys,
+                                               const SleepWatch& sleep_watch,
+                                               Admission& admission) {
+  std::unique_ptr<Worker> worker(
+      new Worker(config, loop, runtime, engine, sessions, admin, memory, admission));
   if (Status listening = worker->Listen(config, keys, sleep_watch); !listening) {
     return tl::unexpected(listening.error());
   }
@@ -40,7 +51,7 @@ Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& 
 }
 
 Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
-               SessionRegistry& sessions, Admin& admin)
+               SessionRegistry& sessions, Admin& admin, ClientMemory& memory, Admission& admission)
     : loop_(loop),
       runtime_(runtime),
       part_(runtime.MakeWorker(loop)),
@@ -55,11 +66,12 @@ Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, E
                    .transport = part_.transport,
                    .peers = peers_,
                    .leases = runtime.leases(),
+                   .client_memory = &memory,
                    .unix_now = [&loop] { return loop.unix_now(); },
                    .steady_now = [&loop] { return loop.now(); }},
           DispatcherOptions{.write_acks = config.write_acks,
                             .replicas_stand_in = config.consistency == Consistency::kAvailable}),
-      server_(loop, sessions, LimitsFor(config)),
+      server_(loop, sessions, LimitsFor(config, memory, admission)),
       last_beat_ns_(SteadyNow().time_since_epoch().count()) {}
 
 Worker::~Worker() = default;
@@ -119,7 +131,7 @@ EventLoop* Worker::CurrentLoop() { return current_loop; }
 void Worker::Beat() {
   loop_.Post([this] {
     last_beat_ns_.store(SteadyNow().time_since_epoch().count());
-    server_.AcceptWaiting();  // who connects later did not wait through a sleep before
+    server_.NoteSleep();
   });
 }
 

@@ -9,9 +9,11 @@
 #include <string_view>
 #include <thread>
 
+#include "base/client_memory.h"
 #include "base/clock.h"
 #include "cluster_net/cluster_runtime.h"
 #include "command/dispatcher.h"
+#include "net/admission.h"
 #include "net/event_loop.h"
 #include "net/server.h"
 #include "ops/config.h"
@@ -21,11 +23,14 @@ namespace gyre {
 class Worker {
  public:
   // Makes the loop and its part of the cluster, and opens the ports of `config`. `runtime`,
-  // `engine`, `sessions`, `admin`, `keys` (null: none) and `sleep_watch` outlive the worker.
+  // `engine`, `sessions`, `admin`, `memory`, `keys` (null: none), `sleep_watch` and `admission`
+  // outlive the worker.
   static Result<std::unique_ptr<Worker>> Create(const Config& config, EventLoop& loop,
                                                 ClusterRuntime& runtime, Engine& engine,
                                                 SessionRegistry& sessions, Admin& admin,
-                                                Keyring* keys, const SleepWatch& sleep_watch);
+                                                ClientMemory& memory, Keyring* keys,
+                                                const SleepWatch& sleep_watch,
+                                                Admission& admission);
   // After Join.
   ~Worker();
 
@@ -42,7 +47,8 @@ class Worker {
   ServerStats server_stats() const { return server_.stats(); }
   DurationHistogram::Snapshot busy() const { return loop_.busy(); }
   const Dispatcher& dispatcher() const { return dispatcher_; }
-  // Asks the loop for a sign of life; `last_beat` is when it last gave one.
+  // Asks the loop for a sign of life (`last_beat` is when it last gave one), and to look what waited
+  // through a sleep.
   void Beat();
   TimePoint last_beat() const { return TimePoint(Duration(last_beat_ns_.load())); }
 
@@ -51,8 +57,9 @@ class Worker {
   class Peers final : public PeerHandler {
    public:
     explicit Peers(PeerService& service) : service_(service) {}
-    void Handle(std::string_view payload, std::function<void(std::string)> reply) override {
-      service_.Handle(payload, std::move(reply));
+    void Handle(std::string_view payload, std::optional<NodeId>& speaker,
+                std::function<void(std::string)> reply) override {
+      service_.Receive(payload, speaker, std::move(reply));
     }
 
    private:
@@ -60,7 +67,7 @@ class Worker {
   };
 
   Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
-         SessionRegistry& sessions, Admin& admin);
+         SessionRegistry& sessions, Admin& admin, ClientMemory& memory, Admission& admission);
   Status Listen(const Config& config, Keyring* keys, const SleepWatch& sleep_watch);
 
   // Immutable after construction; in dependency order, so that destruction is shutdown.

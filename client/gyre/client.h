@@ -2,8 +2,9 @@
 //
 //   auto client = gyre::client::Client::Connect({.seeds = {"127.0.0.1:7700"}});
 //   if (!client) return Complain(client.error().message);
-//   client->Set("greeting", "hello");
-//   auto record = client->Get("greeting");          // Result<std::optional<Record>>
+//   auto stored = client->Set("greeting", "hello");  // Result<bool>
+//   if (!stored) return Complain(stored.error().message);
+//   auto record = client->Get("greeting");           // Result<std::optional<Record>>
 //   if (record && *record) Print((*record)->value);
 //
 // The client learns the ring from any seed and sends each request straight to the node that owns
@@ -18,7 +19,7 @@
 //  - A write is sent again only if the first try surely was not carried out, or if doing it twice
 //    equals doing it once (RetryPolicy::retry_idempotent_writes). Otherwise its fate is unknown,
 //    and the error says so: kUnknownOutcome means "maybe done". kTimeout, kUnavailable,
-//    kTooFewReplicas and kOverloaded mean "not done".
+//    kTooFewReplicas, kOverloaded and kCancelled mean "not done".
 //  - Writes of one thread to one key are carried out in the order of the calls as long as no retry
 //    happens; a caller that needs more waits for each reply.
 //
@@ -69,6 +70,7 @@ enum class ErrorCode : std::uint8_t {
 
   kCannotConnect = 64,  // no seed could be reached
   kOverloaded = 65,     // Options::in_flight_bytes_max is used up; nothing was sent
+  kCancelled = 66,      // CancelAll ended it; nothing was written
 };
 
 // "unknown_outcome", for logs and JSON.
@@ -174,8 +176,9 @@ struct RetryPolicy {
   // If another client writes the same key in that moment, the repetition may win over it. A
   // repeated DEL may report "was not there".
   bool retry_idempotent_writes = true;
-  // Tries of one request, the first included; the deadline ends them too.
-  std::uint32_t attempts_max = 32;
+  // Tries of one request, the first included; as a rule the deadline ends them. Between two rounds
+  // through the nodes lies a pause, see below.
+  std::uint32_t attempts_max = 1000;
   // A read without an answer for so long is asked of another holder as well; the first answer
   // counts. 0: never.
   Milliseconds hedge_after{100};
@@ -193,7 +196,8 @@ struct Options {
   Milliseconds deadline{1000};
   // More help only where one TCP stream is the bottleneck (large values). At least 1, at most 64.
   std::uint32_t connections_per_node = 1;
-  // Copies that must acknowledge each write; 0: as the nodes are configured (--write-acks).
+  // Copies that must acknowledge each write; 0: as the nodes are configured (--write-acks). More than
+  // the nodes keep (--replicas) is kInvalidArgument.
   std::uint32_t write_acks = 0;
   RetryPolicy retry = {};
   // Bytes of requests not yet answered. Above it, blocking calls wait and asynchronous ones fail
@@ -275,6 +279,10 @@ struct Stats {
 // Move-only. All methods may be called from any thread at once; moving and destroying may not run
 // beside them. The destructor ends requests in flight with kClosed (kUnknownOutcome for writes
 // already sent) and joins the I/O thread.
+//
+// A client that was moved from, or that a forked child has from its parent, answers every call with
+// kNotAllowed (Ring, Locate and GetStats: with nothing); the child calls Connect for its own. Futures
+// of the parent's calls never become ready in the child.
 //
 // Callbacks run on the I/O thread: keep them short. They must not throw. Blocking calls made from
 // one fail with kNotAllowed, because they would wait for themselves.
@@ -374,10 +382,15 @@ class Client {
   // Fetches the ring now.
   Result<RingInfo> RefreshRing(const CallOptions& call = {});
   Stats GetStats() const;
+  // Ends all requests that are in flight: kCancelled, or kUnknownOutcome for writes already sent. May
+  // be called from a signal handler.
+  void CancelAll();
 
  private:
   class Impl;
   explicit Client(std::shared_ptr<Impl> impl);
+  // One that is unusable where there is none.
+  Impl& impl() const;
 
   std::shared_ptr<Impl> impl_;
 };

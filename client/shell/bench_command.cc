@@ -14,7 +14,7 @@
 namespace gyre::client {
 namespace {
 
-struct BenchArguments {
+struct BenchArguments : Arguments {
   BenchOptions options;
   double duration_seconds = 10;
   std::string ratio = "1:10";
@@ -191,17 +191,19 @@ int Bench(const BenchArguments& arguments, const std::string& connect, bool json
 }  // namespace
 
 void AddBenchCommand(CommandLine& line) {
-  auto arguments = std::make_shared<BenchArguments>();
-  CLI::App* command = line.app().add_subcommand("bench", "Measures throughput and latency");
-  Declare(*command, *arguments);
-  command->callback([&line, arguments] {
-    ParseRatio(arguments->ratio, arguments->options);
-    arguments->options.duration =
-        Milliseconds{static_cast<std::int64_t>(arguments->duration_seconds * 1000)};
-    line.SetAlone([&line, arguments](const ToolStreams& streams) {
-      const std::string first = line.connect().substr(0, line.connect().find(','));
-      return Bench(*arguments, first, line.json(), streams);
-    });
+  const std::string name = "bench";
+  auto given = std::make_shared<BenchArguments>();
+  line.Add<BenchArguments>({name, "", "Measures throughput and latency", "Operator's commands"},
+                           Declare, nullptr, [given](BenchArguments& arguments) {
+                             ParseRatio(arguments.ratio, arguments.options);
+                             arguments.options.duration = Milliseconds{
+                                 static_cast<std::int64_t>(arguments.duration_seconds * 1000)};
+                             *given = arguments;
+                             return std::string();
+                           });
+  line.RunsAlone(name, [&line, given](const ToolStreams& streams) {
+    const std::string first = line.connect().substr(0, line.connect().find(','));
+    return Bench(*given, first, line.json(), streams);
   });
 }
 

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "client/address.h"
+#include "client/shell/interrupt.h"
 #include "client/shell/zipf.h"
 
 namespace gyre::client {
@@ -283,7 +284,7 @@ struct Worker {
           auto& state = *static_cast<Stopper*>(timer->data);
           const std::uint64_t now = uv_now(timer->loop);
           Run& shared = state.worker->run;
-          if (now >= state.stop_at_ms) shared.stop = true;
+          if (now >= state.stop_at_ms || Interrupted()) shared.stop = true;
           if (!shared.stop) return;
           if (state.stopped_at_ms == 0) state.stopped_at_ms = now;
           if (now - state.stopped_at_ms < kGraceMs) return;

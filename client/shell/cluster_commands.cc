@@ -1,11 +1,14 @@
-// The operator's commands: status, ring, locate, ping.
+// The operator's commands: status, ring, locate, ping, drain, undrain, ...
 #include <chrono>
 
+#include "client/shell/cluster_reply.h"
 #include "client/shell/command_line.h"
 #include "client/shell/drain.h"
 #include "client/shell/rebalance.h"
+#include "client/shell/restart_check.h"
 #include "client/shell/status_view.h"
 #include "client/shell/table.h"
+#include "client/shell/words.h"
 
 namespace gyre::client {
 namespace {
@@ -13,12 +16,10 @@ namespace {
 // Instead of a limit: each node's own.
 constexpr char kOwnLimits[] = "default";
 
-struct NoArguments {};
+constexpr char kGroup[] = "Operator's commands";
 
-void DeclareNothing(CLI::App&, NoArguments&) {}
-
-int Status(const Session& session, const NoArguments&) {
-  const Result<Value> reply = session.client.Execute({"STATUS"});
+int Status(const Session& session, const Arguments&) {
+  const Result<Value> reply = session.client.Execute({"STATUS"}, session.call);
   if (!reply) return session.Report(reply.error());
   Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
   if (status.is_discarded()) {
@@ -47,8 +48,8 @@ Json NodeJson(const NodeInfo& node) {
           {"partitions_held", node.partitions_held}};
 }
 
-int Ring(const Session& session, const NoArguments&) {
-  const Result<RingInfo> ring = session.client.RefreshRing();
+int Ring(const Session& session, const Arguments&) {
+  const Result<RingInfo> ring = session.client.RefreshRing(session.call);
   if (!ring) return session.Report(ring.error());
   if (session.json) {
     Json nodes = Json::array();
@@ -76,12 +77,8 @@ int Ring(const Session& session, const NoArguments&) {
   return kExitDone;
 }
 
-struct KeyArguments {
-  std::string key;
-};
-
-int Locate(const Session& session, const KeyArguments& arguments) {
-  const Result<Value> reply = session.client.Execute({"LOCATE", arguments.key});
+int Locate(const Session& session, const Arguments& arguments) {
+  const Result<Value> reply = session.client.Execute({"LOCATE", arguments.words[0]}, session.call);
   if (!reply) return session.Report(reply.error());
   const Json location = ToJson(*reply);
   if (session.json) {
@@ -92,9 +89,10 @@ int Locate(const Session& session, const KeyArguments& arguments) {
   return kExitDone;
 }
 
-int Ping(const Session& session, const NoArguments&) {
+int Ping(const Session& session, const Arguments& arguments) {
+  if (!arguments.words.empty()) return RunOnCluster(session, "PING", arguments.words);
   const auto begin = std::chrono::steady_clock::now();
-  const Result<Value> pong = session.client.Execute({"PING"});
+  const Result<Value> pong = session.client.Execute({"PING"}, session.call);
   if (!pong) return session.Report(pong.error());
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
   if (session.json) {
@@ -105,70 +103,77 @@ int Ping(const Session& session, const NoArguments&) {
   return kExitDone;
 }
 
-// What `gyre rebalance limit` takes: a size, which becomes bytes, or "default".
-CLI::Validator RebalanceLimit() {
-  return CLI::Validator(
-      [size = CLI::AsSizeValue(false)](std::string& text) {
-        if (CLI::detail::to_lower(text) == kOwnLimits) {
-          text = kOwnLimits;
-          return std::string();
-        }
-        return size(text);
-      },
-      "SIZE|default");
+// "limit" takes a size, which becomes bytes, or "default".
+std::string CheckRebalance(RebalanceArguments& arguments) {
+  std::vector<std::string>& words = arguments.words;
+  if (words.empty()) return "";
+  const bool limits = words[0] == "limit";
+  if (!limits && words[0] != "pause" && words[0] != "resume") {
+    return "rebalance takes pause, resume or limit, not '" + words[0] + "'";
+  }
+  if (limits != (words.size() == 2)) {
+    return limits ? "limit wants bytes a second: gyre rebalance limit 50MiB"
+                  : "only limit takes a size";
+  }
+  if (!limits) return "";
+  if (ToLower(words[1]) == kOwnLimits) {
+    words[1] = kOwnLimits;
+    return "";
+  }
+  try {
+    const std::string wrong = CLI::AsSizeValue(false)(words[1]);
+    if (wrong.empty() && !words[1].starts_with('-')) return "";
+  } catch (const CLI::ValidationError&) {  // an unknown unit
+  }
+  return "a limit is a number of bytes like 50MiB, 0 for none, or default";
+}
+
+void DeclareLeave(CLI::App& command, LeaveArguments& arguments) {
+  command.add_option("--timeout", arguments.timeout_seconds, "Seconds to wait")
+      ->check(CLI::Range(1, 7 * 24 * 3600))
+      ->capture_default_str();
 }
 
 }  // namespace
 
 void AddClusterCommands(CommandLine& line) {
-  line.Add<NoArguments>("status", "Shows the cluster's health and figures", DeclareNothing, Status);
-  line.Add<NoArguments>("ring", "Shows the nodes and what they own", DeclareNothing, Ring);
-  line.Add<KeyArguments>(
-      "locate", "Shows where a key lives",
-      [](CLI::App& command, KeyArguments& arguments) {
-        command.add_option("key", arguments.key)->required();
-      },
-      Locate);
-  line.Add<NoArguments>("ping", "Asks the node whether it is there", DeclareNothing, Ping);
-  const auto declare_leave = [](CLI::App& command, LeaveArguments& arguments) {
-    command.add_option("node", arguments.node, "Its name, id or HOST:PORT (see: gyre ring)")
-        ->required();
-    command.add_option("--timeout", arguments.timeout_seconds, "Seconds to wait")
-        ->check(CLI::Range(1, 7 * 24 * 3600))
-        ->capture_default_str();
-  };
-  line.Add<LeaveArguments>("drain", "Empties a node and takes it from the ring, for good",
-                           declare_leave, Drain);
+  line.Add<Arguments>({"status", "", "Shows the cluster's health and figures", kGroup}, nullptr,
+                      Status);
+  line.Add<Arguments>({"ring", "", "Shows the nodes and what they own", kGroup}, nullptr, Ring);
+  line.Add<Arguments>({"locate", "KEY", "Shows where a key lives", kGroup}, nullptr, Locate);
+  line.Add<Arguments>({"ping", "[MESSAGE]", "Asks the node whether it is there", kGroup}, nullptr,
+                      Ping);
+  line.Add<LeaveArguments>({"drain", "NODE",
+                            "Empties a node (its name, id or HOST:PORT) and takes it from the "
+                            "ring: started again or not, it stays off until gyre undrain",
+                            kGroup},
+                           DeclareLeave, Drain);
+  line.Add<Arguments>({"undrain", "NODE",
+                       "Lets a drained node (its name, id or HOST:PORT) take its place on the ring "
+                       "again, at once or when it starts",
+                       kGroup},
+                      nullptr, Undrain);
+  line.Add<LeaveArguments>({"remove", "NODE",
+                            "Takes a dead node (its name, id or HOST:PORT) from the ring; started "
+                            "again, it joins as a new one does",
+                            kGroup},
+                           DeclareLeave, Remove);
+  line.Add<Arguments>(
+      {"restart-check", "NODE",
+       "Says whether a node (its name, id or HOST:PORT) may be restarted now: exit 0 if so, 1 with "
+       "the "
+       "reasons if not (it is the last holder of something, writes would fail, another node is "
+       "filling). For a rolling restart: repeat it until it is safe, restart, wait for /ready, "
+       "next",
+       kGroup},
+      nullptr, RestartCheck);
   line.Add<RebalanceArguments>(
-      "rebalance", "Shows how far the moving of data has come; pauses, resumes or limits it",
-      [](CLI::App& command, RebalanceArguments& arguments) {
-        auto* action =
-            command
-                .add_option("action", arguments.action,
-                            "pause, resume or limit, for all nodes. What a death made necessary is "
-                            "never held up. Without it: show")
-                ->check(CLI::IsMember({"pause", "resume", "limit"}));
-        command
-            .add_option("limit", arguments.limit,
-                        "Bytes a second that each node moves, like 50MiB; 0 for no limit, default "
-                        "for each node's own --rebalance-limit")
-            ->transform(RebalanceLimit())
-            ->needs(action);
-        command.parse_complete_callback([&arguments] {
-          if (arguments.limit.starts_with('-')) {
-            throw CLI::ValidationError("a limit is a number of bytes, 0 for none, or default");
-          }
-          if ((arguments.action == "limit") == arguments.limit.empty()) {
-            throw CLI::ValidationError(
-                arguments.action == "limit"
-                    ? "limit wants bytes a second: gyre rebalance limit 50MiB"
-                    : "only limit takes a size");
-          }
-        });
-      },
-      Rebalance);
-  line.Add<LeaveArguments>("remove", "Takes a dead node from the ring, for good", declare_leave,
-                           Remove);
+      {"rebalance", "[pause|resume|limit [SIZE|default]]",
+       "Shows how far the moving of data has come; pauses, resumes or limits it (bytes a second "
+       "that each node moves, like 50MiB, 0 for no limit, default for each node's own "
+       "--rebalance-limit). What a death made necessary is never held up",
+       kGroup},
+      nullptr, Rebalance, CheckRebalance);
 }
 
 }  // namespace gyre::client

@@ -1,34 +1,118 @@
 #include "client/shell/command_line.h"
 
 #include <algorithm>
+#include <cctype>
+#include <limits>
 #include <sstream>
+#include <tuple>
+#include <utility>
 
-#include "client/shell/words.h"
+#include "client/wire.h"
 
 namespace gyre::client {
 namespace {
 
 constexpr const char* kDescription =
     "The shell and the operator's tool of a Gyre cluster.\n"
-    "Without a command: the interactive shell (or commands from a pipe, one a line).";
+    "Without a command: the interactive shell (or commands from a pipe, one a line). The commands "
+    "are the same in both.";
 
 constexpr const char* kFooter =
-    "Exit status: 0 done, 1 not found or refused, 2 usage, 3 cannot connect.\n"
-    "Arguments that begin with '-' stand behind '--':  gyre set key -- -5";
+    "Exit status: 0 done, 1 not found or refused, 2 usage, 3 cannot connect; of commands from a "
+    "pipe: the worst.\n"
+    "Arguments that begin with '-' and are no number stand behind '--':  gyre set key -- -v\n"
+    "In the shell: \"...\" understands \\n \\r \\t \\\" \\\\ \\xHH, '...' is as it is, # begins a "
+    "comment, quit leaves.\n"
+    "Values are printed as they are, with a newline behind (--raw: without); on a terminal what is "
+    "no plain text is quoted.\n"
+    "In JSON, bytes that are not UTF-8 stand in base64: \"value_base64\": \"/w==\", or "
+    "{\"base64\": "
+    "\"/w==\"} in a list.";
+
+constexpr std::size_t kWordsUnbounded = std::numeric_limits<std::size_t>::max();
+// Of a word that is quoted in a message.
+constexpr std::size_t kShownBytesMax = 64;
+
+bool IsOption(const Word& word) {
+  if (word.quoted || word.text.size() < 2 || word.text.front() != '-') return false;
+  const char next = word.text[1];
+  return !(std::isdigit(static_cast<unsigned char>(next)) || next == '.');
+}
+
+// "KEY VALUE [EX seconds]" -> 2 to 4; "KEY ..." -> 1 to many.
+std::pair<std::size_t, std::size_t> WordBounds(const std::string& arguments) {
+  std::size_t least = 0;
+  std::size_t most = 0;
+  bool optional = false;
+  std::istringstream words(arguments);
+  for (std::string word; words >> word;) {
+    optional |= word.starts_with('[');
+    if (word.starts_with("...")) {
+      most = kWordsUnbounded;
+    } else {
+      least += optional ? 0 : 1;
+      most += most == kWordsUnbounded ? 0 : 1;
+    }
+    if (word.ends_with(']')) optional = false;
+  }
+  return {least, most};
+}
+
+Result<std::string> ReadAll(std::istream& input) {
+  std::string bytes;
+  char buffer[64 * 1024];
+  while (input.read(buffer, sizeof buffer), input.gcount() > 0) {
+    bytes.append(buffer, static_cast<std::size_t>(input.gcount()));
+    if (bytes.size() > kReplyBytesMax) {
+      return Error{ErrorCode::kTooLarge, "-x: standard input has more than the " +
+                                             std::to_string(kReplyBytesMax) +
+                                             " bytes that a request may have"};
+    }
+  }
+  return bytes;
+}
 
 }  // namespace
 
+// The usage line that CLI11 would write knows no arguments.
+class CommandLine::Formatter : public CLI::Formatter {
+ public:
+  explicit Formatter(const CommandLine& line) : line_(line) {}
+  std::string make_usage(const CLI::App* app, std::string) const override {
+    if (app->get_parent() == nullptr) return "Usage: gyre [OPTIONS] [COMMAND ARGUMENT ...]\n\n";
+    const std::string& arguments = line_.commands_.at(app->get_name()).arguments;
+    return "Usage: gyre " + app->get_name() + (arguments.empty() ? "" : " " + arguments) +
+           " [OPTIONS]\n\n";
+  }
+
+ private:
+  const CommandLine& line_;
+};
+
+// Words told apart.
+struct CommandLine::Sorted {
+  bool has_command = false;
+  std::string command;  // in lower case
+  std::vector<std::string> arguments;
+  std::vector<std::string> options;  // with their values
+};
+
 CommandLine::CommandLine() : app_(kDescription, "gyre") {
+  app_.formatter(std::make_shared<Formatter>(*this));
   app_.set_version_flag("--version", "gyre " GYRE_VERSION);
-  app_.add_option("--connect", connect_, "A node, HOST:PORT; several with commas")
+  app_.add_option("--connect", common_.connect, "A node, HOST:PORT; several with commas")
       ->envname("GYRE_CONNECT")
       ->take_last()
       ->capture_default_str();
-  app_.add_option("-o,--output", output_, "text or json")
+  app_.add_option("-o,--output", common_.output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  app_.add_option("--deadline", deadline_ms_, "Milliseconds that a request may take");
-  app_.add_option("--write-acks", write_acks_, "Copies that must acknowledge each write");
+  app_.add_option("--deadline", common_.deadline_ms, "Milliseconds that a request may take");
+  app_.add_option("--write-acks", common_.write_acks, "Copies that must acknowledge each write");
+  app_.add_flag("--raw", common_.raw, "Values byte for byte, without a newline behind");
+  app_.add_flag("-x", common_.last_from_input,
+                "The last argument is what standard input has, byte for byte:  gyre set -x key "
+                "< file");
   app_.footer(kFooter);
   app_.fallthrough();  // the options above may stand behind the command
   app_.require_subcommand(0, 1);
@@ -36,28 +120,42 @@ CommandLine::CommandLine() : app_(kDescription, "gyre") {
   AddKeySpaceCommands(*this);
   AddClusterCommands(*this);
   AddBenchCommand(*this);
+  AddRedisCommands(*this);
+}
+
+CommandLine::Command& CommandLine::AddCommand(const Syntax& syntax, std::function<void()> reset) {
+  Command& command = commands_[syntax.name];
+  command.options = app_.add_subcommand(syntax.name, syntax.description);
+  command.options->group(syntax.group);
+  command.arguments = syntax.arguments;
+  std::tie(command.words_min, command.words_max) = WordBounds(syntax.arguments);
+  command.reset = std::move(reset);
+  return command;
+}
+
+void CommandLine::EnterShell() {
+  in_shell_ = true;
+  defaults_ = common_;
+}
+
+CallOptions CommandLine::call() const {
+  return {Milliseconds{static_cast<std::int64_t>(common_.deadline_ms)}, common_.write_acks};
 }
 
 std::vector<std::string> CommandLine::names() const {
   std::vector<std::string> names;
-  for (const CLI::App* command : app_.get_subcommands({})) names.push_back(command->get_name());
+  for (const auto& [name, command] : commands_) names.push_back(name);
   return names;
 }
 
-std::string CommandLine::CommandWord(const std::vector<std::string>& args) const {
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const std::string& arg = args[i];
-    if (arg == "--") return {};
-    if (!arg.starts_with('-')) return arg;
-    const bool has_value = arg == "--connect" || arg == "-o" || arg == "--output" ||
-                           arg == "--deadline" || arg == "--write-acks";
-    if (has_value) ++i;
-  }
-  return {};
+int CommandLine::Fail(std::string message, const std::string& command) {
+  message_ =
+      std::move(message) + "\nsee: gyre " + (command.empty() ? "" : command + " ") + "--help\n";
+  return kExitUsage;
 }
 
 int CommandLine::UnknownCommand(const std::string& word) {
-  message_ = "gyre: there is no command '" + word + "'";
+  message_ = "there is no command '" + word.substr(0, kShownBytesMax) + "'";
   const std::vector<std::string> near = NearMatches(word, names());
   for (std::size_t i = 0; i < near.size(); ++i)
     message_ += (i == 0 ? "; did you mean " : ", ") + near[i];
@@ -65,17 +163,49 @@ int CommandLine::UnknownCommand(const std::string& word) {
   return kExitUsage;
 }
 
-int CommandLine::Parse(const std::vector<std::string>& args) {
-  action_ = nullptr;
-  alone_ = nullptr;
-  message_.clear();
-  const std::string word = CommandWord(args);
-  const std::vector<std::string> known = names();
-  if (!word.empty() && std::find(known.begin(), known.end(), word) == known.end()) {
-    return UnknownCommand(word);
+int CommandLine::Help(const std::vector<std::string>& words) {
+  if (words.empty()) {
+    message_ = app_.help();
+    return kExitDone;
   }
+  const auto command = commands_.find(ToLower(words.front()));
+  if (command == commands_.end()) return UnknownCommand(words.front());
+  message_ = command->second.options->help();
+  return kExitDone;
+}
+
+CommandLine::Sorted CommandLine::Sort(const std::vector<Word>& words) const {
+  Sorted sorted;
+  const CLI::App* own = nullptr;  // the command's options, once it is known
+  bool only_arguments = false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const Word& word = words[i];
+    if (!only_arguments && !word.quoted && word.text == "--") {
+      only_arguments = true;
+    } else if (only_arguments || !IsOption(word)) {
+      if (std::exchange(sorted.has_command, true)) {
+        sorted.arguments.push_back(word.text);
+        continue;
+      }
+      sorted.command = ToLower(word.text);
+      const auto command = commands_.find(sorted.command);
+      if (command != commands_.end()) own = command->second.options;
+    } else {
+      sorted.options.push_back(word.text);
+      const CLI::Option* option = own != nullptr ? own->get_option_no_throw(word.text) : nullptr;
+      if (option == nullptr) option = app_.get_option_no_throw(word.text);
+      const bool has_value = option != nullptr && option->get_items_expected_min() > 0;
+      if (has_value && i + 1 < words.size()) sorted.options.push_back(words[++i].text);
+    }
+  }
+  return sorted;
+}
+
+int CommandLine::ParseOptions(const Sorted& sorted) {
+  std::vector<std::string> reversed(sorted.options.rbegin(), sorted.options.rend());
+  if (sorted.has_command) reversed.push_back(sorted.command);
   try {
-    app_.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+    app_.parse(std::move(reversed));
     return kExitDone;
   } catch (const CLI::CallForVersion& version) {
     message_ = std::string(version.what()) + "\n";
@@ -84,10 +214,54 @@ int CommandLine::Parse(const std::vector<std::string>& args) {
     message_ = app_.help();
     return kExitDone;
   } catch (const CLI::ParseError& error) {
-    message_ = "gyre: " + std::string(error.what()) + "\nsee: gyre " +
-               (word.empty() ? "" : word + " ") + "--help\n";
-    return kExitUsage;
+    return Fail(error.what(), sorted.command);
   }
+}
+
+int CommandLine::Accept(Command& command, const std::string& name, std::vector<std::string> words) {
+  if (words.size() < command.words_min || words.size() > command.words_max) {
+    return Fail(name + " takes " +
+                    (command.arguments.empty() ? "no arguments" : command.arguments) + ", not " +
+                    std::to_string(words.size()) + (words.size() == 1 ? " argument" : " arguments"),
+                name);
+  }
+  const std::string wrong = command.accept(std::move(words));
+  if (!wrong.empty()) return Fail(wrong, name);
+  action_ = command.action;
+  alone_ = command.alone;
+  return kExitDone;
+}
+
+int CommandLine::Parse(const std::vector<Word>& words, std::istream* input) {
+  action_ = nullptr;
+  alone_ = nullptr;
+  message_.clear();
+  common_ = defaults_;
+  Sorted sorted = Sort(words);
+  if (sorted.command == "help") return Help(sorted.arguments);
+  const auto command = commands_.find(sorted.command);
+  if (command == commands_.end() && sorted.has_command) return UnknownCommand(sorted.command);
+  if (command != commands_.end()) command->second.reset();
+  // The environment names the node too, so a first parse is never left out.
+  if (!in_shell_ || !sorted.options.empty()) {
+    const int status = ParseOptions(sorted);
+    if (status != kExitDone || !message_.empty()) return status;
+  }
+  if (in_shell_) {
+    const bool connects =
+        std::any_of(sorted.options.begin(), sorted.options.end(),
+                    [](const std::string& option) { return option.starts_with("--connect"); });
+    if (connects) return Fail("the shell is connected: leave it to --connect elsewhere", "");
+    common_.connect = defaults_.connect;
+  }
+  if (common_.last_from_input) {
+    if (input == nullptr) return Fail("-x: standard input has the commands here", sorted.command);
+    Result<std::string> bytes = ReadAll(*input);
+    if (!bytes) return Fail(bytes.error().message, sorted.command);
+    sorted.arguments.push_back(std::move(*bytes));
+  }
+  if (command == commands_.end()) return kExitDone;
+  return Accept(command->second, command->first, std::move(sorted.arguments));
 }
 
 }  // namespace gyre::client

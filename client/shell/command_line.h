@@ -1,73 +1,136 @@
-// The command line as a tree of CLI11 subcommands. Parsing chooses an action; nothing runs while
-// parsing.
+// The one table of commands and the one grammar, of `gyre COMMAND ...` as of a line of the shell:
+//
+//   [--option ...] COMMAND argument ... [--option ...] [-- argument ...]
+//
+// A word that begins with '-' is an option, unless it is a number, was quoted (in the shell) or
+// stands behind "--". Options are CLI11's; arguments are never shown to it, because it reads some of
+// them in its own way ("[a,b]", "{}") and they may be any bytes.
+//
+// Parsing chooses an action; nothing runs while parsing.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/shell/tool.h"
+#include "client/shell/words.h"
 
 namespace gyre::client {
+
+// What a row's own arguments derive from.
+struct Arguments {
+  std::vector<std::string> words;  // behind the command's name, options taken out
+};
+
+// What stands in the table for people.
+struct Syntax {
+  std::string name;
+  // "KEY VALUE [EX seconds]": [ ] may be left out, "..." goes on. Bounds the number of words.
+  std::string arguments;
+  std::string description;
+  std::string group = "Commands";
+};
+
+// The options that any command takes.
+struct CommonOptions {
+  std::string connect = "127.0.0.1:7700";
+  std::string output = "text";
+  std::uint64_t deadline_ms = 0;
+  std::uint32_t write_acks = 0;
+  bool raw = false;
+  bool last_from_input = false;
+};
 
 class CommandLine {
  public:
   using Action = std::function<int(const Session&)>;
+  // Runs without a client: it makes its own connections (bench).
+  using Alone = std::function<int(const ToolStreams&)>;
 
   CommandLine();
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
 
   // kExitDone and an action (or none: then the shell); or the exit status with what to print in
-  // `message` (help: kExitDone, no action, a message).
-  int Parse(const std::vector<std::string>& args);
+  // `message` (help: kExitDone, no action, a message; else what is wrong, without the program's
+  // name). `input`: whence -x reads the last argument; null: it cannot (the shell).
+  int Parse(const std::vector<Word>& words, std::istream* input);
+  // From now on lines of the shell are parsed: the options given so far are the defaults of each.
+  void EnterShell();
 
   const std::string& message() const { return message_; }
   const Action& action() const { return action_; }
-  // Runs without a client: it makes its own connections (bench).
-  const std::function<int(const ToolStreams&)>& alone() const { return alone_; }
-  const std::string& connect() const { return connect_; }
-  bool json() const { return output_ == "json"; }
-  Milliseconds deadline() const { return Milliseconds{deadline_ms_}; }
-  std::uint32_t write_acks() const { return write_acks_; }
+  const Alone& alone() const { return alone_; }
+  const std::string& connect() const { return common_.connect; }
+  bool json() const { return common_.output == "json"; }
+  bool raw() const { return common_.raw; }
+  CallOptions call() const;
   std::vector<std::string> names() const;
 
-  // For the groups of commands: declares `name`; its arguments' storage lives as long as the
-  // command line.
-  template <typename Arguments>
-  CLI::App* Add(const std::string& name, const std::string& description,
-                std::function<void(CLI::App&, Arguments&)> declare,
-                std::function<int(const Session&, const Arguments&)> run) {
-    auto arguments = std::make_shared<Arguments>();
-    CLI::App* command = app_.add_subcommand(name, description);
-    declare(*command, *arguments);
-    command->callback([this, arguments, run = std::move(run)] {
-      action_ = [arguments, run](const Session& session) { return run(session, *arguments); };
-    });
-    return command;
+  // For the groups of commands: adds a row. `declare` adds its options, `check` returns what is
+  // wrong with its words ("": nothing).
+  template <typename Row>
+  void Add(const Syntax& syntax, const std::function<void(CLI::App&, Row&)>& declare,
+           std::function<int(const Session&, const Row&)> run,
+           std::function<std::string(Row&)> check = nullptr) {
+    auto row = std::make_shared<Row>();
+    Command& command = AddCommand(syntax, [row] { *row = Row{}; });
+    if (declare) declare(*command.options, *row);
+    command.accept = [row, check = std::move(check)](std::vector<std::string> words) {
+      row->words = std::move(words);
+      return check ? check(*row) : std::string();
+    };
+    if (!run) return;  // it runs alone
+    command.action = [row, run = std::move(run)](const Session& session) {
+      return run(session, *row);
+    };
   }
-  void SetAlone(std::function<int(const ToolStreams&)> alone) { alone_ = std::move(alone); }
-  CLI::App& app() { return app_; }
+  // The last row added runs without a client.
+  void RunsAlone(const std::string& name, Alone alone) {
+    commands_.at(name).alone = std::move(alone);
+  }
 
  private:
-  // The first word that is neither an option nor an option's value; empty if there is none.
-  std::string CommandWord(const std::vector<std::string>& args) const;
+  struct Command {
+    CLI::App* options = nullptr;
+    std::string arguments;
+    std::size_t words_min = 0;
+    std::size_t words_max = 0;
+    std::function<void()> reset;
+    std::function<std::string(std::vector<std::string>)> accept;
+    Action action;
+    Alone alone;
+  };
+  class Formatter;
+  struct Sorted;
+
+  Command& AddCommand(const Syntax& syntax, std::function<void()> reset);
+  Sorted Sort(const std::vector<Word>& words) const;
+  int ParseOptions(const Sorted& sorted);
+  int Accept(Command& command, const std::string& name, std::vector<std::string> words);
+  int Fail(std::string message, const std::string& command);
   int UnknownCommand(const std::string& word);
+  int Help(const std::vector<std::string>& words);
 
   CLI::App app_;
-  std::string connect_ = "127.0.0.1:7700";
-  std::string output_ = "text";
-  std::uint64_t deadline_ms_ = 0;
-  std::uint32_t write_acks_ = 0;
+  std::map<std::string, Command> commands_;
+  CommonOptions common_;
+  CommonOptions defaults_;
+  bool in_shell_ = false;
   Action action_;
-  std::function<int(const ToolStreams&)> alone_;
+  Alone alone_;
   std::string message_;
 };
 
 // The groups.
 void AddDataCommands(CommandLine& line);
 void AddKeySpaceCommands(CommandLine& line);
+void AddRedisCommands(CommandLine& line);
 void AddClusterCommands(CommandLine& line);
 void AddBenchCommand(CommandLine& line);
 

@@ -1,26 +1,17 @@
-// One-shot commands about keys: get, set, del, ...
+// Commands about keys: get, set, del, ...
+//
+// Where Redis's command of the name takes more words than these need (SET k v EX 10, EXPIRE k 9 NX),
+// the line goes to the cluster as it is (cluster_reply.h).
 #include <charconv>
 #include <chrono>
+#include <limits>
 
+#include "client/shell/cluster_reply.h"
 #include "client/shell/command_line.h"
 #include "client/shell/words.h"
 
 namespace gyre::client {
 namespace {
-
-struct KeyArguments {
-  std::string key;
-};
-struct KeysArguments {
-  std::vector<std::string> keys;
-};
-
-void DeclareKey(CLI::App& command, KeyArguments& arguments) {
-  command.add_option("key", arguments.key)->required();
-}
-void DeclareKeys(CLI::App& command, KeysArguments& arguments) {
-  command.add_option("keys", arguments.keys)->required();
-}
 
 Json RecordJson(const std::string& key, const std::optional<Record>& record) {
   Json json = Json::object();
@@ -51,7 +42,7 @@ int SayInteger(const Session& session, const Result<std::int64_t>& value) {
   if (session.json) {
     session.PrintJson({{"value", *value}});
   } else {
-    session.out << *value << "\n";
+    session.PrintBytes(std::to_string(*value));
   }
   return kExitDone;
 }
@@ -73,25 +64,22 @@ int SayCount(const Session& session, const std::vector<Result<bool>>& results, c
 
 // ---- get, mget ---------------------------------------------------------------------------------
 
-struct GetArguments : KeyArguments {
-  bool raw = false;
-};
-
-int Get(const Session& session, const GetArguments& arguments) {
-  const auto record = session.client.Get(arguments.key);
+int Get(const Session& session, const Arguments& arguments) {
+  const std::string& key = arguments.words[0];
+  const auto record = session.client.Get(key, session.call);
   if (!record) return session.Report(record.error());
   if (session.json) {
-    session.PrintJson(RecordJson(arguments.key, *record));
-  } else if (*record) {
-    session.out << (*record)->value << (arguments.raw ? "" : "\n");
-  } else {
-    session.err << "(nil)\n";
+    session.PrintJson(RecordJson(key, *record));
+    return *record ? kExitDone : kExitRefused;
   }
-  return *record ? kExitDone : kExitRefused;
+  if (!*record) return session.Miss();
+  session.PrintBytes((*record)->value);
+  return kExitDone;
 }
 
-int MGet(const Session& session, const KeysArguments& arguments) {
-  const auto records = session.client.MGet(arguments.keys);
+int MGet(const Session& session, const Arguments& arguments) {
+  const std::vector<std::string>& keys = arguments.words;
+  const auto records = session.client.MGet(keys, session.call);
   Json array = Json::array();
   int status = kExitDone;
   bool any = false;
@@ -103,10 +91,11 @@ int MGet(const Session& session, const KeysArguments& arguments) {
     const std::optional<Record>& record = *records[i];
     any = any || record.has_value();
     if (session.json) {
-      array.push_back(RecordJson(arguments.keys[i], record));
-    } else {
-      session.out << arguments.keys[i] << "\t" << (record ? record->value : "(nil)") << "\n";
+      array.push_back(RecordJson(keys[i], record));
+      continue;
     }
+    session.out << (session.terminal ? Readable(keys[i]) : keys[i]) << "\t";
+    record ? session.PrintBytes(record->value) : void(session.out << "(nil)\n");
   }
   if (session.json) session.PrintJson(array);
   return status == kExitDone && !any ? kExitRefused : status;
@@ -114,13 +103,16 @@ int MGet(const Session& session, const KeysArguments& arguments) {
 
 // ---- set, mset ---------------------------------------------------------------------------------
 
-struct SetArguments : KeyArguments {
-  std::string value;
+struct SetArguments : Arguments {
   std::string ttl;
   bool if_absent = false;
   bool if_present = false;
   std::optional<std::uint64_t> if_version;
   std::uint32_t flags = 0;
+
+  bool has_options() const {
+    return !ttl.empty() || if_absent || if_present || if_version || flags != 0;
+  }
 };
 
 // "10", "1.5" seconds; "100ms", "10s", "5m", "2h", "7d".
@@ -147,8 +139,6 @@ std::string CheckTtl(const std::string& text) {
 }
 
 void DeclareSet(CLI::App& command, SetArguments& arguments) {
-  command.add_option("key", arguments.key)->required();
-  command.add_option("value", arguments.value)->required();
   command.add_option("--ttl", arguments.ttl, "Time to live: 10 (seconds), 100ms, 10s, 5m, 2h, 7d")
       ->check(CheckTtl);
   auto* absent = command.add_flag("--nx", arguments.if_absent, "Only if the key does not exist");
@@ -160,158 +150,171 @@ void DeclareSet(CLI::App& command, SetArguments& arguments) {
   command.add_option("--flags", arguments.flags, "Opaque number kept with the value");
 }
 
+std::string CheckSet(SetArguments& arguments) {
+  if (arguments.words.size() == 2 || !arguments.has_options()) return "";
+  return "behind the value come either Redis's words (EX 10 NX) or --options, not both";
+}
+
 int Set(const Session& session, const SetArguments& arguments) {
+  const std::vector<std::string>& words = arguments.words;
+  if (words.size() > 2) return RunOnCluster(session, "SET", words);
   SetOptions set;
   if (!arguments.ttl.empty()) set.ttl = *ParseTtl(arguments.ttl);
   if (arguments.if_absent) set.condition = SetOptions::Condition::kIfAbsent;
   if (arguments.if_present) set.condition = SetOptions::Condition::kIfPresent;
   set.flags = arguments.flags;
   const Result<bool> stored =
-      arguments.if_version
-          ? session.client.CompareAndSet(arguments.key, arguments.value, *arguments.if_version, set)
-          : session.client.Set(arguments.key, arguments.value, set);
+      arguments.if_version ? session.client.CompareAndSet(words[0], words[1], *arguments.if_version,
+                                                          set, session.call)
+                           : session.client.Set(words[0], words[1], set, session.call);
   return SayDone(session, stored, "stored", "not stored: the condition is not met");
 }
 
-int MSet(const Session& session, const KeysArguments& arguments) {
+std::string CheckMSet(Arguments& arguments) {
+  return arguments.words.size() % 2 == 0 ? "" : "mset: a key without a value";
+}
+
+int MSet(const Session& session, const Arguments& arguments) {
   std::vector<KeyValue> entries;
-  for (std::size_t i = 0; i + 1 < arguments.keys.size(); i += 2) {
-    entries.push_back({arguments.keys[i], arguments.keys[i + 1]});
+  for (std::size_t i = 0; i + 1 < arguments.words.size(); i += 2) {
+    entries.push_back({arguments.words[i], arguments.words[i + 1]});
   }
-  return SayCount(session, session.client.MSet(entries), "stored");
+  return SayCount(session, session.client.MSet(entries, {}, session.call), "stored");
 }
 
 // ---- Numbers -----------------------------------------------------------------------------------
 
-struct DeltaArguments : KeyArguments {
+struct DeltaArguments : Arguments {
   std::int64_t delta = 1;
 };
 
-void DeclareDelta(CLI::App& command, DeltaArguments& arguments) {
-  DeclareKey(command, arguments);
-  command.add_option("delta", arguments.delta)->capture_default_str();
+std::optional<std::int64_t> ParseInteger(const std::string& text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
 
-struct ValueArguments : KeyArguments {
-  std::string value;
-};
+std::string CheckDelta(DeltaArguments& arguments) {
+  if (arguments.words.size() < 2) return "";
+  const std::optional<std::int64_t> delta = ParseInteger(arguments.words[1]);
+  // Its negation must be one, too.
+  if (!delta || *delta == std::numeric_limits<std::int64_t>::min()) {
+    return "'" + arguments.words[1] + "' is not an integer of 64 bits";
+  }
+  arguments.delta = *delta;
+  return "";
+}
+
+void AddNumberCommands(CommandLine& line) {
+  line.Add<DeltaArguments>(
+      {"incr", "KEY [DELTA]", "Adds to a number, 1 unless said otherwise"}, nullptr,
+      [](const Session& session, const DeltaArguments& arguments) {
+        return SayInteger(session,
+                          session.client.Incr(arguments.words[0], arguments.delta, session.call));
+      },
+      CheckDelta);
+  line.Add<DeltaArguments>(
+      {"decr", "KEY [DELTA]", "Subtracts from a number, 1 unless said otherwise"}, nullptr,
+      [](const Session& session, const DeltaArguments& arguments) {
+        return SayInteger(session,
+                          session.client.Incr(arguments.words[0], -arguments.delta, session.call));
+      },
+      CheckDelta);
+  line.Add<Arguments>(
+      {"append", "KEY VALUE", "Appends to a value; prints its new length"}, nullptr,
+      [](const Session& session, const Arguments& arguments) {
+        return SayInteger(
+            session, session.client.Append(arguments.words[0], arguments.words[1], session.call));
+      });
+  line.Add<Arguments>({"strlen", "KEY", "Prints the length of a value"}, nullptr,
+                      [](const Session& session, const Arguments& arguments) {
+                        return SayInteger(session,
+                                          session.client.Strlen(arguments.words[0], session.call));
+                      });
+}
 
 // ---- Expiry ------------------------------------------------------------------------------------
 
-struct ExpireArguments : KeyArguments {
-  std::string ttl;
-};
-
-int Ttl(const Session& session, const KeyArguments& arguments) {
-  const Result<TimeToLive> ttl = session.client.Ttl(arguments.key);
+int Ttl(const Session& session, const Arguments& arguments) {
+  const Result<TimeToLive> ttl = session.client.Ttl(arguments.words[0], session.call);
   if (!ttl) return session.Report(ttl.error());
   if (session.json) {
     Json json = {{"exists", ttl->exists}};
     json["ttl_ms"] = ttl->left ? Json(ttl->left->count()) : Json(nullptr);
     session.PrintJson(json);
-  } else if (!ttl->exists) {
-    session.err << "(nil)\n";
-  } else if (!ttl->left) {
-    session.out << "never\n";
-  } else {
-    session.out << std::chrono::ceil<std::chrono::seconds>(*ttl->left).count() << "\n";
+    return ttl->exists ? kExitDone : kExitRefused;
   }
-  return ttl->exists ? kExitDone : kExitRefused;
+  if (!ttl->exists) return session.Miss();
+  session.PrintBytes(
+      ttl->left ? std::to_string(std::chrono::ceil<std::chrono::seconds>(*ttl->left).count())
+                : "never");
+  return kExitDone;
 }
 
-void AddNumberCommands(CommandLine& line) {
-  line.Add<DeltaArguments>("incr", "Adds to a number", DeclareDelta,
-                           [](const Session& session, const DeltaArguments& arguments) {
-                             return SayInteger(session,
-                                               session.client.Incr(arguments.key, arguments.delta));
-                           });
-  line.Add<DeltaArguments>(
-      "decr", "Subtracts from a number", DeclareDelta,
-      [](const Session& session, const DeltaArguments& arguments) {
-        if (arguments.delta == std::numeric_limits<std::int64_t>::min()) {
-          return session.Report({ErrorCode::kInvalidArgument, "the delta is out of range"});
-        }
-        return SayInteger(session, session.client.Incr(arguments.key, -arguments.delta));
-      });
-  line.Add<ValueArguments>(
-      "append", "Appends to a value; prints its new length",
-      [](CLI::App& command, ValueArguments& arguments) {
-        DeclareKey(command, arguments);
-        command.add_option("value", arguments.value)->required();
-      },
-      [](const Session& session, const ValueArguments& arguments) {
-        return SayInteger(session, session.client.Append(arguments.key, arguments.value));
-      });
-  line.Add<KeyArguments>("strlen", "Prints the length of a value", DeclareKey,
-                         [](const Session& session, const KeyArguments& arguments) {
-                           return SayInteger(session, session.client.Strlen(arguments.key));
-                         });
+// Redis's own way to say it: seconds, perhaps none or less, perhaps with a condition.
+bool IsRedisExpire(const std::vector<std::string>& words) {
+  const std::optional<std::int64_t> seconds = ParseInteger(words[1]);
+  return words.size() > 2 || (seconds && *seconds <= 0);
+}
+
+std::string CheckExpire(Arguments& arguments) {
+  return IsRedisExpire(arguments.words) ? "" : CheckTtl(arguments.words[1]);
+}
+
+int Expire(const Session& session, const Arguments& arguments) {
+  const std::vector<std::string>& words = arguments.words;
+  if (IsRedisExpire(words)) return RunOnCluster(session, "EXPIRE", words);
+  return SayDone(session, session.client.Expire(words[0], *ParseTtl(words[1]), session.call),
+                 "expires", "(nil)");
 }
 
 void AddExpiryCommands(CommandLine& line) {
-  line.Add<KeyArguments>("ttl", "Prints the seconds until a key expires", DeclareKey, Ttl);
-  line.Add<ExpireArguments>(
-      "expire", "Sets the time to live of a key",
-      [](CLI::App& command, ExpireArguments& arguments) {
-        DeclareKey(command, arguments);
-        command.add_option("ttl", arguments.ttl, "10 (seconds), 100ms, 10s, 5m, 2h, 7d")
-            ->required()
-            ->check(CheckTtl);
-      },
-      [](const Session& session, const ExpireArguments& arguments) {
-        return SayDone(session, session.client.Expire(arguments.key, *ParseTtl(arguments.ttl)),
-                       "expires", "(nil)");
-      });
-  line.Add<KeyArguments>("persist", "Removes the expiry of a key", DeclareKey,
-                         [](const Session& session, const KeyArguments& arguments) {
-                           return SayDone(session, session.client.Persist(arguments.key),
-                                          "persisted", "no such key, or it had no expiry");
-                         });
+  line.Add<Arguments>({"ttl", "KEY", "Prints the seconds until a key expires"}, nullptr, Ttl);
+  line.Add<Arguments>({"expire", "KEY TTL [NX|XX|GT|LT]",
+                       "Sets the time to live of a key: 10 (seconds), 100ms, 10s, 5m, 2h, 7d"},
+                      nullptr, Expire, CheckExpire);
+  line.Add<Arguments>({"persist", "KEY", "Removes the expiry of a key"}, nullptr,
+                      [](const Session& session, const Arguments& arguments) {
+                        return SayDone(session,
+                                       session.client.Persist(arguments.words[0], session.call),
+                                       "persisted", "no such key, or it had no expiry");
+                      });
+}
+
+// One request for each key.
+template <Result<bool> (Client::*Method)(std::string_view, const CallOptions&)>
+std::function<int(const Session&, const Arguments&)> CountOf(const char* word) {
+  return [word](const Session& session, const Arguments& arguments) {
+    std::vector<Result<bool>> results;
+    for (const std::string& key : arguments.words) {
+      results.push_back((session.client.*Method)(key, session.call));
+    }
+    return SayCount(session, results, word);
+  };
 }
 
 }  // namespace
 
 void AddDataCommands(CommandLine& line) {
-  line.Add<GetArguments>(
-      "get", "Prints a value",
-      [](CLI::App& command, GetArguments& arguments) {
-        DeclareKey(command, arguments);
-        command.add_flag("--raw", arguments.raw, "No newline behind the value");
-      },
-      Get);
-  line.Add<SetArguments>("set", "Stores a value", DeclareSet, Set);
-  line.Add<KeysArguments>("del", "Removes keys; prints how many there were", DeclareKeys,
-                          [](const Session& session, const KeysArguments& arguments) {
-                            return SayCount(session, session.client.MDel(arguments.keys),
-                                            "deleted");
-                          });
-  line.Add<KeysArguments>("mget", "Prints several values", DeclareKeys, MGet);
-  line.Add<KeysArguments>(
-      "mset", "Stores several values: KEY VALUE KEY VALUE ...",
-      [](CLI::App& command, KeysArguments& arguments) {
-        command.add_option("pairs", arguments.keys)->required()->expected(2, 1 << 20);
-        command.parse_complete_callback([&arguments] {
-          if (arguments.keys.size() % 2 != 0) {
-            throw CLI::ValidationError("mset", "a key without a value");
-          }
-        });
-      },
-      MSet);
+  line.Add<Arguments>({"get", "KEY", "Prints a value"}, nullptr, Get);
+  line.Add<SetArguments>(
+      {"set", "KEY VALUE [EX seconds|PX ms|KEEPTTL] [NX|XX] [GET ...]",
+       "Stores a value; conditions and expiry as --options or as Redis has them"},
+      DeclareSet, Set, CheckSet);
+  line.Add<Arguments>({"del", "KEY ...", "Removes keys; prints how many there were"}, nullptr,
+                      [](const Session& session, const Arguments& arguments) {
+                        return SayCount(session, session.client.MDel(arguments.words, session.call),
+                                        "deleted");
+                      });
+  line.Add<Arguments>({"mget", "KEY ...", "Prints several values"}, nullptr, MGet);
+  line.Add<Arguments>({"mset", "KEY VALUE ...", "Stores several values"}, nullptr, MSet, CheckMSet);
   AddNumberCommands(line);
   AddExpiryCommands(line);
-  const auto count_of = [](const char* command) {
-    return [command](const Session& session, const KeysArguments& arguments) {
-      std::vector<Result<bool>> results;
-      for (const std::string& key : arguments.keys) {
-        results.push_back(std::string_view(command) == "exists" ? session.client.Exists(key)
-                                                                : session.client.Touch(key));
-      }
-      return SayCount(session, results, command);
-    };
-  };
-  line.Add<KeysArguments>("exists", "Counts which of the keys exist", DeclareKeys,
-                          count_of("exists"));
-  line.Add<KeysArguments>("touch", "Marks keys as used", DeclareKeys, count_of("touched"));
+  line.Add<Arguments>({"exists", "KEY ...", "Counts which of the keys exist"}, nullptr,
+                      CountOf<&Client::Exists>("exists"));
+  line.Add<Arguments>({"touch", "KEY ...", "Marks keys as used"}, nullptr,
+                      CountOf<&Client::Touch>("touched"));
 }
 
 }  // namespace gyre::client

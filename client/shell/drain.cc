@@ -11,13 +11,6 @@ namespace {
 
 constexpr Milliseconds kProgressInterval{500};
 
-Error NoSuchNode(const RingInfo& ring, const std::string& wanted) {
-  std::string names;
-  for (const NodeInfo& node : ring.nodes) names += (names.empty() ? "" : ", ") + node.name;
-  return {ErrorCode::kInvalidArgument,
-          "no node of the ring has the name, id or address '" + wanted + "'; there are: " + names};
-}
-
 int SayLeft(const Session& session, const NodeInfo& node) {
   if (session.json) {
     session.PrintJson({{"left", true}, {"name", node.name}, {"id", node.id}});
@@ -62,8 +55,9 @@ int Leave(const Session& session, const LeaveArguments& arguments, const std::st
           bool watch) {
   const Result<RingInfo> ring = session.client.RefreshRing();
   if (!ring) return session.Report(ring.error());
-  const NodeInfo* found = FindNode(*ring, arguments.node);
-  if (found == nullptr) return session.Report(NoSuchNode(*ring, arguments.node));
+  const std::string& wanted = arguments.words[0];
+  const NodeInfo* found = FindNode(*ring, wanted);
+  if (found == nullptr) return session.Report(NoSuchNode(*ring, wanted));
   const NodeInfo node = *found;
   Progress progress(session, node);
   auto answer = session.client.ExecuteAsync(
@@ -95,12 +89,37 @@ const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted) {
   return found == ring.nodes.end() ? nullptr : &*found;
 }
 
+Error NoSuchNode(const RingInfo& ring, const std::string& wanted) {
+  std::string names;
+  for (const NodeInfo& node : ring.nodes) names += (names.empty() ? "" : ", ") + node.name;
+  return {ErrorCode::kInvalidArgument,
+          "no node of the ring has the name, id or address '" + wanted + "'; there are: " + names};
+}
+
 int Drain(const Session& session, const LeaveArguments& arguments) {
   return Leave(session, arguments, "DRAIN", true);
 }
 
 int Remove(const Session& session, const LeaveArguments& arguments) {
   return Leave(session, arguments, "REMOVE", false);
+}
+
+int Undrain(const Session& session, const Arguments& arguments) {
+  const Result<RingInfo> ring = session.client.RefreshRing();
+  if (!ring) return session.Report(ring.error());
+  const std::string& wanted = arguments.words[0];
+  // One that is down is not listed there, but the servers know it by its name or id.
+  const NodeInfo* found = FindNode(*ring, wanted);
+  const std::string id = found == nullptr ? wanted : found->id;
+  const Result<Value> done = session.client.Execute({"UNDRAIN", id}, session.call);
+  if (!done) return session.Report(done.error());
+  const std::string name = found == nullptr ? wanted : found->name;
+  if (session.json) {
+    session.PrintJson({{"undrained", true}, {"name", name}, {"id", id}});
+  } else {
+    session.out << name << " takes its place on the ring again, now or when it starts\n";
+  }
+  return kExitDone;
 }
 
 }  // namespace gyre::client

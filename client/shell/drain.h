@@ -1,13 +1,12 @@
-// Taking a node from the ring: `gyre drain` (a live one, emptied first) and `gyre remove` (a dead
-// one).
+// Taking a node from the ring: `gyre drain` (a live one, emptied first, until `gyre undrain`) and
+// `gyre remove` (a dead one).
 #pragma once
 
-#include "client/shell/tool.h"
+#include "client/shell/command_line.h"
 
 namespace gyre::client {
 
-struct LeaveArguments {
-  std::string node;
+struct LeaveArguments : Arguments {
   int timeout_seconds = 3600;
 };
 
@@ -15,8 +14,10 @@ struct LeaveArguments {
 // and each change of what the node still holds is a line on `err`.
 int Drain(const Session& session, const LeaveArguments& arguments);
 int Remove(const Session& session, const LeaveArguments& arguments);
+int Undrain(const Session& session, const Arguments& arguments);
 
 // The node that `wanted` names by name, id or address; null if there is none.
 const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted);
+Error NoSuchNode(const RingInfo& ring, const std::string& wanted);
 
 }  // namespace gyre::client

@@ -1,14 +1,23 @@
-// The part of the shell that edits lines, over libedit. Its callbacks are C functions without a
-// context, which is why the completion state below is static; there is one terminal.
-#include <editline/readline.h>
+// The part of the shell that a person types into, over libedit.
+//
+// A signal handler has no context, which is why what it needs is static; there is one terminal.
 #include <fcntl.h>
+#include <histedit.h>
+#include <langinfo.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <cwchar>
+#include <utility>
 
+#include "client/shell/interrupt.h"
 #include "client/shell/repl.h"
 
 namespace gyre::client {
@@ -16,71 +25,224 @@ namespace {
 
 constexpr int kHistoryLinesMax = 1000;
 
-// Called again and again for one prefix, `state` counting from 0, until it returns null. libedit
-// frees the text.
-char* NextCompletion(const char* prefix, int state) {
-  static std::vector<std::string> names;
-  static std::size_t next = 0;
-  if (state == 0) {
-    names = Completions(prefix);
-    next = 0;
-  }
-  return next < names.size() ? strdup(names[next++].c_str()) : nullptr;
-}
+// ---- Ctrl-C ------------------------------------------------------------------------------------
 
-char** Complete(const char* prefix, int begin, int) {
-  rl_attempted_completion_over = 1;  // never file names
-  return begin == 0 ? rl_completion_matches(prefix, NextCompletion) : nullptr;
-}
+std::atomic<bool> interrupted{false};
+std::atomic<Client*> running{nullptr};  // what the command that runs waits for
 
-// Values may be secrets: nobody else reads the file, from its creation on.
-class HistoryFile {
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<Client*>::is_always_lock_free,
+              "they are used in a signal handler");
+
+// While it lives, Ctrl-C does not end the process.
+class CatchInterrupts {
  public:
-  HistoryFile() {
-    const char* home = std::getenv("HOME");
-    if (home == nullptr || *home == '\0') return;
-    path_ = std::string(home) + "/.gyre_history";
-    const int file = open(path_.c_str(), O_CREAT | O_RDONLY | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (file >= 0) {
-      fchmod(file, S_IRUSR | S_IWUSR);
-      close(file);
-    }
-    using_history();
-    stifle_history(kHistoryLinesMax);
-    read_history(path_.c_str());
+  CatchInterrupts() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      const int saved = errno;
+      interrupted = true;
+      if (Client* client = running.load()) client->CancelAll();
+      errno = saved;
+    };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, &before_);  // without SA_RESTART: reading a line ends
   }
-  ~HistoryFile() {
-    if (path_.empty()) return;
-    const mode_t old_mask = umask(S_IRWXG | S_IRWXO);
-    write_history(path_.c_str());
-    umask(old_mask);
-  }
-  HistoryFile(const HistoryFile&) = delete;
-  HistoryFile& operator=(const HistoryFile&) = delete;
+  ~CatchInterrupts() { sigaction(SIGINT, &before_, nullptr); }
+  CatchInterrupts(const CatchInterrupts&) = delete;
+  CatchInterrupts& operator=(const CatchInterrupts&) = delete;
 
  private:
-  std::string path_;
+  struct sigaction before_ {};
 };
+
+// ---- Lines -------------------------------------------------------------------------------------
+
+// The terminal's characters are the locale's; where that knows ASCII alone (LANG=C), or is not
+// installed, they are UTF-8.
+void UseLocaleOfTerminal() {
+  std::setlocale(LC_CTYPE, "");
+  if (std::strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0) std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+enum class LineEnd {
+  kEntered,
+  kInterrupted,  // Ctrl-C
+  kGarbled,      // it has bytes that are no characters
+  kEndOfInput,   // Ctrl-D
+};
+
+class LineEditor {
+ public:
+  explicit LineEditor(const CommandLine& commands) : commands_(commands) {
+    UseLocaleOfTerminal();
+    history_ = history_init();
+    Remember(H_SETSIZE, kHistoryLinesMax);
+    Remember(H_SETUNIQUE, 1);
+    editor_ = el_init("gyre", stdin, stdout, stderr);
+    el_set(editor_, EL_CLIENTDATA, this);
+    el_set(editor_, EL_PROMPT, Prompt);
+    el_set(editor_, EL_EDITOR, "emacs");
+    el_set(editor_, EL_SIGNAL, 1);  // suspending and resizing
+    el_set(editor_, EL_HIST, history, history_);
+    el_wset(editor_, EL_GETCFN, NextCharacter);
+    el_set(editor_, EL_ADDFN, "gyre-complete", "completes a command's name", Complete);
+    el_set(editor_, EL_BIND, "^I", "gyre-complete", nullptr);
+    el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    el_source(editor_, nullptr);
+  }
+  ~LineEditor() {
+    el_end(editor_);
+    history_end(history_);
+  }
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
+
+  LineEnd Read(std::string prompt, std::string& line) {
+    prompt_ = std::move(prompt);
+    garbled_ = false;
+    interrupted = false;
+    int count = 0;
+    const char* text = el_gets(editor_, &count);
+    if (interrupted.exchange(false)) return LineEnd::kInterrupted;
+    if (text == nullptr || count <= 0) return LineEnd::kEndOfInput;
+    line.assign(text, static_cast<std::size_t>(count));
+    while (line.ends_with('\n')) line.pop_back();
+    return garbled_ ? LineEnd::kGarbled : LineEnd::kEntered;
+  }
+
+  // Values may be secrets: nobody else reads the file, from its creation on.
+  void LoadHistory(const std::string& path) {
+    const int file = open(path.c_str(), O_CREAT | O_RDONLY | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (file < 0) return;
+    fchmod(file, S_IRUSR | S_IWUSR);
+    close(file);
+    history_path_ = path;
+    // Others may have added to it; only here it is made shorter.
+    if (Remember(H_LOAD, path.c_str()) > kHistoryLinesMax) Remember(H_SAVE, path.c_str());
+  }
+  // In the file at once, however the shell ends.
+  void AddToHistory(const std::string& line) {
+    Remember(H_ENTER, line.c_str());
+    if (history_path_.empty()) return;
+    std::FILE* file = std::fopen(history_path_.c_str(), "ae");
+    if (file == nullptr) return;
+    std::fseek(file, 0, SEEK_END);  // an empty file gets libedit's first line
+    Remember(H_NSAVE_FP, std::size_t{1}, file);
+    std::fclose(file);
+  }
+
+ private:
+  static LineEditor& Of(EditLine* editor) {
+    void* self = nullptr;
+    el_get(editor, EL_CLIENTDATA, &self);
+    return *static_cast<LineEditor*>(self);
+  }
+
+  template <typename... Arguments>
+  int Remember(int operation, Arguments... arguments) {
+    HistEvent event;
+    return history(history_, &event, operation, arguments...);
+  }
+
+  static char* Prompt(EditLine* editor) { return Of(editor).prompt_.data(); }
+
+  // libedit's own would drop bytes that are no characters, and the rest of the line would run.
+  static int NextCharacter(EditLine* editor, wchar_t* character) {
+    std::mbstate_t state{};
+    while (true) {
+      char byte = 0;
+      const ssize_t count = read(STDIN_FILENO, &byte, 1);
+      if (count == 0) return 0;
+      if (count < 0) {
+        if (errno != EINTR || interrupted) return -1;
+        el_set(editor, EL_REFRESH);  // it was suspended
+        continue;
+      }
+      const std::size_t length = std::mbrtowc(character, &byte, 1, &state);
+      if (length == static_cast<std::size_t>(-2)) continue;  // the character goes on
+      if (length == static_cast<std::size_t>(-1)) {
+        Of(editor).garbled_ = true;
+        *character = L'?';
+      }
+      return 1;
+    }
+  }
+
+  static unsigned char Complete(EditLine* editor, int) {
+    const LineInfo* line = el_line(editor);
+    const std::string typed(line->buffer, line->cursor);
+    if (typed.find(' ') != std::string::npos) return CC_ERROR;
+    const std::vector<std::string> names = Completions(Of(editor).commands_, typed);
+    if (names.empty()) return CC_ERROR;
+    std::string common = names.front();
+    for (const std::string& name : names) {
+      while (!name.starts_with(common)) common.pop_back();
+    }
+    if (names.size() == 1) common += ' ';
+    if (common.size() > typed.size()) {
+      el_insertstr(editor, common.c_str() + typed.size());
+      return CC_REFRESH;
+    }
+    std::fputc('\n', stdout);
+    for (const std::string& name : names) std::fprintf(stdout, "%s  ", name.c_str());
+    std::fputc('\n', stdout);
+    return CC_REDISPLAY;
+  }
+
+  const CommandLine& commands_;
+  EditLine* editor_ = nullptr;
+  History* history_ = nullptr;
+  std::string history_path_;
+  std::string prompt_;
+  bool garbled_ = false;
+};
+
+void RunOne(CommandLine& commands, const std::string& line, const Session& session, bool& quit) {
+  interrupted = false;
+  running = &session.client;
+  RunLine(commands, line, session, quit);
+  running = nullptr;
+}
 
 }  // namespace
 
-int RunInteractive(const Session& session, const std::string& host) {
-  rl_readline_name = const_cast<char*>("gyre");
-  rl_initialize();
-  rl_attempted_completion_function = Complete;
-  const HistoryFile history;
-  const std::string prompt = host + "> ";
-  session.out << "connected to " << host << "; 'help' helps, 'quit' leaves\n";
+bool Interrupted() { return interrupted; }
+
+int RunInteractive(CommandLine& commands, const Session& session) {
+  const CatchInterrupts catch_interrupts;
+  LineEditor editor(commands);
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home != '\0') editor.LoadHistory(std::string(home) + "/.gyre_history");
+  Session asking = session;
+  asking.ask = [&editor](const std::string& question) -> std::optional<std::string> {
+    std::string answer;
+    if (editor.Read(question, answer) != LineEnd::kEntered) return std::nullopt;
+    return answer;
+  };
+  session.out << "connected to " << session.connect << "; 'help' helps, 'quit' leaves\n";
   bool quit = false;
   while (!quit) {
     session.out.flush();
-    const std::unique_ptr<char, decltype(&std::free)> line(readline(prompt.c_str()), &std::free);
-    if (line == nullptr) {
-      session.out << "\n";
-      break;
+    std::string line;
+    switch (editor.Read(session.connect + "> ", line)) {
+      case LineEnd::kEntered:
+        if (line.find_first_not_of(" \t") != std::string::npos) editor.AddToHistory(line);
+        RunOne(commands, line, asking, quit);
+        break;
+      case LineEnd::kInterrupted:
+        session.out << "^C\n";
+        break;
+      case LineEnd::kGarbled:
+        session.err
+            << ErrorPrefix(0)
+            << "the line has bytes that are no characters of this terminal, and was not run: "
+               "write them as \\xHH in \"...\"\n";
+        break;
+      case LineEnd::kEndOfInput:
+        session.out << "\n";
+        quit = true;
+        break;
     }
-    if (*line != '\0') add_history(line.get());
-    RunLine(line.get(), session, quit);
   }
   return kExitDone;
 }

@@ -1,11 +1,11 @@
-// One-shot commands about the whole key space: keys, scan, dbsize, flushall.
+// Commands about the whole key space: keys, scan, dbsize, flushall.
+#include "client/shell/cluster_reply.h"
 #include "client/shell/command_line.h"
+#include "client/shell/interrupt.h"
 #include "client/shell/words.h"
 
 namespace gyre::client {
 namespace {
-
-struct NoArguments {};
 
 // The keys of a reply, one a line or as a JSON array.
 class KeyPrinter {
@@ -33,31 +33,32 @@ class KeyPrinter {
   std::uint64_t count_ = 0;
 };
 
-struct KeysArguments {
-  std::string pattern = "*";
-};
-
-int Keys(const Session& session, const KeysArguments& arguments) {
-  const Result<Value> keys = session.client.Execute({"KEYS", arguments.pattern});
+int Keys(const Session& session, const Arguments& arguments) {
+  const std::string pattern = arguments.words.empty() ? "*" : arguments.words[0];
+  const Result<Value> keys = session.client.Execute({"KEYS", pattern}, session.call);
   if (!keys) return session.Report(keys.error());
   KeyPrinter printer(session);
   for (const Value& key : keys->elements) printer.Add(key);
   return printer.Finish();
 }
 
-struct ScanArguments {
+struct ScanArguments : Arguments {
   std::string match = "*";
   std::uint64_t count = 1000;
   std::uint64_t limit = 0;
 };
 
+// With a cursor it is one step, as Redis's.
 int Scan(const Session& session, const ScanArguments& arguments) {
+  if (!arguments.words.empty()) return RunOnCluster(session, "SCAN", arguments.words);
   KeyPrinter printer(session);
   std::string cursor = "0";
   do {
     const Result<Value> step = session.client.Execute(
-        {"SCAN", cursor, "MATCH", arguments.match, "COUNT", std::to_string(arguments.count)});
+        {"SCAN", cursor, "MATCH", arguments.match, "COUNT", std::to_string(arguments.count)},
+        session.call);
     if (!step) return session.Report(step.error());
+    if (Interrupted()) return printer.Finish();
     if (step->elements.size() != 2) {
       return session.Report({ErrorCode::kProtocol, "the node's answer to SCAN has no cursor"});
     }
@@ -73,8 +74,12 @@ int Scan(const Session& session, const ScanArguments& arguments) {
   return printer.Finish();
 }
 
-int DbSize(const Session& session, const NoArguments&) {
-  const Result<Value> size = session.client.Execute({"DBSIZE"});
+Result<Value> CountKeys(const Session& session) {
+  return session.client.Execute({"DBSIZE"}, session.call);
+}
+
+int DbSize(const Session& session, const Arguments&) {
+  const Result<Value> size = CountKeys(session);
   if (!size) return session.Report(size.error());
   const Json count = ToJson(*size);
   if (session.json) {
@@ -85,17 +90,43 @@ int DbSize(const Session& session, const NoArguments&) {
   return kExitDone;
 }
 
-struct FlushArguments {
+struct FlushArguments : Arguments {
   bool yes = false;
 };
 
+// As the nodes are configured; else the address that the user named.
+std::string ClusterName(const Session& session) {
+  const Result<Value> reply = session.client.Execute({"STATUS"}, session.call);
+  if (!reply) return session.connect;
+  const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object() || !status.contains("cluster") || !status["cluster"].is_string()) {
+    return session.connect;
+  }
+  return status["cluster"].get<std::string>();
+}
+
+// Nothing is removed by mistake: a person types the cluster's name, a program says --yes.
 int FlushAll(const Session& session, const FlushArguments& arguments) {
-  if (!arguments.yes) {
-    session.err << "gyre: flushall removes every key of the cluster; if you mean it: gyre flushall "
-                   "--yes\n";
+  if (!arguments.yes && session.ask == nullptr) {
+    session.err << ErrorPrefix(session.line)
+                << "flushall removes every key of the cluster; if you mean it: flushall --yes\n";
     return kExitUsage;
   }
-  const Result<Value> flushed = session.client.Execute({"FLUSHALL"});
+  if (!arguments.yes) {
+    const std::string name = ClusterName(session);
+    const Result<Value> count = CountKeys(session);
+    if (!count) return session.Report(count.error());
+    const std::optional<std::string> answer =
+        session.ask("removes " + ToJson(*count).dump() + " keys of cluster " + name +
+                    ". Type the cluster's name: ");
+    if (!answer || *answer != name) {
+      session.err << ErrorPrefix(session.line) << "nothing was removed\n";
+      return kExitRefused;
+    }
+  }
+  std::vector<std::string> words = {"FLUSHALL"};
+  words.insert(words.end(), arguments.words.begin(), arguments.words.end());
+  const Result<Value> flushed = session.client.Execute(words, session.call);
   if (!flushed) return session.Report(flushed.error());
   session.json ? session.PrintJson({{"flushed", true}}) : void(session.out << "OK\n");
   return kExitDone;
@@ -104,14 +135,11 @@ int FlushAll(const Session& session, const FlushArguments& arguments) {
 }  // namespace
 
 void AddKeySpaceCommands(CommandLine& line) {
-  line.Add<KeysArguments>(
-      "keys", "Prints the keys that match a pattern",
-      [](CLI::App& command, KeysArguments& arguments) {
-        command.add_option("pattern", arguments.pattern, "* ? [abc]")->capture_default_str();
-      },
-      Keys);
+  line.Add<Arguments>({"keys", "[PATTERN]", "Prints the keys that match a pattern: * ? [abc]"},
+                      nullptr, Keys);
   line.Add<ScanArguments>(
-      "scan", "Prints the keys step by step, which blocks no node for long",
+      {"scan", "[CURSOR [MATCH pattern] [COUNT keys]]",
+       "Prints the keys step by step, which blocks no node for long; with a cursor: one step"},
       [](CLI::App& command, ScanArguments& arguments) {
         command.add_option("--match", arguments.match, "* ? [abc]")->capture_default_str();
         command.add_option("--count", arguments.count, "Keys to look at in one step")
@@ -120,14 +148,15 @@ void AddKeySpaceCommands(CommandLine& line) {
         command.add_option("--limit", arguments.limit, "Stop after so many; 0: all");
       },
       Scan);
-  line.Add<NoArguments>(
-      "dbsize", "Counts the keys of the cluster", [](CLI::App&, NoArguments&) {}, DbSize);
-  line.Add<FlushArguments>(
-      "flushall", "Removes all keys of the cluster",
-      [](CLI::App& command, FlushArguments& arguments) {
-        command.add_flag("--yes", arguments.yes, "Yes, all of them");
-      },
-      FlushAll);
+  line.Add<Arguments>({"dbsize", "", "Counts the keys of the cluster"}, nullptr, DbSize);
+  for (const char* name : {"flushall", "flushdb"}) {
+    line.Add<FlushArguments>(
+        {name, "[ASYNC|SYNC]", "Removes all keys of the cluster, once you confirm it"},
+        [](CLI::App& command, FlushArguments& arguments) {
+          command.add_flag("--yes", arguments.yes, "Yes, all of them");
+        },
+        FlushAll);
+  }
 }
 
 }  // namespace gyre::client

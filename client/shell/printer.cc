@@ -75,6 +75,33 @@ Json BytesToJson(std::string_view bytes) {
 
 void PrintValue(const Value& value, std::ostream& out) { PrintIndented(value, "", out); }
 
+void PrintRaw(const Value& value, std::ostream& out) {
+  switch (value.kind) {
+    case Value::Kind::kNull:
+      out << "(nil)\n";
+      break;
+    case Value::Kind::kInteger:
+      out << value.integer << "\n";
+      break;
+    case Value::Kind::kUnsigned:
+      out << value.unsigned_integer << "\n";
+      break;
+    case Value::Kind::kNumber:
+      out << value.number << "\n";
+      break;
+    case Value::Kind::kBoolean:
+      out << (value.boolean ? "true\n" : "false\n");
+      break;
+    case Value::Kind::kArray:
+    case Value::Kind::kMap:
+    case Value::Kind::kSet:
+      for (const Value& element : value.elements) PrintRaw(element, out);
+      break;
+    default:
+      out << value.text << "\n";
+  }
+}
+
 void AddBytes(Json& object, const std::string& name, std::string_view bytes) {
   if (IsUtf8(bytes)) {
     object[name] = std::string(bytes);

@@ -101,15 +101,11 @@ void PrintRebalance(const Json& status, std::ostream& out) {
 
 int Rebalance(const Session& session, const RebalanceArguments& arguments) {
   std::vector<std::string> words = {"REBALANCE"};
-  if (arguments.action.empty()) {
-    words.emplace_back("STATUS");
-  } else {
-    words.push_back(arguments.action);
-    if (!arguments.limit.empty()) words.push_back(arguments.limit);
-  }
+  words.insert(words.end(), arguments.words.begin(), arguments.words.end());
+  if (arguments.words.empty()) words.emplace_back("STATUS");
   Result<Value> reply = session.client.Execute(words);
   if (!reply) return session.Report(reply.error());
-  if (!arguments.action.empty()) {
+  if (!arguments.words.empty()) {
     // What it looks like now; the other nodes hear of it in a moment.
     reply = session.client.Execute({"REBALANCE", "STATUS"});
     if (!reply) return session.Report(reply.error());

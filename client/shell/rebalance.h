@@ -5,14 +5,12 @@
 #include <ostream>
 #include <string>
 
-#include "client/shell/tool.h"
+#include "client/shell/command_line.h"
 
 namespace gyre::client {
 
-struct RebalanceArguments {
-  std::string action;  // "", "pause", "resume", "limit"
-  std::string limit;   // bytes a second, as AsSizeValue leaves it, or "default"
-};
+// Nothing; "pause"; "resume"; or "limit" and bytes a second, or "default".
+struct RebalanceArguments : Arguments {};
 
 int Rebalance(const Session& session, const RebalanceArguments& arguments);
 

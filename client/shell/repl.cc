@@ -1,121 +1,73 @@
 #include "client/shell/repl.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
+#include <sstream>
 
 #include "client/shell/words.h"
 
 namespace gyre::client {
 namespace {
 
-// Commands that the shell itself or the tool runs, whatever their arguments.
-constexpr std::array<std::string_view, 7> kToolOnly = {"status", "ring",      "locate", "drain",
-                                                       "remove", "rebalance", "bench"};
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-// Redis-style commands worth completing.
-constexpr std::array<std::string_view, 48> kClusterCommands = {
-    "append",    "client",      "cluster",   "command",     "config",   "dbsize",   "decr",
-    "decrby",    "del",         "echo",      "exists",      "expire",   "expireat", "expiretime",
-    "flushall",  "get",         "getdel",    "getex",       "getrange", "getset",   "incr",
-    "incrby",    "incrbyfloat", "info",      "keys",        "mget",     "mset",     "msetnx",
-    "persist",   "pexpire",     "pexpireat", "pexpiretime", "ping",     "psetex",   "pttl",
-    "randomkey", "scan",        "set",       "setex",       "setnx",    "setrange", "strlen",
-    "time",      "touch",       "ttl",       "type",        "unlink",   "wait"};
-
-constexpr std::string_view kHelp =
-    "Operator's commands:  status  ring  locate KEY  drain NODE  remove NODE  "
-    "rebalance  bench  (COMMAND --help)\n"
-    "Everything else goes to the cluster, in Redis's words:  set k v ex 10   get k   incr n   keys "
-    "*\n"
-    "Quoting: \"...\" with \\n \\r \\t \\\" \\\\ \\xHH; '...' as it is.  # begins a comment.\n"
-    "help  quit\n";
-
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
-bool IsForTool(const std::vector<std::string>& words) {
-  if (std::find(kToolOnly.begin(), kToolOnly.end(), words.front()) != kToolOnly.end()) return true;
-  const std::vector<std::string>& known = ToolCommands();
-  if (std::find(known.begin(), known.end(), words.front()) == known.end()) return false;
-  return std::any_of(words.begin() + 1, words.end(), [](const std::string& word) {
-    return word.size() > 2 && word.starts_with("--");
-  });
-}
-
-int RunOnCluster(const std::vector<std::string>& words, const Session& session) {
-  const Result<Value> reply = session.client.Execute(words);
-  if (!reply) {
-    const int status = session.Report(reply.error());
-    if (reply.error().code == ErrorCode::kUnknownCommand && !session.json) {
-      std::string near;
-      for (const std::string& name : NearMatches(Lower(words.front()), Completions(""))) {
-        near += " " + name;
-      }
-      if (!near.empty()) session.err << "did you mean:" << near << "?\n";
-    }
+int RunWords(CommandLine& commands, const std::vector<Word>& words, const Session& session) {
+  const int status = commands.Parse(words, nullptr);
+  if (status != kExitDone) {
+    session.err << ErrorPrefix(session.line) << commands.message();
     return status;
   }
-  if (session.json) {
-    session.PrintJson(ToJson(*reply));
-  } else {
-    PrintValue(*reply, session.out);
+  session.out << commands.message();
+  if (commands.alone()) {
+    std::istringstream nothing;
+    return commands.alone()({nothing, session.out, session.err, false, session.terminal});
   }
-  return reply->is_null() ? kExitRefused : kExitDone;
+  if (!commands.action()) return kExitDone;
+  Session inner = session;
+  inner.json = commands.json();
+  inner.raw = commands.raw();
+  inner.call = commands.call();
+  return commands.action()(inner);
 }
 
 }  // namespace
 
-std::vector<std::string> Completions(std::string_view prefix) {
-  const std::string wanted = Lower(std::string(prefix));
+std::vector<std::string> Completions(const CommandLine& commands, std::string_view prefix) {
+  const std::string wanted = ToLower(prefix);
   const bool upper = !prefix.empty() && std::isupper(static_cast<unsigned char>(prefix.front()));
-  std::vector<std::string> names = {"help", "quit"};
-  names.insert(names.end(), kToolOnly.begin(), kToolOnly.end());
-  names.insert(names.end(), kClusterCommands.begin(), kClusterCommands.end());
+  std::vector<std::string> names = commands.names();
+  names.insert(names.end(), {"help", "quit"});
   std::sort(names.begin(), names.end());
   std::erase_if(names, [&](const std::string& name) { return !name.starts_with(wanted); });
-  if (upper) {
-    for (std::string& name : names) {
-      std::transform(name.begin(), name.end(), name.begin(),
-                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    }
-  }
+  if (upper) std::transform(names.begin(), names.end(), names.begin(), ToUpper);
   return names;
 }
 
-int RunLine(const std::string& line, const Session& session, bool& quit) {
+int RunLine(CommandLine& commands, const std::string& line, const Session& session, bool& quit) {
   quit = false;
-  const Result<std::vector<std::string>> words = SplitWords(line);
+  const Result<std::vector<Word>> words = SplitWords(line);
   if (!words) {
     session.Report(words.error());
     return kExitUsage;
   }
-  if (words->empty() || words->front().starts_with('#')) return kExitDone;
-  const std::string name = Lower(words->front());
-  if (name == "quit" || name == "exit") {
-    quit = true;
+  if (words->empty() || (!words->front().quoted && words->front().text.starts_with('#'))) {
     return kExitDone;
   }
-  if (name == "help") {
-    session.out << kHelp;
-    return kExitDone;
-  }
-  if (!IsForTool(*words)) return RunOnCluster(*words, session);
-  std::string usage;
-  const std::optional<int> status = RunWords(*words, session, usage);
-  if (status) return *status;
-  session.err << usage;
-  return kExitUsage;
+  const std::string name = ToLower(words->front().text);
+  quit = name == "quit" || name == "exit";
+  return quit ? static_cast<int>(kExitDone) : RunWords(commands, *words, session);
 }
 
-int RunPiped(const Session& session, std::istream& in) {
+int RunPiped(CommandLine& commands, const Session& session, std::istream& in) {
   int worst = kExitDone;
   std::string line;
   bool quit = false;
-  while (!quit && std::getline(in, line)) worst = std::max(worst, RunLine(line, session, quit));
+  Session at_line = session;
+  while (!quit && std::getline(in, line)) {
+    if (++at_line.line == 1 && line.starts_with(kByteOrderMark))
+      line.erase(0, kByteOrderMark.size());
+    worst = std::max(worst, RunLine(commands, line, at_line, quit));
+  }
   return worst;
 }
 

@@ -10,6 +10,8 @@ namespace gyre::client {
 namespace {
 
 constexpr std::size_t kNearMatchesMax = 4;
+// A longer word is no mistyped name.
+constexpr std::size_t kTypedBytesMax = 64;
 
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -77,6 +79,32 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
   return cost[a.size()][b.size()];
 }
 
+// Of the UTF-8 character that `bytes` begin with; 0: they begin with none.
+std::size_t CharacterBytes(std::string_view bytes) {
+  const auto first = static_cast<unsigned char>(bytes.front());
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
+  if (length == 0 || length > bytes.size()) return 0;
+  std::uint32_t code = length == 1 ? first : first & (0x7fU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    const auto next = static_cast<unsigned char>(bytes[i]);
+    if ((next & 0xc0) != 0x80) return 0;
+    code = code << 6 | (next & 0x3f);
+  }
+  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+  return overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : length;
+}
+
+// A terminal obeys control characters, those beyond ASCII (U+0080 to U+009F) too.
+bool IsPrintable(std::string_view bytes, std::size_t length) {
+  const auto first = static_cast<unsigned char>(bytes.front());
+  if (length < 2) return length == 1 && first >= ' ' && first != 0x7f;
+  return !(first == 0xc2 && static_cast<unsigned char>(bytes[1]) < 0xa0);
+}
+
 std::string Human(double number, double step, const std::array<const char*, 6>& units) {
   std::size_t unit = 0;
   while (number >= step && unit + 1 < units.size()) {
@@ -91,20 +119,21 @@ std::string Human(double number, double step, const std::array<const char*, 6>& 
 
 }  // namespace
 
-Result<std::vector<std::string>> SplitWords(std::string_view line) {
-  std::vector<std::string> words;
+Result<std::vector<Word>> SplitWords(std::string_view line) {
+  std::vector<Word> words;
   std::size_t at = 0;
   while (true) {
     while (at < line.size() && IsBlank(line[at])) ++at;
     if (at == line.size()) return words;
-    std::string& word = words.emplace_back();
+    Word& word = words.emplace_back();
     while (at < line.size() && !IsBlank(line[at])) {
       if (line[at] != '"' && line[at] != '\'') {
-        word += line[at++];
+        word.text += line[at++];
         continue;
       }
       const char quote = line[at];
-      if (!ReadQuoted(line, at, word)) {
+      word.quoted = true;
+      if (!ReadQuoted(line, at, word.text)) {
         return Error{ErrorCode::kInvalidArgument,
                      std::string("the quote ") + quote + " does not end"};
       }
@@ -118,6 +147,7 @@ Result<std::vector<std::string>> SplitWords(std::string_view line) {
 
 std::vector<std::string> NearMatches(std::string_view typed,
                                      const std::vector<std::string>& known) {
+  if (typed.size() > kTypedBytesMax) return {};
   std::vector<std::pair<std::size_t, std::string>> matches;
   const std::size_t edits_max = std::max<std::size_t>(1, typed.size() / 3);
   for (const std::string& name : known) {
@@ -135,59 +165,66 @@ std::vector<std::string> NearMatches(std::string_view typed,
   return names;
 }
 
+bool IsUtf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::size_t length = CharacterBytes(bytes);
+    if (length == 0) return false;
+    bytes.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string Quote(std::string_view bytes) {
   std::string quoted = "\"";
-  for (const char c : bytes) {
-    switch (c) {
-      case '\n':
-        quoted += "\\n";
-        break;
-      case '\r':
-        quoted += "\\r";
-        break;
-      case '\t':
-        quoted += "\\t";
-        break;
-      case '"':
-        quoted += "\\\"";
-        break;
-      case '\\':
-        quoted += "\\\\";
-        break;
-      default:
-        if (c >= ' ' && c <= '~') {
-          quoted += c;
-        } else {
-          char escape[8];
-          std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
-          quoted += escape;
-        }
+  while (!bytes.empty()) {
+    const std::size_t length = CharacterBytes(bytes);
+    if (IsPrintable(bytes, length)) {
+      if (bytes.front() == '"' || bytes.front() == '\\') quoted += '\\';
+      quoted += bytes.substr(0, length);
+      bytes.remove_prefix(length);
+      continue;
+    }
+    const char c = bytes.front();
+    bytes.remove_prefix(1);
+    if (c == '\n') {
+      quoted += "\\n";
+    } else if (c == '\r') {
+      quoted += "\\r";
+    } else if (c == '\t') {
+      quoted += "\\t";
+    } else {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
+      quoted += escape;
     }
   }
   return quoted + "\"";
 }
 
-bool IsUtf8(std::string_view bytes) {
-  std::size_t at = 0;
-  while (at < bytes.size()) {
-    const auto first = static_cast<unsigned char>(bytes[at]);
-    const int length = first < 0x80                    ? 1
-                       : first >= 0xc2 && first < 0xe0 ? 2
-                       : first >= 0xe0 && first < 0xf0 ? 3
-                       : first >= 0xf0 && first < 0xf5 ? 4
-                                                       : 0;
-    if (length == 0 || at + static_cast<std::size_t>(length) > bytes.size()) return false;
-    std::uint32_t code = length == 1 ? first : first & (0x7f >> length);
-    for (int i = 1; i < length; ++i) {
-      const auto next = static_cast<unsigned char>(bytes[at + static_cast<std::size_t>(i)]);
-      if ((next & 0xc0) != 0x80) return false;
-      code = code << 6 | (next & 0x3f);
-    }
-    const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-    if (overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
-    at += static_cast<std::size_t>(length);
+std::string Readable(std::string_view bytes) {
+  const bool plain = !bytes.empty() && bytes.front() != ' ' && bytes.back() != ' ' &&
+                     bytes.front() != '"' && bytes.front() != '(';
+  std::string_view rest = bytes;
+  while (plain && !rest.empty()) {
+    const std::size_t length = CharacterBytes(rest);
+    if (!IsPrintable(rest, length)) break;
+    rest.remove_prefix(length);
   }
-  return true;
+  return plain && rest.empty() ? std::string(bytes) : Quote(bytes);
+}
+
+std::string ToLower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+std::string ToUpper(std::string_view text) {
+  std::string upper(text);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return upper;
 }
 
 std::string Base64(std::string_view bytes) {

@@ -9,16 +9,30 @@
 
 namespace gyre::client {
 
+struct Word {
+  std::string text;
+  bool quoted = false;  // at least in part: then it is no option
+
+  friend bool operator==(const Word&, const Word&) = default;
+};
+
 // Cuts a line into words. Blanks separate; "..." understands \n \r \t \\ \" and \xHH; '...'
 // understands \' alone. kInvalidArgument for a quote that does not end, or text that touches a
 // closing quote.
-Result<std::vector<std::string>> SplitWords(std::string_view line);
+Result<std::vector<Word>> SplitWords(std::string_view line);
 
 // Those of `known` that `typed` may have meant, best first: few edits away, or beginning with it.
 std::vector<std::string> NearMatches(std::string_view typed, const std::vector<std::string>& known);
 
-// Printable ASCII as it is, the rest as \n, \t, \", \\, \xHH; in double quotes.
+// Printable UTF-8 as it is, the rest as \n, \t, \", \\, \xHH; in double quotes. SplitWords gives
+// the bytes back.
 std::string Quote(std::string_view bytes);
+// What a person reads on a terminal: plain text as it is, anything else (control characters, blanks
+// at an end, nothing at all, what would look quoted) as Quote writes it.
+std::string Readable(std::string_view bytes);
+// ASCII alone.
+std::string ToLower(std::string_view text);
+std::string ToUpper(std::string_view text);
 
 bool IsUtf8(std::string_view bytes);
 std::string Base64(std::string_view bytes);

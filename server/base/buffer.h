@@ -6,26 +6,39 @@
 // Invariant: begin_ <= end_ <= capacity_. Memory is kept when the buffer empties, so that the
 // steady state does not allocate; `Release` gives it back (an idle connection holds none). Not
 // thread-safe.
+//
+// A buffer that fills because of what clients send or do not read has an account
+// (client_memory.h), which its block is charged to before it grows.
 #pragma once
 
 #include <cassert>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string_view>
 #include <utility>
+
+#include "base/client_memory.h"
 
 namespace gyre {
 
 class Buffer {
  public:
   Buffer() = default;
+  // Null: charged to nobody. The account outlives the buffer.
+  explicit Buffer(ClientMemoryAccount* account) : account_(account) {}
+  ~Buffer() { Release(); }
+  // The block goes over with its account.
   Buffer(Buffer&& other) noexcept
-      : data_(std::move(other.data_)),
+      : account_(other.account_),
+        data_(std::move(other.data_)),
         begin_(std::exchange(other.begin_, 0)),
         end_(std::exchange(other.end_, 0)),
         capacity_(std::exchange(other.capacity_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
+    if (data_ != nullptr) Release();
+    account_ = other.account_;
     data_ = std::move(other.data_);
     begin_ = std::exchange(other.begin_, 0);
     end_ = std::exchange(other.end_, 0);
@@ -51,11 +64,14 @@ class Buffer {
     Commit(1);
   }
 
-  // Room for at least `bytes` more; valid until the next call that is not Commit. Never null.
+  // Room for at least `bytes` more; valid until the next call that is not Commit. Never null; throws
+  // ClientMemoryFull, or another bad_alloc, where there is none.
   char* Prepare(std::size_t bytes) {
     if (capacity_ - end_ < bytes || data_ == nullptr) MakeRoom(bytes);
     return data_.get() + end_;
   }
+  // Likewise, and false where there is none.
+  bool TryReserve(std::size_t bytes);
   std::size_t writable() const { return capacity_ - end_; }
   void Commit(std::size_t bytes) {
     assert(bytes <= capacity_ - end_);
@@ -77,9 +93,16 @@ class Buffer {
   void Release();
 
  private:
-  void MakeRoom(std::size_t bytes);
+  struct Free {
+    void operator()(char* block) const { std::free(block); }
+  };
 
-  std::unique_ptr<char[]> data_;
+  void MakeRoom(std::size_t bytes);
+  void SlideToFront();
+  bool Resize(std::size_t capacity);
+
+  ClientMemoryAccount* account_ = nullptr;
+  std::unique_ptr<char[], Free> data_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t capacity_ = 0;

@@ -15,11 +15,8 @@ constexpr Duration kBatchDelay = std::chrono::milliseconds(2);
 constexpr Duration kCallTimeout = std::chrono::seconds(1);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
-constexpr Duration kStopSettleTimeout = std::chrono::seconds(1);
 // Lease requests of one life, before their numbers reach into those of a life begun later.
 constexpr int kSequenceBits = 20;
-// SIGTERM ends in this time, whatever others do.
-constexpr Duration kStopTimeout = std::chrono::seconds(4);
 
 // The first grant of each partition that there is.
 std::vector<OwnershipGrant> ToGrants(const google::protobuf::RepeatedPtrField<wire::Grant>& field,
@@ -67,6 +64,7 @@ std::vector<PartitionId> Coordinator::ToList(
 void Coordinator::Start() {
   started_ = true;
   state_changed_ = true;
+  NoteVersionNode();
   Work();
   ScheduleTick();
 }
@@ -83,6 +81,7 @@ void Coordinator::Tick() {
   JoinIfNeeded();
   Apply(ownership_.Tick(now()));
   CheckDrains();
+  CheckLeave();
   if (now() >= next_resync_) SendResyncs();
 }
 
@@ -96,6 +95,7 @@ void Coordinator::After(Duration delay, std::function<void()> task) {
 
 void Coordinator::OnStateChanged() {
   state_changed_ = true;
+  NoteVersionNode();  // at once: no further write may get one that is another's
   ScheduleWork();
 }
 
@@ -105,6 +105,7 @@ void Coordinator::OnPulled(PartitionId partition, std::uint64_t pull, bool fille
 }
 
 void Coordinator::OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome) {
+  if (outcome == RecoveryOutcome::kOutdated) MarkLagging(partition, node);
   recoveries_ended_.push_back({partition, node, outcome});
   ScheduleWork();
 }
@@ -139,11 +140,37 @@ void Coordinator::NoteState() {
                                      [](const auto& entry) { return !entry.second.removed; });
   KeepTombstones(members > 1 && state.replicas > 1);
   const auto me = state.ring.find(self_);
-  if (me != state.ring.end() && !me->second.removed) join_pending_ = false;
+  const bool has_place = me != state.ring.end() && !me->second.removed;
+  if (has_place && parts_.membership.joined()) join_pending_ = false;  // not only remembered
+}
+
+// The byte of this node's entry in the ring. Each shard's clock goes on, so that none of its versions
+// is stamped twice.
+void Coordinator::NoteVersionNode() {
+  const auto& ring = parts_.membership.state().ring;
+  const auto me = ring.find(self_);
+  if (me == ring.end() || version_node_ == me->second.version_node) return;
+  version_node_ = me->second.version_node;
+  for (std::uint32_t i = 0; i < parts_.engine.shard_count(); ++i) {
+    Shard& shard = parts_.engine.shard(i);
+    MutexLock lock(shard.mutex());
+    shard.SetVersionNode(*version_node_);
+  }
+}
+
+Readiness Coordinator::readiness() const {
+  Readiness readiness = ownership_.readiness();
+  const bool has_place = started_ && parts_.membership.joined() && !join_pending_;
+  readiness.joined = readiness.joined || has_place;
+  readiness.ring_full = parts_.membership.ring_full();
+  readiness.moves_paused = parts_.membership.state().rebalance.paused;
+  return readiness;
 }
 
 void Coordinator::JoinIfNeeded() {
-  if (!join_pending_ || stop_done_ != nullptr || !parts_.membership.joined()) return;
+  if (!(join_pending_ || parts_.membership.ring_full()) || stop_done_ != nullptr ||
+      !parts_.membership.joined())
+    return;
   // Before it votes it would only make the majority harder to reach.
   if (leases_ && !leases_->votes(parts_.leases->Now())) return;
   join_pending_ = false;
@@ -152,8 +179,7 @@ void Coordinator::JoinIfNeeded() {
 
 void Coordinator::OnDeclaredDead() {
   parts_.table.freshness.Overrule();
-  // While it was away, it may have been evicted from the ring; a drain is never undone by this,
-  // since a drained node was not on the ring before.
+  // While it was away, it may have been evicted from the ring.
   const ClusterView& view = ownership_.view();
   join_pending_ = view.self != kNoMember && view.on_ring[view.self];
   Work();
@@ -242,23 +268,6 @@ void Coordinator::Perform(SendHandover& action) {
       });
 }
 
-void Coordinator::Perform(SendTakeOver& action) {
-  wire::PeerRequest request;
-  wire::TakeOver& body = *request.mutable_take_over();
-  body.set_from(std::string(self_.raw()));
-  body.set_to_epoch(EpochOf(action.to));
-  for (PartitionId partition : action.partitions) WriteGrant(partition, *body.add_grants());
-  ++take_overs_;
-  Call(action.to, request, kCallTimeout,
-       [this, to = action.to, asked = action.partitions](const wire::PeerReply* reply) {
-         --take_overs_;
-         std::vector<PartitionId> taken;
-         if (reply != nullptr && reply->has_take_over()) taken = ToList(reply->take_over().taken());
-         Apply(ownership_.OnTakenOver(now(), to, asked, taken));
-         if (handed_off_ && take_overs_ == 0) FinishStop();
-       });
-}
-
 void Coordinator::Perform(PublishHoldings& action) {
   parts_.perform(parts_.membership.SetHoldings(
       now(), std::move(action.complete), std::move(action.owned), std::move(action.restored)));
@@ -312,10 +321,16 @@ void Coordinator::OnHandover(const wire::Handover& request, const ControlPort::D
     return done(EncodePeerError(
         {ErrorCode::kUnavailable, "this life of the node is not known here yet: ask again"}));
   }
-  Ownership::HandoverStart start =
-      ownership_.BeginHandover(now(), *from, ToList(request.partitions()));
   wire::PeerReply reply;
   wire::HandoverReply& body = *reply.mutable_handover();
+  // Whoever missed writes must pull again: for that nobody's commands need to wait.
+  std::vector<PartitionId> asked = ToList(request.partitions());
+  const auto missed = std::stable_partition(asked.begin(), asked.end(), [&](PartitionId partition) {
+    return !ownership_.owns(partition) || !MissedWrites(partition, *from);
+  });
+  body.mutable_missed()->Add(missed, asked.end());
+  asked.erase(missed, asked.end());
+  Ownership::HandoverStart start = ownership_.BeginHandover(now(), *from, asked);
   for (PartitionId partition : start.already_granted) WriteGrant(partition, *body.add_granted());
   Apply(std::move(start.actions));
   const Settlement settlement{*from, EpochOf(*from), ToList(request.stale()), std::move(reply),
@@ -384,7 +399,7 @@ std::uint64_t Coordinator::EpochOf(const NodeId& node) const {
 }
 
 // Whether `node` is not, to this owner's own knowledge, up to date.
-bool Coordinator::MissedWrites(PartitionId partition, const NodeId& node) {
+bool Coordinator::MissedWrites(PartitionId partition, const NodeId& node) const {
   MutexLock lock(parts_.engine.ShardOf(partition).mutex());
   const ReplicaSet& set = parts_.table.sets[partition];
   for (std::uint8_t i = 0; i < set.count; ++i) {
@@ -417,33 +432,6 @@ void Coordinator::OnResync(const wire::Resync& request, const ControlPort::Done&
   wire::PeerReply reply;
   reply.mutable_resync();
   done(reply.SerializeAsString());
-}
-
-// ---- The end -------------------------------------------------------------------------------------
-
-void Coordinator::BeginStop(std::function<void()> done) {
-  if (stop_done_ != nullptr || stopped_) return done();
-  stop_done_ = std::move(done);
-  After(kStopTimeout, [this] { FinishStop(); });
-  Work();
-  std::vector<PartitionId> settling;
-  Apply(ownership_.BeginStop(now(), settling));
-  settle_.Wait(std::move(settling), kStopSettleTimeout,
-               [this](const std::vector<PartitionId>&, const std::vector<PartitionId>&) {
-                 Apply(ownership_.HandOff(now(), [this](PartitionId partition, const NodeId& node) {
-                   return Leased(partition) && !MissedWrites(partition, node);
-                 }));
-                 handed_off_ = true;
-                 if (take_overs_ == 0) FinishStop();
-               });
-}
-
-void Coordinator::FinishStop() {
-  if (stopped_) return;
-  stopped_ = true;
-  NoteClaims();
-  parts_.perform(parts_.membership.Stop(now()));
-  std::exchange(stop_done_, nullptr)();
 }
 
 }  // namespace gyre

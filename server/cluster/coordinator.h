@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@
 #include "cluster/membership.h"
 #include "cluster/ownership.h"
 #include "cluster/peer_service.h"
+#include "cluster/readiness.h"
+#include "cluster/stop_options.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "proto_gen/cluster.pb.h"
@@ -86,10 +89,14 @@ class Coordinator {
 
   // ---- From the operator ----
   void Drain(const NodeId& id, std::function<void(Status)> done);
+  void Undrain(const NodeId& id, const std::function<void(Status)>& done);
   void Remove(const NodeId& id, const std::function<void(Status)>& done);
-  void BeginStop(std::function<void()> done);
+  // Waits until others have what only this node has, then hands over what it owns; `done` once, when
+  // the node may end.
+  void BeginStop(const StopOptions& options, std::function<void()> done);
 
   OwnershipStats stats() const { return ownership_.stats(); }
+  Readiness readiness() const;
   const Ownership& ownership() const { return ownership_; }
   LeaseStats lease_stats() const;
   void set_faults(const CoordinatorFaults& faults) { faults_ = faults; }
@@ -111,6 +118,7 @@ class Coordinator {
   void JoinIfNeeded();
   void SendResyncs();
   void NoteState();
+  void NoteVersionNode();
   void DropGoneTargets();
   bool IsGone(const ReplicaSet::Target& target) const;
   // What the decisions may know: membership's, but for deaths that no majority has confirmed.
@@ -141,6 +149,7 @@ class Coordinator {
   void Perform(const SetRole& action);
   void Perform(SetTargets& action);
   void Perform(const MarkSettled& action);
+  void MarkLagging(PartitionId partition, const NodeId& node);
   void Perform(const DropCopy& action);
   void Perform(const BeginEmpty& action);
   void Perform(const StartPull& action);
@@ -165,10 +174,17 @@ class Coordinator {
                       std::vector<PartitionId> undrained);
   void WriteGrant(PartitionId partition, wire::Grant& grant);
   std::uint64_t EpochOf(const NodeId& node) const;
-  bool MissedWrites(PartitionId partition, const NodeId& node);
+  bool MissedWrites(PartitionId partition, const NodeId& node) const;
   void OnTakeOver(const wire::TakeOver& request, const ControlPort::Done& done);
   void OnResync(const wire::Resync& request, const ControlPort::Done& done);
+  // ---- coordinator_stop.cc
+  void CheckLeave();
+  void HandOver();
+  void OfferTakeOver(SendTakeOver offer, wire::PeerRequest request);
+  void EndHandOver();
   void FinishStop();
+  void LogWhatIsLost() const;
+  std::vector<PartitionId> OnlyHere() const;
   void KeepTombstones(bool keep);
   void Call(const NodeId& to, const wire::PeerRequest& request, Duration timeout,
             std::function<void(const wire::PeerReply*)> done);
@@ -189,6 +205,7 @@ class Coordinator {
   TimePoint next_resync_{};
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
+  std::optional<std::uint8_t> version_node_;  // as the shards stamp it
   using Lives = std::map<NodeId, std::uint64_t>;
   Lives lives_;  // who served when the state changed last, in which epoch
   std::vector<DrainWait> drains_;
@@ -200,8 +217,13 @@ class Coordinator {
   PartitionSet held_;  // as Ownership was told
   UnixMillis stamp_floor_ = 0;
   std::function<void()> stop_done_;
-  std::size_t take_overs_ = 0;  // on their way
-  bool handed_off_ = false;
+  StopOptions stop_;
+  TimePoint leave_until_{};         // others are waited for so long at most
+  TimePoint next_hand_over_{};      // not before
+  TimePoint leave_logged_{};        // how far it is
+  bool take_over_refused_ = false;  // in this attempt, some of it
+  bool handing_over_ = false;       // what is owned is being settled and offered
+  std::size_t take_overs_ = 0;      // on their way
   bool stopped_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -22,7 +22,8 @@ void Coordinator::NoteLeaseFacts() {
   LeaseFacts facts;
   facts.epoch = parts_.membership.epoch();
   for (const auto& [id, entry] : known.ring) {
-    if (!entry.removed) facts.ring.push_back(id);
+    // What is only remembered may be over, and would have to be settled all the same.
+    if (!entry.removed && parts_.membership.joined()) facts.ring.push_back(id);
   }
   for (const auto& [id, life] : lives) {
     if (life.dead_incarnation != 0) facts.dead_epochs.emplace(id, life.dead_incarnation);

@@ -1,4 +1,5 @@
-// What an operator asks for: a node emptied and taken from the ring, or a dead one removed from it.
+// What an operator asks for: a node emptied and taken from the ring until it is undrained, or a dead
+// one removed from it.
 //
 // A drain ends by the word of the node itself. Gossip may not have heard yet what that one holds,
 // above all of one that was just started, and the operator's next step is to switch it off.
@@ -34,7 +35,18 @@ void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
         Fail(ErrorCode::kNotAllowed, "the node is down: gyre remove takes it off the ring"));
   }
   drains_.push_back({id, std::move(done)});
-  if (view.on_ring[member]) parts_.perform(parts_.membership.LeaveRing(now(), id));
+  parts_.perform(parts_.membership.Drain(now(), id));
+}
+
+void Coordinator::Undrain(const NodeId& id, const std::function<void(Status)>& done) {
+  const auto& ring = parts_.membership.state().ring;
+  const auto entry = ring.find(id);
+  if (entry == ring.end() || !entry->second.drained) {
+    return done(Fail(ErrorCode::kNotAllowed, "the node is not drained: see gyre status"));
+  }
+  parts_.perform(parts_.membership.Undrain(now(), id));
+  Work();
+  done({});
 }
 
 void Coordinator::CheckDrains() {

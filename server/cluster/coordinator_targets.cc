@@ -32,7 +32,10 @@ void Coordinator::Perform(SetTargets& action) {
       const bool same = each.node == target.node && (each.epoch == 0 || each.epoch == target.epoch);
       if (same) known = &each;
     }
-    if (known != nullptr) target.standing = known->standing;
+    if (known != nullptr) {
+      target.standing = known->standing;
+      target.pulling_since = known->pulling_since;
+    }
     const bool new_to_us = !action.fresh && (known == nullptr || !known->complete);
     if (target.standing == Standing::kGossip && target.complete && new_to_us) {
       target.standing = Standing::kLagging;
@@ -71,6 +74,19 @@ void Coordinator::Perform(const MarkSettled& action) {
     ReplicaSet::Target& target = set.targets[i];
     if (target.node != action.node) continue;
     target = {action.node, action.epoch, ReplicaSet::Standing::kSettled, true};
+  }
+  parts_.table.revision.fetch_add(1, std::memory_order_release);
+}
+
+// It must pull again, as if it had missed a write of this owner.
+void Coordinator::MarkLagging(PartitionId partition, const NodeId& node) {
+  MutexLock lock(parts_.engine.ShardOf(partition).mutex());
+  ReplicaSet& set = parts_.table.sets[partition];
+  for (std::uint8_t i = 0; i < set.count; ++i) {
+    ReplicaSet::Target& target = set.targets[i];
+    if (target.node != node) continue;
+    target.standing = ReplicaSet::Standing::kLagging;
+    target.complete = false;
   }
   parts_.table.revision.fetch_add(1, std::memory_order_release);
 }

@@ -100,6 +100,9 @@ DifferencePull::Step DifferencePull::OnCompared(const wire::CompareReply& reply,
       shard_.Flush(partition_, reply.flushed_version());
     // What this copy takes from the owner's, its memory of deletions included, is the owner's.
     shard_.SetOutage(partition_, {reply.outage_end_ms(), reply.outage_length_ms()});
+    if (!Refuses(reply.newest_evicted(), now)) {
+      shard_.NoteEvicted(partition_, reply.newest_evicted());
+    }
     if (reply.equal()) {
       counts_.matched += info.records + info.tombstones;
       return Step::kFilled;
@@ -151,7 +154,13 @@ std::string DifferencePull::DifferenceRequest(UnixMillis now) {
 
 DifferencePull::Step DifferencePull::OnDifference(const wire::DifferenceReply& reply,
                                                   UnixMillis now) {
-  if (reply.refused() || !Take(reply, now)) return Step::kFailed;
+  if (reply.refused()) return Step::kFailed;
+  const auto same_hash = [](const Listed& a, const Listed& b) { return a.hash == b.hash; };
+  if (reply.hashes_collide() ||
+      std::adjacent_find(listed_.begin(), listed_.end(), same_hash) != listed_.end()) {
+    return Step::kCollides;
+  }
+  if (!Take(reply, now)) return Step::kFailed;
   const std::uint64_t first = differing_.front().first;
   next_hash_ = reply.next_hash();
   if (next_hash_ != 0 && (next_hash_ <= first || next_hash_ > listed_last_)) return Step::kFailed;

@@ -63,8 +63,9 @@ class DifferencePull {
 
   // The PeerRequest to send to the owner; again the same if it got no answer.
   std::string Request(UnixMillis now);
-  enum class Step : std::uint8_t { kMore, kFilled, kFailed };
-  // The answer. kFailed: it was refused or is malformed, or the copy was dropped here.
+  enum class Step : std::uint8_t { kMore, kFilled, kFailed, kCollides };
+  // The answer. kFailed: it was refused or is malformed, or the copy was dropped here. kCollides:
+  // keys share a hash, everything must be pulled.
   Step OnReply(std::string_view reply, UnixMillis now);
 
   const DifferenceCounts& counts() const { return counts_; }

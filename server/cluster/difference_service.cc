@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "cluster/hash_ranges.h"
 #include "cluster/peer_bounds.h"
@@ -82,7 +83,7 @@ bool DifferenceService::BeginPull(PartitionId partition, const NodeId& from) {
   MutexLock lock(shard.mutex());
   const Role role = shard.info(partition).role;
   if (role != Role::kOwner && role != Role::kHandingOver) return false;
-  if (!AddPuller(table_.sets[partition], from, epoch)) return false;
+  if (!AddPuller(table_.sets[partition], from, epoch, table_.revision.load())) return false;
   table_.revision.fetch_add(1, std::memory_order_release);
   shard.SetKeepsTombstones(partition, true);  // as in PeerService::OnPull
   return true;
@@ -117,6 +118,7 @@ std::string DifferenceService::OnCompare(std::string_view bytes) {
     body.set_flushed_version(info.flushed);
     body.set_outage_end_ms(info.outage.end);
     body.set_outage_length_ms(info.outage.length);
+    body.set_newest_evicted(info.newest_evicted);
   }
   body.set_refused(!serves);
   if (serves && !body.equal()) {
@@ -151,6 +153,7 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
     return Encode(reply, {});
   }
   bool beyond = false;
+  std::uint64_t last = 0;
   const std::uint64_t next =
       shard.Walk(partition, request.first_hash(), kReplyRecordsMax, now, [&](const Record& record) {
         const std::uint64_t hash = HashKey(record.key());
@@ -158,9 +161,12 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
           beyond = true;
           return false;
         }
+        if (std::exchange(last, hash) == hash) reply.set_hashes_collide(true);
+        if (reply.hashes_collide()) return false;
         if (comparison.IsNews(hash, record.version())) AppendMutation(partition, record, mutations);
         return mutations.size() < bytes_max;
       });
+  if (reply.hashes_collide()) return Encode(reply, {});
   if (beyond || next == 0 || next > request.last_hash()) {
     comparison.Finish();
   } else {

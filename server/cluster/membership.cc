@@ -39,6 +39,7 @@ Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint3
   digest_stale.push_back(self_info.id);
   state.members.emplace(self_info.id, std::move(self_info));
   next_sequence = static_cast<std::uint32_t>(prng.Next());
+  for (const RememberedMember& member : options.remembered.members) Remember(member);
   state.digest = Digest();
 }
 
@@ -59,6 +60,7 @@ void Membership::Impl::Begin(TimePoint event_now) {
   sync_allowed_at = now;
   changed_at = now;
   answered_at = now;
+  for (auto& [id, peer] : peers) peer.since = peer.heard = now;  // those that are remembered
 }
 
 MembershipActions Membership::Impl::Finish() {
@@ -83,6 +85,7 @@ void Membership::Impl::Tick(TimePoint) {
   if (now >= evict_at) {
     evict_at = now + kEvictCheckInterval;
     Evict();
+    SettleVersionNode();  // with whom it is only remembered that it shares one
   }
   if (now >= gossip_at) Gossip();
 }
@@ -140,7 +143,7 @@ std::uint64_t Membership::Impl::Digest() {
     if (const auto member = state.members.find(id); member != state.members.end()) {
       const auto peer = peers.find(id);
       member->second.epoch = peer == peers.end() ? epoch : peer->second.epoch;
-      part.Add({member->second, member->second.epoch}, OnRing(id));
+      if (Met(id)) part.Add({member->second, member->second.epoch}, OnRing(id));
     }
     if (const auto known = known_holdings.find(id); known != known_holdings.end()) {
       part.Add(id, known->second);
@@ -218,6 +221,7 @@ MembershipStats Membership::stats() const {
 
 TimePoint Membership::next_tick() const { return impl_->next_tick(); }
 bool Membership::joined() const { return impl_->joined(); }
+bool Membership::ring_full() const { return impl_->ring_full; }
 
 TimePoint Membership::confirmed_at() const {
   return impl_->ServingCount() <= 1 ? TimePoint::max() : impl_->confirmed_at;
@@ -305,6 +309,12 @@ MembershipActions Membership::SetHoldings(TimePoint now, PartitionSet complete, 
   return impl_->Finish();
 }
 
+MembershipActions Membership::Leave(TimePoint now) {
+  impl_->Begin(now);
+  impl_->Leave();
+  return impl_->Finish();
+}
+
 MembershipActions Membership::JoinRing(TimePoint now) {
   impl_->Begin(now);
   impl_->JoinRing();
@@ -314,6 +324,18 @@ MembershipActions Membership::JoinRing(TimePoint now) {
 MembershipActions Membership::LeaveRing(TimePoint now, const NodeId& id) {
   impl_->Begin(now);
   impl_->LeaveRing(id, /*evicted=*/false);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::Drain(TimePoint now, const NodeId& id) {
+  impl_->Begin(now);
+  impl_->Drain(id);
+  return impl_->Finish();
+}
+
+MembershipActions Membership::Undrain(TimePoint now, const NodeId& id) {
+  impl_->Begin(now);
+  impl_->Undrain(id);
   return impl_->Finish();
 }
 

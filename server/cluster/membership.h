@@ -46,13 +46,33 @@
 //              is repaired within a second.
 //   retries    seeds and dead members are tried for ever: a healed partition merges by itself.
 //
+// Who is believed
+//   A node speaks only for itself. Where it stands, in which life, what it holds, its place on the
+//   ring: each of these is signed by it (signer.h), whoever passes it on, and so is each message by
+//   its sender, for its receiver. Who is no member is not answered, beyond its own name.
+//   newcomer   an unknown node, or a known one at a new address, is let in once it was called at
+//              the address that it tells (a push/pull of ours, which it signed), or when a second
+//              member says so. Whoever knows nobody yet takes the state of the node that it joins.
+//   death      by what this node sees itself (its own probe failed, its own link is refused) and one
+//              witness, or two witnesses; two claims of one sender are one.
+//   removal    of another from the ring: only of one that is down in one's own eyes. A live node
+//              that is told of its removal leaves the ring by its own word: so drains spread.
+//   A member that lies can still say that it, itself, has declared others dead: they take stock
+//   anew (DeclaredDead), as after a real one.
+//
 // The ring is a set of last-writer-wins registers. A member leaves it when somebody says so, or
 // when it was dead for `evict_after` in the eyes of a node that has a majority of the ring in view:
 // a minority must not shrink the ring until it is one. A node that was evicted and comes back takes
-// its place again; one that was drained does not. A member that is stopped keeps its place without
-// limit. A new identity at the address of an old one means that the old one's data directory is
-// lost: the old one is dead at once, and evicted after kTakeoverGrace instead (so that two nodes
-// that swapped addresses can say so).
+// its place again; one that was drained does not, restarted or not, until it is undrained. A member
+// that is stopped keeps its place without limit. A new identity at the address of an old one means
+// that the old one's data directory is lost: the old one is dead at once, and evicted after
+// kTakeoverGrace instead (so that two nodes that swapped addresses can say so).
+//
+// Each entry of the ring names the byte that its node puts into the versions that it stamps
+// (storage/version.h). A node that joins takes the one that its id begins with, or the next that no
+// entry has had as far as is known. Of two that took the same, neither having heard of the other,
+// the one with the higher id takes another. So a ring has kRingNodesMax nodes at most: one more
+// says so and waits for a place.
 //
 // Cost for each node and second: two or three datagrams for probes, `gossip_fanout` a gossip
 // interval while there is news; neither grows with N, and a broadcast is sent retransmit_multiplier
@@ -75,6 +95,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cluster/remembered_ring.h"
+#include "cluster/signer.h"
 #include "cluster/state.h"
 #include "proto/result.h"
 
@@ -83,6 +105,9 @@ namespace gyre {
 // Bounds. What comes from a peer beyond them is refused.
 inline constexpr std::size_t kPushPullBytesMax = std::size_t{16} << 20;
 inline constexpr std::size_t kSeedsMax = 64;
+// Nodes that want to be let in at a time, and calls to them at a time.
+inline constexpr std::size_t kNewcomersMax = 64;
+inline constexpr std::size_t kCallBacksMax = 4;
 // A new identity took the address of a ring member: how long that one may still show up elsewhere.
 inline constexpr Duration kTakeoverGrace = std::chrono::seconds(5);
 // Of the state, for push/pulls.
@@ -114,6 +139,12 @@ struct MembershipOptions {
   // The wall clock, unix time; clock offsets are not measured without.
   std::function<std::chrono::microseconds()> wall_clock;
   bool majority = false;  // --consistency majority: the same on all nodes
+  // This node's; outlives the machine. Without one, all is believed as it is said (for tests of
+  // other things).
+  const Signer* signer = nullptr;
+  // The ring of this node's last life, to which it goes back. Its members count as dead until
+  // something is heard of them.
+  RememberedRing remembered;
 };
 
 // The life of a member's copies (Member.epoch in cluster.proto), and the highest incarnation with
@@ -179,7 +210,10 @@ struct MembershipStats {
   std::uint64_t deaths = 0;
   std::uint64_t refutations = 0;
   std::uint64_t datagrams_dropped = 0;  // malformed, foreign cluster, unknown version
+  std::uint64_t datagrams_strange = 0;  // of no member
+  std::uint64_t datagrams_forged = 0;   // not by their sender, not for this node, of an older life
   std::uint64_t records_refused = 0;    // of members, holdings or the ring: not credible
+  std::uint64_t newcomers_refused = 0;  // not found at the address that they tell
   std::uint64_t push_pulls = 0;
   std::uint64_t push_pull_bytes_sent = 0;
   std::uint64_t datagrams_sent = 0;
@@ -215,8 +249,11 @@ class Membership {
   // When the newest ping that another member answered was sent: up to then others heard this node
   // (freshness.h). TimePoint::max() where no other member serves.
   TimePoint confirmed_at() const;
-  // True once a push/pull with another node succeeded, or there are no seeds but this node itself.
+  // True once a push/pull with another node succeeded, or there are no seeds but this node itself,
+  // or it is the whole of the ring that it remembers.
   bool joined() const;
+  // This node wants a place on the ring and there is none: JoinRing again, later.
+  bool ring_full() const;
 
   MembershipActions OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
   // Carries an encoded LeaseMessage to a member, in a datagram.
@@ -241,9 +278,15 @@ class Membership {
   // This node's own entries.
   MembershipActions SetHoldings(TimePoint now, PartitionSet complete, PartitionSet owned,
                                 RestoredCopies restored = {});
+  // It is about to stop: from now on others prepare to have what it has (Holdings.leaving).
+  MembershipActions Leave(TimePoint now);
   MembershipActions JoinRing(TimePoint now);
-  // This node, or (gyre remove, drain of another) any.
+  // Takes a node off the ring, this one or any (gyre remove).
   MembershipActions LeaveRing(TimePoint now, const NodeId& id);
+  // So that it stays off, restarted or not, until Undrain.
+  MembershipActions Drain(TimePoint now, const NodeId& id);
+  // A drained node may take its place again: it does so by itself, now or when it starts.
+  MembershipActions Undrain(TimePoint now, const NodeId& id);
   // What the operator wants of rebalancing, for the whole cluster: it spreads as the ring does, and
   // who joins or comes back learns it with the rest of the state.
   MembershipActions SetRebalance(TimePoint now, const RebalanceChange& change);

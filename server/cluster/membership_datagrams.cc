@@ -12,7 +12,7 @@ namespace {
 
 // Bytes of a datagram that are not queued broadcasts: header, body, and what the receiver must hear
 // of itself.
-constexpr std::size_t kDatagramRoomBytes = 192;
+constexpr std::size_t kDatagramRoomBytes = 224 + kProofFieldBytes;
 constexpr char kBroadcastsTag = 9 << 3 | 2;  // field 9 of GossipMessage, length-delimited
 
 }  // namespace
@@ -35,6 +35,7 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
     ++stats.datagrams_dropped;
     return;
   }
+  if (!IsFromMember(message, *id, bytes)) return;
   // News first: whoever hears of its own death must not answer as if nothing had happened.
   for (const wire::Broadcast& broadcast : message.broadcasts()) OnBroadcast(broadcast, *id);
   Heard(*id);
@@ -76,7 +77,7 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
       break;
     case wire::Broadcast::kDead:
       if (const auto record = FromWire(broadcast.dead())) {
-        if (MayTell(from, record->id)) Dead(*record);
+        if (MayTell(from, record->id)) HearDeath(*record, from);
       }
       break;
     case wire::Broadcast::kHoldings:
@@ -85,7 +86,7 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
       }
       break;
     case wire::Broadcast::kRingEntry:
-      if (const auto entry = FromWire(broadcast.ring_entry())) MergeRing(*entry);
+      if (const auto entry = FromWire(broadcast.ring_entry())) MergeRing(*entry, from);
       break;
     case wire::Broadcast::kRebalance:
       if (const auto setting = FromWire(broadcast.rebalance())) MergeRebalance(*setting);
@@ -110,6 +111,11 @@ void Membership::Impl::SealFor(const NodeId& id, wire::GossipMessage& message) {
   message.set_cluster(cluster_hash);
   message.set_protocol_version(kProtocolVersion);
   message.set_from(std::string(state.self.raw()));
+  message.set_to(std::string(id.raw()));
+  message.set_epoch(epoch);
+  if (const auto peer = peers.find(id); peer != peers.end()) {
+    message.set_to_epoch(std::max(peer->second.epoch, peer->second.newest_epoch));
+  }
   message.set_state_digest(Digest());
   if (const auto news = NewsForItself(id)) *message.add_broadcasts() = *news;
 }
@@ -121,22 +127,26 @@ void Membership::Impl::SendLease(const NodeId& id, const std::string& payload) {
   message.set_lease(payload);
   SealFor(id, message);
   std::string bytes = message.SerializeAsString();
-  if (bytes.size() > kDatagramBytesHardMax) return;
+  if (bytes.size() + kProofFieldBytes > kDatagramBytesHardMax) return;
+  Send(AddressOf(id), std::move(bytes));
+}
+
+void Membership::Impl::Send(const Address& to, std::string bytes) {
+  if (options.signer != nullptr) AppendProof(*options.signer, Said::kDatagram, bytes);
   ++stats.datagrams_sent;
   stats.datagram_bytes_sent += bytes.size();
-  actions.emplace_back(SendDatagram{AddressOf(id), std::move(bytes)});
+  actions.emplace_back(SendDatagram{to, std::move(bytes)});
 }
 
 void Membership::Impl::SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message) {
   SealFor(id, message);
   std::string bytes = message.SerializeAsString();
   // Fields of a message may stand in any order, so queued broadcasts are appended as they are.
-  if (bytes.size() < options.datagram_bytes_max) {
-    queue.Fill(kBroadcastsTag, options.datagram_bytes_max - bytes.size(), TransmitsMax(), bytes);
+  const std::size_t taken = bytes.size() + kProofFieldBytes;
+  if (taken < options.datagram_bytes_max) {
+    queue.Fill(kBroadcastsTag, options.datagram_bytes_max - taken, TransmitsMax(), bytes);
   }
-  ++stats.datagrams_sent;
-  stats.datagram_bytes_sent += bytes.size();
-  actions.emplace_back(SendDatagram{to, std::move(bytes)});
+  Send(to, std::move(bytes));
 }
 
 void Membership::Impl::SendTo(const NodeId& id, wire::GossipMessage& message) {

@@ -4,6 +4,7 @@
 //   membership_datagrams.cc  what comes in one, and what goes out to whom
 //   membership_probe.cc      who is alive: probes, suspicion, links that are down
 //   membership_fresh.cc      proof that others hear this node
+//   membership_trust.cc      what is believed of whom
 //   membership_merge.cc      what others say: members, holdings, ring
 //   membership_sync.cc       push/pull, seeds, the dead
 //   membership_clock.cc      how far the others' wall clocks are off
@@ -49,6 +50,10 @@ struct Membership::Impl {
   // What is known of another member beyond its MemberInfo.
   struct Peer {
     std::uint64_t epoch = 0;
+    std::uint64_t newest_epoch = 0;  // of its datagrams: its record may be on the way still
+    std::string proof;               // of its MemberInfo
+    // Who says that it is dead, and with which incarnation.
+    std::map<NodeId, std::uint64_t> witnesses;
     std::uint64_t dead_incarnation =
         0;              // the highest with which it was declared dead, as known here
     TimePoint since{};  // of its present state
@@ -105,6 +110,17 @@ struct Membership::Impl {
     Address with;
     TimePoint deadline{};
     bool second = false;  // brings what the first one showed to be missing there
+    bool calls_back = false;
+    std::uint64_t nonce = 0;
+  };
+
+  // A node that is not let in yet: unknown, or known at another address.
+  struct Newcomer {
+    Address address;
+    std::set<NodeId> witnesses;  // members that say so
+    TimePoint told_at{};
+    TimePoint call_at{};  // not before
+    std::string failure;  // of the last call, in words for its operator
   };
 
   // ---- membership.cc ----
@@ -125,6 +141,7 @@ struct Membership::Impl {
   void SendTo(const Address& to, const NodeId& id, wire::GossipMessage& message);
   void SendTo(const NodeId& id, wire::GossipMessage& message);
   void SendLease(const NodeId& id, const std::string& payload);
+  void Send(const Address& to, std::string bytes);
   // What every datagram to `id` says.
   void SealFor(const NodeId& id, wire::GossipMessage& message);
   // News about `id` that it must hear before others: it is suspected, or was declared dead.
@@ -167,15 +184,44 @@ struct Membership::Impl {
   // Whether it answers one of these pings.
   bool OnFreshAck(const NodeId& id, std::uint32_t sequence);
 
+  // ---- membership_trust.cc ----
+  // Whether the message is one of a member to this node.
+  bool IsFromMember(const wire::GossipMessage& message, const NodeId& from, std::string_view bytes);
+  bool IsProof(const NodeId& id, Said what, std::string_view words,
+               const std::string& proof) const {
+    return options.signer == nullptr || options.signer->Verify(id, what, words, proof);
+  }
+  std::string Sign(Said what, std::string_view words) const {
+    return options.signer == nullptr ? std::string() : options.signer->Sign(what, words);
+  }
+  // kAlive or kStopped, as the member said; nothing if it did not say this. Logs.
+  std::optional<MemberState> SaidByItself(const MemberRecord& record);
+  // Whether a node may be taken in as it was told.
+  bool IsFound(const MemberInfo& told, const NodeId& teller);
+  void CallBack(Newcomer& newcomer);
+  void OnCalled(const Address& address, const NodeId& who);
+  void OnCallFailed(const Address& address, const std::string& why);
+  // Whether it is a member, at the address that it tells; to others no more is said than a name.
+  bool IsIntroduced(const NodeId& id) const;
+  void ForgetNewcomers();
+  void HearDeath(const SuspicionRecord& record, const NodeId& teller);
+  bool SeesDown(const NodeId& id) const;
+  std::size_t Witnesses(const NodeId& id) const;
+  // Declares it dead if it has been seen down and another says so.
+  void JudgeDeath(const NodeId& id);
+  bool MayEnter(const RingEntry& entry);
+  void Enter(RingEntry entry);  // this node's own word, signed if it is about itself
+
   // ---- membership_merge.cc ----
   // False: counted, and logged now and then.
   bool IsCredible(const NodeId& id, std::uint64_t incarnation);
   bool IsCredibleStep(const NodeId& id, std::uint64_t before, std::uint64_t after);
   void Refuse(const std::string& why);
   void MergeMember(const MemberRecord& record, const NodeId& from);
-  void AddMember(const MemberRecord& record, const NodeId& from);
-  void ReplaceMember(const MemberRecord& record, const NodeId& from);
+  bool AddMember(const MemberRecord& record, MemberState told);
+  void ReplaceMember(const MemberRecord& record);
   bool MakeRoom();
+  void Forget(const NodeId& id);
   void Suspect(const SuspicionRecord& record);
   void Confirm(const SuspicionRecord& record);
   void Dead(const SuspicionRecord& record);
@@ -192,21 +238,32 @@ struct Membership::Impl {
   void CheckAddress(const NodeId& newcomer);
   void MergeHoldings(const HoldingsRecord& record);
   void ExportHoldings(const NodeId& id);
-  void MergeRing(const RingEntry& entry);
+  void MergeRing(const RingEntry& entry, const NodeId& from);
   void MergeRebalance(const RebalanceSetting& setting);
   SuspicionBounds Bounds();
 
   // ---- membership_sync.cc ----
-  void StartSync(const Address& with, bool second = false, std::uint64_t sections = 0);
+  void StartSync(const Address& with, bool second = false, std::uint64_t sections = 0,
+                 bool calls_back = false);
   void EndSync(const Address& with);
   void RunSyncs();
   void Rejoin();
   void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest);
   // A bit for each section whose entries are in the message.
   using Sections = std::uint64_t;
-  std::string EncodeState(Sections sections, const std::vector<NodeId>& readers);
+  std::string EncodeState(Sections sections, const std::vector<NodeId>& readers,
+                          std::uint64_t nonce);
+  // Only who this node is.
+  std::string EncodeIntroduction(std::uint64_t nonce);
+  wire::PushPull StateHeader(std::uint64_t nonce);
+  std::string Finish(const wire::PushPull& message);
+  // Its sender and that this node can work with it, or why it cannot; nothing is taken over.
+  Result<NodeId> ReadState(std::string_view payload, wire::PushPull& message);
   // `differing` gets the sections in which the sender still differs afterwards.
-  Result<NodeId> MergeState(std::string_view payload, Sections& differing);
+  void MergeState(const wire::PushPull& message, const NodeId& from, bool outdated,
+                  Sections& differing);
+  // What the sender says of itself. `outdated`: it is known better.
+  Status MergeSender(const wire::PushPull& message, const NodeId& from, bool& outdated);
   void OnPushPull(std::string_view payload, Result<std::string>& reply);
   void OnPushPullReply(const Address& from, std::string_view payload);
   void OnPushPullFailed(const Address& to, const Error& error);
@@ -216,8 +273,20 @@ struct Membership::Impl {
 
   // ---- membership_ring.cc ----
   void SetHoldings(PartitionSet complete, PartitionSet owned, RestoredCopies restored);
+  void Leave();
+  void TellHoldings();
   void JoinRing();
+  void Remember(const RememberedMember& member);
+  bool IsWholeRing() const;
+  // Something was heard of it in this life; else it is only remembered, and not told to others.
+  bool Met(const NodeId& id) const { return state.members.at(id).incarnation != 0; }
   void LeaveRing(const NodeId& id, bool evicted);
+  void Drain(const NodeId& id);
+  void Undrain(const NodeId& id);
+  // `wanted`, or the next byte that no other entry of the ring has; nothing: all are taken.
+  std::optional<std::uint8_t> FreeVersionNode(std::uint8_t wanted) const;
+  // No two nodes of the ring may have the same: this one may have to take another.
+  void SettleVersionNode();
   void SetRebalance(const RebalanceChange& change);
   void Stop();
   void Evict();
@@ -225,7 +294,7 @@ struct Membership::Impl {
 
   // ---- small ones ----
   MemberInfo& self() { return state.members.at(state.self); }
-  MemberRecord SelfRecord() { return {self(), epoch}; }
+  MemberRecord SelfRecord();
   // As others may hear of it.
   MemberRecord RecordOf(const NodeId& id) const;
   MemberRecord RecordForItself(const NodeId& id) const;
@@ -263,7 +332,9 @@ struct Membership::Impl {
       0;  // the highest incarnation with which this node was declared dead
   std::optional<TimePoint> declared_dead_at;  // when it last heard so
   bool stopping = false;
+  bool leaving = false;
   bool wants_ring = false;
+  bool ring_full = false;                        // so that this node, which wants a place, has none
   std::map<NodeId, std::uint64_t> digest_parts;  // what each id adds to the digest
   std::array<std::uint64_t, kStateSections> section_digests{};
   std::uint64_t rebalance_part = 0;                             // what the rebalance setting adds
@@ -290,6 +361,9 @@ struct Membership::Impl {
   std::size_t next_seed = 0;
   std::set<std::pair<std::string, std::uint16_t>> self_addresses;
   std::vector<Sync> syncs;
+  std::map<NodeId, Newcomer> newcomers;
+  // While the answer of a node is merged that was called there: it is found.
+  std::optional<std::pair<NodeId, Address>> found;
   std::map<std::string, std::string> seed_errors;  // the last that was logged, by address
   std::optional<TimePoint> refusal_logged_at;
   bool met_another = false;

@@ -57,9 +57,21 @@ void Membership::Impl::MergeMember(const MemberRecord& record, const NodeId& fro
   if (!IsCredible(info.id, info.incarnation)) return;
   if (info.id == state.self) return OnSelfRecord(record, from);
   const auto known = state.members.find(info.id);
-  if (known == state.members.end()) return AddMember(record, from);
-  if (info.incarnation > known->second.incarnation) return ReplaceMember(record, from);
-  if (info.incarnation < known->second.incarnation) return;
+  // One that is only remembered is as good as unknown.
+  const bool remembered = known != state.members.end() && !Met(info.id);
+  const bool unknown = known == state.members.end() || remembered;
+  if (!unknown && info.incarnation < known->second.incarnation) return;
+  if (unknown || info.incarnation > known->second.incarnation) {
+    const std::optional<MemberState> said = SaidByItself(record);
+    if (!said || !IsFound(info, from)) return;
+    MemberRecord own = record;
+    own.info.state = *said;
+    if (remembered) Forget(info.id);
+    if (unknown && !AddMember(own, info.state)) return;
+    if (unknown && state.members.at(info.id).state == MemberState::kDead) return;
+    ReplaceMember(own);
+    if (info.state == *said) return;
+  }
   switch (info.state) {
     case MemberState::kAlive:
       break;
@@ -67,19 +79,21 @@ void Membership::Impl::MergeMember(const MemberRecord& record, const NodeId& fro
       Suspect({info.id, info.incarnation, from});
       break;
     case MemberState::kStopped:
-      Stopped(record);
+      if (SaidByItself(record) == MemberState::kStopped) Stopped(record);
       break;
     case MemberState::kDead:
-      Dead({info.id, info.incarnation, from});
+      HearDeath({info.id, info.incarnation, from}, from);
       break;
   }
 }
 
-void Membership::Impl::AddMember(const MemberRecord& record, const NodeId& from) {
-  if (!MakeRoom()) return;
+// `told`: its state, as others have it. False: there is no room.
+bool Membership::Impl::AddMember(const MemberRecord& record, MemberState told) {
+  if (!MakeRoom()) return false;
   const NodeId& id = record.info.id;
   Peer& peer = peers[id];
   peer.epoch = record.epoch;
+  peer.proof = record.proof;
   peer.since = now;
   peer.heard = now;
   MemberInfo& info = state.members.emplace(id, record.info).first->second;
@@ -87,18 +101,19 @@ void Membership::Impl::AddMember(const MemberRecord& record, const NodeId& from)
   probe_list.Add(id, prng);
   serving_count.reset();
   Changed(id);
-  if (info.state == MemberState::kDead) {
+  if (told == MemberState::kDead && (newcomer || options.signer == nullptr)) {
     // Not a death that happened now: it only must be remembered.
+    info.state = MemberState::kDead;
     peer.dead_incarnation = info.incarnation;
     ExportHoldings(id);
-    return;
+    return true;
   }
   if (info.serving()) Log(false, "member joined " + Describe(id));
-  ReplaceMember(record, from);
+  return true;
 }
 
 // `record` is newer than what is known, or known for the first time.
-void Membership::Impl::ReplaceMember(const MemberRecord& record, const NodeId& from) {
+void Membership::Impl::ReplaceMember(const MemberRecord& record) {
   const NodeId& id = record.info.id;
   MemberInfo& info = state.members.at(id);
   const MemberState before = info.state;
@@ -110,21 +125,20 @@ void Membership::Impl::ReplaceMember(const MemberRecord& record, const NodeId& f
   info = record.info;
   info.state = before;
   NoteAddress(info, true);
+  if (record.epoch != peer.epoch) peer.witnesses.clear();
   peer.epoch = record.epoch;
+  peer.proof = record.proof;
   peer.taken_over = false;
   if (peer.epoch > peer.dead_incarnation) peer.blind_verdict.reset();
-  const MemberState told = record.info.state;
-  SetState(id, told == MemberState::kStopped ? MemberState::kStopped : MemberState::kAlive);
+  SetState(id, record.info.state);
   Changed(id);
   ExportHoldings(id);
   wire::Broadcast broadcast;
-  ToWire(MemberRecord{info, peer.epoch}, *broadcast.mutable_member());
+  ToWire(MemberRecord{info, peer.epoch, peer.proof}, *broadcast.mutable_member());
   Queue(BroadcastQueue::Kind::kMember, id, broadcast);
-  if (told == MemberState::kDead) return Dead({id, info.incarnation, from});
   const bool was_serving = before == MemberState::kAlive || before == MemberState::kSuspect;
   if (!was_serving && info.serving()) Log(false, "member back " + Describe(id));
   if (was_serving && !info.serving()) Log(false, "member stopped " + Describe(id));
-  if (told == MemberState::kSuspect) Suspect({id, info.incarnation, from});
   CheckAddress(id);
 }
 
@@ -138,15 +152,20 @@ bool Membership::Impl::MakeRoom() {
   }
   if (oldest == nullptr) return false;
   const NodeId id = *oldest;
-  probe_list.Remove(id);
   known_holdings.erase(id);
   state.holdings.erase(id);
   state.ring.erase(id);
+  Forget(id);
+  return true;
+}
+
+// As a member: what is known of its place on the ring stays.
+void Membership::Impl::Forget(const NodeId& id) {
+  probe_list.Remove(id);
   NoteAddress(state.members.at(id), false);
   state.members.erase(id);
   peers.erase(id);
   Changed(id);
-  return true;
 }
 
 void Membership::Impl::SetState(const NodeId& id, MemberState next) {
@@ -179,12 +198,9 @@ void Membership::Impl::Suspect(const SuspicionRecord& record) {
   if (record.id == state.self) return OnSelfSuspect(record.incarnation, record.from);
   const auto member = state.members.find(record.id);
   if (member == state.members.end() || !member->second.serving()) return;
-  if (record.incarnation < member->second.incarnation) return;
-  if (member->second.state == MemberState::kSuspect &&
-      record.incarnation == member->second.incarnation) {
-    return Confirm(record);
-  }
-  member->second.incarnation = record.incarnation;
+  // Of a later life than is known, its own word comes first.
+  if (record.incarnation != member->second.incarnation) return;
+  if (member->second.state == MemberState::kSuspect) return Confirm(record);
   SetState(record.id, MemberState::kSuspect);
   ExportHoldings(record.id);
   const SuspicionBounds bounds = Bounds();
@@ -232,8 +248,8 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
     if (record.from != state.self) peer.blind_verdict.reset();  // others say so, too
     return;
   }
+  if (record.incarnation > member->second.incarnation) return;
   const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - peer.heard);
-  member->second.incarnation = record.incarnation;
   const bool blind = record.from == state.self && IsCutOff(record.id);
   if (blind) peer.blind_verdict = {peer.dead_incarnation, IsOutcast()};
   peer.dead_incarnation = std::max(peer.dead_incarnation, record.incarnation);
@@ -296,12 +312,13 @@ void Membership::Impl::CheckAddress(const NodeId& newcomer) {
 
 void Membership::Impl::OnSelfRecord(const MemberRecord& record, const NodeId& from) {
   const MemberInfo& told = record.info;
-  if (told.state == MemberState::kDead) return OnSelfDead(told.incarnation, from);
-  if (told.state == MemberState::kSuspect && told.incarnation == self().incarnation) {
-    return OnSelfSuspect(told.incarnation, from);
-  }
+  const bool later = told.incarnation > self().incarnation;
+  if (!later && told.state == MemberState::kDead) return OnSelfDead(told.incarnation, from);
   const bool same = told.incarnation == self().incarnation;
-  if (told.incarnation < self().incarnation || (same && told.state == self().state)) return;
+  if (same && told.state == MemberState::kSuspect) return OnSelfSuspect(told.incarnation, from);
+  if (!(later || same) || (same && told.state == self().state)) return;
+  const std::optional<MemberState> said = SaidByItself(record);
+  if (!said || (same && *said != told.state)) return;
   // From an earlier life whose clock was ahead, or another process has this identity.
   if (AddressOf(told) != AddressOf(self())) {
     Log(true, "this node's identity is also at " + told.host + ":" + std::to_string(told.port) +
@@ -310,11 +327,13 @@ void Membership::Impl::OnSelfRecord(const MemberRecord& record, const NodeId& fr
   }
   RaiseIncarnation(told.incarnation, true);
   life_start = epoch;
+  TellSelf(from);
 }
 
 void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& from) {
-  if (stopping) return;
-  if (incarnation >= self().incarnation) {
+  // None but this node makes later ones.
+  if (stopping || incarnation > self().incarnation) return;
+  if (incarnation == self().incarnation) {
     ++stats.refutations;
     // Unless its own probes are answered: then it is the accuser that is slow, or cut off.
     if (now - answered_at > kAnsweredLately * options.probe_interval) awareness.Adjust(1);
@@ -324,7 +343,7 @@ void Membership::Impl::OnSelfSuspect(std::uint64_t incarnation, const NodeId& fr
 }
 
 void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from) {
-  if (stopping) return;
+  if (stopping || incarnation > self().incarnation) return;
   declared_dead_at = now;
   // Of an earlier life: whoever says so has not heard of this one yet.
   if (incarnation >= life_start && incarnation > acknowledged_death) {
@@ -336,7 +355,7 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
                   " while it was cut off or paused; it is back incarnation=" +
                   std::to_string(self().incarnation));
     actions.emplace_back(DeclaredDead{});
-  } else if (incarnation >= self().incarnation) {
+  } else if (incarnation == self().incarnation) {
     RaiseIncarnation(incarnation);
   }
   TellSelf(from);
@@ -381,6 +400,9 @@ void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
   } else if (known_holdings.size() >= kMembersMax) {
     return;
   }
+  if (!IsProof(record.id, Said::kHoldings, WordsOf(record.id, news), news.proof)) {
+    return Refuse("what " + Describe(record.id) + " is said to hold, not by itself");
+  }
   known_holdings[record.id] = news;
   Changed(record.id);
   ExportHoldings(record.id);
@@ -414,6 +436,9 @@ void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
       !IsCredibleStep(setting.by, state.rebalance.revision, setting.revision)) {
     return;
   }
+  if (!IsProof(setting.by, Said::kRebalance, WordsOf(setting), setting.proof)) {
+    return Refuse("a rebalance setting that " + Describe(setting.by) + " did not make");
+  }
   state.rebalance = setting;
   changed = true;
   const std::string limit = !setting.bytes_per_second ? "as each node's --rebalance-limit says"
@@ -427,9 +452,10 @@ void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
   Queue(BroadcastQueue::Kind::kRebalance, state.self, broadcast);
 }
 
-void Membership::Impl::MergeRing(const RingEntry& entry) {
+void Membership::Impl::MergeRing(const RingEntry& entry, const NodeId& from) {
   const auto order = [](const RingEntry& each) {
-    return std::tie(each.revision, each.removed, each.evicted, each.weight, each.zone);
+    return std::tie(each.revision, each.removed, each.drained, each.evicted, each.version_node,
+                    each.weight, each.zone);
   };
   const auto known = state.ring.find(entry.id);
   const std::uint64_t before = known == state.ring.end() ? 0 : known->second.revision;
@@ -439,20 +465,30 @@ void Membership::Impl::MergeRing(const RingEntry& entry) {
   } else if (order(entry) <= order(known->second)) {
     return;
   }
+  if (from != state.self && !MayEnter(entry)) return;
+  const bool was_drained = known != state.ring.end() && known->second.drained;
   state.ring[entry.id] = entry;
   Changed(entry.id);
   wire::Broadcast broadcast;
   ToWire(entry, *broadcast.mutable_ring_entry());
   Queue(BroadcastQueue::Kind::kRing, entry.id, broadcast);
   gossip_at = std::min(gossip_at, now);  // who owns what depends on it
-  if (entry.id != state.self || !entry.removed || !wants_ring || stopping) return;
-  if (entry.evicted) {
-    Log(true, "this node was evicted from the ring while it was away; it takes its place again");
-    JoinRing();
-  } else {
-    Log(false, "this node was taken off the ring");
-    wants_ring = false;
+  if (!entry.removed) return SettleVersionNode();
+  if (entry.id != state.self || from == state.self || stopping) return;
+  if (was_drained && !entry.drained) {
+    Log(false, "this node was undrained: it takes its place on the ring again");
+    return JoinRing();
   }
+  if (wants_ring && entry.evicted) {
+    Log(true, "this node was evicted from the ring while it was away; it takes its place again");
+    return JoinRing();
+  }
+  if (std::exchange(wants_ring, false)) {
+    Log(false, entry.drained ? "this node was drained: it stays off the ring until gyre undrain"
+                             : "this node was taken off the ring");
+  }
+  // The others take it from this node alone.
+  if (entry.proof.empty()) Enter(entry);
 }
 
 }  // namespace gyre

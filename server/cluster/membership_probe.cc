@@ -84,6 +84,8 @@ void Membership::Impl::ProbeFailed() {
     return;
   }
   accused.insert(failed.target);
+  JudgeDeath(failed.target);
+  if (!state.members.at(failed.target).serving()) return;
   Suspect({failed.target, member->second.incarnation, state.self});
   gossip_at = std::min(gossip_at, now);
 }
@@ -216,6 +218,10 @@ void Membership::Impl::ExpireSuspicions() {
     if (now < suspicion.deadline()) continue;
     if (!suspicion.postponed() && IsCutOff(id)) {
       suspicion.Postpone(Bounds().min);
+    } else if (!SeesDown(id) && Witnesses(id) < 2) {
+      // Others accuse it: this node sees for itself first.
+      suspicion.Extend(awareness.Scale(options.probe_interval));
+      ProbeSoon(id);
     } else {
       expired.push_back(id);
     }
@@ -241,6 +247,8 @@ void Membership::Impl::OnLinkDown(const NodeId& id, std::uint64_t epoch) {
     down.counted_at = now;
   }
   down.at = now;
+  JudgeDeath(id);
+  if (!member->second.serving()) return;
   if (news) ProbeSoon(id);
   const bool alone = ServingCount() <= 2;
   if (news || (alone && down.attempts >= kLinkDownAttemptsAlone)) AskWhetherDown(id);

@@ -18,6 +18,8 @@ constexpr Duration kDigestPatience = std::chrono::milliseconds(250);
 // Push/pulls because of digests, at most one in this time, for each 32 members.
 constexpr Duration kDigestSyncInterval = std::chrono::milliseconds(500);
 constexpr std::size_t kSmallCluster = 32;
+// A node that joins is called back first, and asks again then.
+constexpr Duration kIntroductionPause = std::chrono::milliseconds(50);
 
 std::string ToText(const Address& address) {
   return address.host + ":" + std::to_string(address.port);
@@ -37,14 +39,17 @@ Status CheckCounts(const wire::PushPull& message) {
 
 }  // namespace
 
-void Membership::Impl::StartSync(const Address& with, bool second, Sections sections) {
+void Membership::Impl::StartSync(const Address& with, bool second, Sections sections,
+                                 bool calls_back) {
   if (stopping || syncs.size() >= kSyncsMax || IsSelf(with)) return;
   const bool running =
       std::any_of(syncs.begin(), syncs.end(), [&](const Sync& sync) { return sync.with == with; });
   if (running) return;
-  syncs.push_back({with, now + kSyncTimeout, second});
+  const std::uint64_t nonce = prng.Next();
+  syncs.push_back({with, now + kSyncTimeout, second, calls_back, nonce});
   ++stats.push_pulls;
-  std::string payload = EncodeState(sections, MembersAt(with));
+  std::string payload =
+      calls_back ? EncodeIntroduction(nonce) : EncodeState(sections, MembersAt(with), nonce);
   stats.push_pull_bytes_sent += payload.size();
   actions.emplace_back(StartPushPull{with, std::move(payload)});
 }
@@ -55,6 +60,7 @@ void Membership::Impl::EndSync(const Address& with) {
 
 void Membership::Impl::RunSyncs() {
   std::erase_if(syncs, [this](const Sync& sync) { return now >= sync.deadline; });
+  ForgetNewcomers();
   if (now < push_pull_at) return;
   push_pull_at = now + PushPullInterval();
   for (const NodeId& id : RandomPeers(1, state.self)) StartSync(AddressOf(id));
@@ -123,7 +129,7 @@ void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint
 
 MemberRecord Membership::Impl::RecordOf(const NodeId& id) const {
   const Peer& peer = peers.at(id);
-  MemberRecord record{state.members.at(id), peer.epoch};
+  MemberRecord record{state.members.at(id), peer.epoch, peer.proof};
   if (peer.blind_verdict && peer.blind_verdict->as_outcast) record.info.state = MemberState::kAlive;
   return record;
 }
@@ -149,28 +155,47 @@ std::vector<NodeId> Membership::Impl::MembersAt(const Address& address) const {
   return members;
 }
 
-// This node's own record is in every message, for whoever does not know it yet; and what is known
-// of the `readers`: they must hear of their own death before all else.
-std::string Membership::Impl::EncodeState(Sections sections, const std::vector<NodeId>& readers) {
+wire::PushPull Membership::Impl::StateHeader(std::uint64_t nonce) {
   wire::PushPull message;
   message.set_cluster(cluster_hash);
   message.set_from(std::string(state.self.raw()));
   message.set_partition_count(state.partition_count);
   message.set_replicas(state.replicas);
   message.set_majority(options.majority);
+  message.set_nonce(nonce);
+  ToWire(SelfRecord(), *message.add_members());
+  return message;
+}
+
+std::string Membership::Impl::Finish(const wire::PushPull& message) {
+  std::string bytes = message.SerializeAsString();
+  if (options.signer != nullptr) AppendProof(*options.signer, Said::kPushPull, bytes);
+  return bytes;
+}
+
+std::string Membership::Impl::EncodeIntroduction(std::uint64_t nonce) {
+  wire::PushPull message = StateHeader(nonce);
+  message.set_introduces(true);
+  return Finish(message);
+}
+
+// This node's own record is in every message, for whoever does not know it yet; and what is known
+// of the `readers`: they must hear of their own death before all else.
+std::string Membership::Impl::EncodeState(Sections sections, const std::vector<NodeId>& readers,
+                                          std::uint64_t nonce) {
+  wire::PushPull message = StateHeader(nonce);
   Digest();
   for (const std::uint64_t digest : section_digests) message.add_section_digests(digest);
-  ToWire(SelfRecord(), *message.add_members());
   for (const NodeId& id : readers) {
     const auto peer = peers.find(id);
-    if (peer == peers.end() || peer->second.blind_verdict) continue;
+    if (peer == peers.end() || peer->second.blind_verdict || !Met(id)) continue;
     ToWire(RecordForItself(id), *message.add_members());
   }
   if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
-  if (sections == 0) return message.SerializeAsString();
+  if (sections == 0) return Finish(message);
   const auto wanted = [sections](const NodeId& id) { return (sections >> SectionOf(id) & 1) != 0; };
   for (const auto& [id, peer] : peers) {
-    if (wanted(id)) ToWire(RecordOf(id), *message.add_members());
+    if (wanted(id) && Met(id)) ToWire(RecordOf(id), *message.add_members());
   }
   for (const auto& [id, holdings] : known_holdings) {
     if (wanted(id)) ToWire(id, holdings, *message.add_holdings());
@@ -178,14 +203,11 @@ std::string Membership::Impl::EncodeState(Sections sections, const std::vector<N
   for (const auto& [id, entry] : state.ring) {
     if (wanted(id)) ToWire(entry, *message.add_ring());
   }
-  return message.SerializeAsString();
+  return Finish(message);
 }
 
-// The sender's id, or why its state is refused; then nothing of it was taken over. Messages speak
-// to the operator of the node that asked.
-Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& differing) {
-  differing = 0;
-  wire::PushPull message;
+// Messages speak to the operator of the node that asked.
+Result<NodeId> Membership::Impl::ReadState(std::string_view payload, wire::PushPull& message) {
   if (payload.size() > kPushPullBytesMax ||
       !message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return Fail(ErrorCode::kProtocol, "not a push/pull message");
@@ -219,37 +241,49 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& 
   if (const Status counts = CheckCounts(message); !counts) {
     return tl::unexpected<Error>(counts.error());
   }
-  if (*from == state.self) return *from;
-  bool outdated = false;
-  // The sender's own word first: it may be unknown so far, and what follows may concern it.
+  if (options.signer != nullptr && !IsProven(*options.signer, *from, Said::kPushPull, payload)) {
+    return Fail(ErrorCode::kNotAllowed, "a push/pull message that its sender did not sign");
+  }
+  return *from;
+}
+
+Status Membership::Impl::MergeSender(const wire::PushPull& message, const NodeId& from,
+                                     bool& outdated) {
+  outdated = false;
   for (const wire::Member& member : message.members()) {
     if (member.id() != message.from()) continue;
     const auto record = FromWire(member);
     if (!record) continue;
-    if (!IsCredible(*from, record->info.incarnation)) {
+    if (!IsCredible(from, record->info.incarnation)) {
       return Fail(ErrorCode::kNotAllowed,
                   "the clocks of " + self().name + " and " + record->info.name +
                       " are more than a week apart: set them (NTP), then start the node again");
     }
-    MergeMember(*record, *from);
+    MergeMember(*record, from);
     // Written before its sender heard of its own death, and overtaken by that.
-    const auto known = state.members.find(*from);
+    const auto known = state.members.find(from);
     outdated = known != state.members.end() && known->second.incarnation > record->info.incarnation;
   }
+  return {};
+}
+
+// After the sender's own word: it may be unknown before, and what follows may concern it.
+void Membership::Impl::MergeState(const wire::PushPull& message, const NodeId& from, bool outdated,
+                                  Sections& differing) {
   for (const wire::Member& member : message.members()) {
     if (member.id() == message.from()) continue;
     const auto record = FromWire(member);
     if (!record || (outdated && record->info.id != state.self)) continue;
-    if (MayTell(*from, record->info.id)) MergeMember(*record, *from);
+    if (MayTell(from, record->info.id)) MergeMember(*record, from);
   }
   for (const wire::Holdings& holdings : message.holdings()) {
     if (const auto record = FromWire(holdings, state.partition_count)) MergeHoldings(*record);
   }
   for (const wire::RingEntry& each : message.ring()) {
-    if (const auto entry = FromWire(each)) MergeRing(*entry);
+    if (const auto entry = FromWire(each)) MergeRing(*entry, from);
   }
   if (const auto setting = FromWire(message.rebalance())) MergeRebalance(*setting);
-  Heard(*from);
+  Heard(from);
   met_another = true;
   Digest();
   const auto& theirs = message.section_digests();
@@ -258,38 +292,69 @@ Result<NodeId> Membership::Impl::MergeState(std::string_view payload, Sections& 
                       theirs[section] == section_digests[static_cast<std::size_t>(section)];
     if (!same) differing |= Sections{1} << section;
   }
-  return *from;
 }
 
 void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>& reply) {
+  wire::PushPull message;
+  const Result<NodeId> from = ReadState(payload, message);
+  const auto refuse = [&reply](const Error& error) { reply = tl::unexpected<Error>(error); };
+  if (!from) return refuse(from.error());
   Sections differing = 0;
-  const Result<NodeId> from = MergeState(payload, differing);
-  if (!from) {
-    reply = tl::unexpected<Error>(from.error());
-    return;
+  if (*from != state.self) {
+    bool outdated = false;
+    if (const Status merged = MergeSender(message, *from, outdated); !merged) {
+      return refuse(merged.error());
+    }
+    if (!IsIntroduced(*from) || message.introduces()) {
+      const auto entry = newcomers.find(*from);
+      if (entry != newcomers.end() && !entry->second.failure.empty()) {
+        return refuse({ErrorCode::kNotAllowed, entry->second.failure});
+      }
+      reply = EncodeIntroduction(message.nonce());
+      return;
+    }
+    MergeState(message, *from, outdated, differing);
   }
-  reply = EncodeState(differing, {*from});
+  reply = EncodeState(differing, {*from}, message.nonce());
   stats.push_pull_bytes_sent += reply->size();
 }
 
 void Membership::Impl::OnPushPullReply(const Address& from, std::string_view payload) {
   const auto sync =
       std::find_if(syncs.begin(), syncs.end(), [&](const Sync& each) { return each.with == from; });
-  const bool second = sync != syncs.end() && sync->second;
+  const std::optional<Sync> asked = sync == syncs.end() ? std::nullopt : std::optional(*sync);
   EndSync(from);
+  wire::PushPull message;
+  const Result<NodeId> sender = ReadState(payload, message);
+  if (!sender) return OnPushPullFailed(from, sender.error());
+  if (options.signer != nullptr && (!asked || asked->nonce != message.nonce())) return;
+  OnCalled(from, *sender);
+  if (*sender == state.self) {
+    seed_errors.erase(ToText(from));
+    self_addresses.emplace(from.host, from.port);
+    return;
+  }
+  bool outdated = false;
+  found = {*sender, from};
+  const Status merged = MergeSender(message, *sender, outdated);
+  found.reset();
+  if (!merged) return OnPushPullFailed(from, merged.error());
+  if (message.introduces() || !IsIntroduced(*sender)) {
+    if (!joined()) rejoin_at = std::min(rejoin_at, now + kIntroductionPause);
+    return;
+  }
+  seed_errors.erase(ToText(from));
   newcomer = !met_another;
   Sections differing = 0;
-  const Result<NodeId> sender = MergeState(payload, differing);
+  MergeState(message, *sender, outdated, differing);
   newcomer = false;
-  if (!sender) return OnPushPullFailed(from, sender.error());
-  seed_errors.erase(ToText(from));
-  if (*sender == state.self) self_addresses.emplace(from.host, from.port);
   // What it did not know when it answered. Once: whatever changes meanwhile is gossip's.
-  if (differing != 0 && !second && *sender != state.self) StartSync(from, true, differing);
+  if (differing != 0 && !(asked && asked->second)) StartSync(from, true, differing);
 }
 
 void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {
   EndSync(to);
+  OnCallFailed(to, error.message);
   // Of a dead member everybody knows; of a seed the operator must hear, once for each reason.
   const bool is_seed = std::find(seeds.begin(), seeds.end(), to) != seeds.end();
   if (!is_seed && error.code != ErrorCode::kNotAllowed) return;
@@ -306,8 +371,9 @@ bool Membership::Impl::IsSelf(const Address& address) const {
 }
 
 bool Membership::Impl::joined() const {
-  return met_another || std::all_of(seeds.begin(), seeds.end(),
-                                    [this](const Address& seed) { return IsSelf(seed); });
+  return met_another || IsWholeRing() ||
+         std::all_of(seeds.begin(), seeds.end(),
+                     [this](const Address& seed) { return IsSelf(seed); });
 }
 
 }  // namespace gyre

@@ -42,7 +42,6 @@ OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
     restorers_.emplace_back(id, &holdings.restored);
   }
   NoteStability(now);
-  NoteStopping();
   view_dirty_ = true;
   return Run(now);
 }
@@ -195,22 +194,53 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
                                        const std::vector<OwnershipGrant>& grants,
                                        std::vector<PartitionId>& taken) {
   const MemberInfo* member = Serving(from);
-  if (member != nullptr && !stopping_) {
-    stopping_members_[from] = member->epoch;
-    stopping_ids_.insert(from);
-    view_dirty_ = true;
-    Rebuild();
+  if (member != nullptr && !stopping_ && !leaving_) {
     for (const OwnershipGrant& grant : grants) {
       const PartitionId partition = grant.partition;
       if (partition >= locals_.size()) continue;
       const Phase phase = locals_[partition].phase;
-      if (phase == Phase::kReplica || phase == Phase::kRecovering) {
+      LocalKnowledge& knowledge = knowledge_[partition];
+      // Asked again, since the answer was lost, when it has passed it on already.
+      const bool passed_on = phase == Phase::kReplica && knowledge.granted &&
+                             knowledge.granted_to != self_ && knowledge.granted_to != from;
+      if (!passed_on && (phase == Phase::kReplica || phase == Phase::kRecovering)) {
         BeGranted(now, from, grant);
+        knowledge.taken_from = from;
       }
-      if (locals_[partition].phase == Phase::kOwner) taken.push_back(partition);
+      if (passed_on || locals_[partition].phase == Phase::kOwner) taken.push_back(partition);
     }
   }
   return Run(now);
+}
+
+OwnershipActions Ownership::BeginLeave(TimePoint now) {
+  leaving_ = true;
+  return Run(now);
+}
+
+bool Ownership::others_stay() const {
+  const ClusterView& view = built_.view;
+  for (MemberIndex member = 0; member < view.members.size(); ++member) {
+    if (member != view.self && view.on_ring[member] && view.stays(member)) return true;
+  }
+  return false;
+}
+
+std::vector<PartitionId> Ownership::OnlyHere(
+    const std::function<bool(PartitionId, const NodeId&)>& up_to_date) const {
+  const ClusterView& view = built_.view;
+  std::vector<PartitionId> only;
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    const Phase phase = locals_[partition].phase;
+    if (!IsComplete(phase)) continue;
+    const auto& complete = view.complete[partition];
+    const bool safe = std::any_of(complete.begin(), complete.end(), [&](MemberIndex member) {
+      return member != view.self && view.stays(member) &&
+             (!Orders(phase) || up_to_date(partition, view.members[member].id));
+    });
+    if (!safe) only.push_back(partition);
+  }
+  return only;
 }
 
 OwnershipActions Ownership::BeginStop(TimePoint now, std::vector<PartitionId>& settling) {
@@ -228,13 +258,12 @@ OwnershipActions Ownership::BeginStop(TimePoint now, std::vector<PartitionId>& s
 OwnershipActions Ownership::HandOff(
     TimePoint now, const std::function<bool(PartitionId, const NodeId&)>& up_to_date) {
   std::map<NodeId, std::vector<PartitionId>> offers;
-  std::size_t kept = 0;
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     if (locals_[partition].phase != Phase::kHandingOver) continue;
     const MemberInfo* heir = nullptr;
     for (MemberIndex member : built_.view.complete[partition]) {
       const MemberInfo& info = built_.view.members[member];
-      if (info.id == self_ || stopping_ids_.contains(info.id)) continue;
+      if (info.id == self_ || !built_.view.stays(member)) continue;
       if (!up_to_date(partition, info.id)) continue;
       heir = &info;
       break;
@@ -242,14 +271,8 @@ OwnershipActions Ownership::HandOff(
     if (heir != nullptr) {
       offers[heir->id].push_back(partition);
     } else {
-      ++kept;
       Enter(partition, Phase::kOwner);
     }
-  }
-  if (kept != 0) {
-    Log(true,
-        "stopping: no other node has partitions whole, their data goes with this one: count=" +
-            std::to_string(kept));
   }
   for (auto& [to, partitions] : offers) actions_.push_back(SendTakeOver{to, std::move(partitions)});
   return Run(now);
@@ -339,6 +362,25 @@ OwnershipStats Ownership::stats() const {
     if (local.phase != Phase::kAbsent && !IsComplete(local.phase)) ++stats.warming;
   }
   return stats;
+}
+
+Readiness Ownership::readiness() const {
+  const ClusterView& view = built_.view;
+  Readiness readiness;
+  readiness.joined = goes_on_alone_;
+  readiness.drained = view.self != kNoMember && view.IsDrained(view.self);
+  readiness.ring_is_back = ring_is_back_;
+  readiness.ring = ring_.size();
+  readiness.back = static_cast<std::uint64_t>(
+      std::count_if(ring_.begin(), ring_.end(),
+                    [this](const auto& each) { return Serving(each.id) != nullptr; }));
+  for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
+    if (view.owner[partition] == kNoMember) ++readiness.unowned;
+    if (!IsHolder(partition, self_)) continue;
+    ++readiness.given;
+    if (!IsComplete(locals_[partition].phase)) ++readiness.lacking;
+  }
+  return readiness;
 }
 
 bool Ownership::holds_nothing() const {

@@ -71,6 +71,7 @@
 //   - all other restored copies then pull from it, and bring what it lacks, by version. What it has
 //     deleted does not come back, however long the cluster was down: for tombstones that time does
 //     not count (Outage in storage/shard.h).
+//   - where the ring is remembered, most of it must be back first (`returns`).
 //   - a partition that nobody has restored begins empty, and remembers no deletions of before: a
 //     node that comes later with a restored copy brings it, within the tombstone time.
 #pragma once
@@ -85,6 +86,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cluster/readiness.h"
 #include "cluster/recovery.h"
 #include "cluster/replicator.h"
 #include "cluster/state.h"
@@ -117,6 +119,11 @@ struct OwnershipOptions {
   std::size_t handover_batch_max = 64;  // partitions of one Handover
   // No seeds: this node founds the cluster, every partition is complete and empty at once.
   bool founder = false;
+  // This node remembers a ring of several nodes and goes back to it. Until that is there again
+  // (RingIsBack) nothing begins here: somebody who is still to come may have it.
+  bool returns = false;
+  // So long at most; Duration::max(): without end.
+  Duration return_patience = std::chrono::minutes(5);
   RestoredCopies restored;
   // --consistency majority: who acts is decided by leases (lease.h), told by OnLeases.
   bool majority = false;
@@ -260,9 +267,17 @@ class Ownership {
   // Others had declared this node dead.
   OwnershipActions OnDeclaredDead(TimePoint now);
 
-  // Stopping: from now on nothing is begun. BeginStop puts the owned partitions into kHandingOver
-  // (`settling`); HandOff, once they are settled, offers them to complete replicas; OnTakenOver is
-  // the answer: those of `asked` that were not taken stay here.
+  // Leaving: the node is about to stop. It takes and drops nothing any more, but goes on with what it
+  // has until others have that, too: `OnlyHere` are the partitions that no node that stays has
+  // whole. (`up_to_date` as for HandOff.)
+  OwnershipActions BeginLeave(TimePoint now);
+  std::vector<PartitionId> OnlyHere(
+      const std::function<bool(PartitionId, const NodeId&)>& up_to_date) const;
+  // Some other ring member serves and is not leaving.
+  bool others_stay() const;
+  // Stopping: BeginStop puts the owned partitions into kHandingOver (`settling`); HandOff, once they
+  // are settled, offers them to complete replicas that stay; OnTakenOver is the answer: those of
+  // `asked` that were not taken are owned on. EndStop: it goes on leaving, since some were not.
   OwnershipActions BeginStop(TimePoint now, std::vector<PartitionId>& settling);
   // `up_to_date` says whether a node has all writes of a partition, to this owner's own knowledge.
   OwnershipActions HandOff(TimePoint now,
@@ -270,10 +285,12 @@ class Ownership {
   OwnershipActions OnTakenOver(TimePoint now, const NodeId& to,
                                const std::vector<PartitionId>& asked,
                                const std::vector<PartitionId>& taken);
+  void EndStop() { stopping_ = false; }
 
   // ---- What it knows ----
   const ClusterView& view() const { return built_.view; }
   OwnershipStats stats() const;
+  Readiness readiness() const;  // what it knows of it
   bool holds_nothing() const;
   bool owns(PartitionId partition) const;
   // It took the partition, and had no lease of it since.
@@ -351,6 +368,7 @@ class Ownership {
   bool MayTake(TimePoint now, PartitionId partition) const;
   bool MayComeBack(PartitionId partition) const;
   bool MayBegin(TimePoint now, PartitionId partition) const;
+  void NoteReturn(TimePoint now);
   std::optional<NodeId> NewestRestored(PartitionId partition) const;
   bool IsAbandoned(TimePoint now, PartitionId partition) const;
   void Begin(TimePoint now, PartitionId partition);
@@ -368,7 +386,6 @@ class Ownership {
   void Grant(TimePoint now, PartitionId partition, const MemberInfo& to);
   void NoteGrant(TimePoint now, PartitionId partition);
   void NoteStability(TimePoint now);
-  void NoteStopping();
   void Log(bool warning, std::string text) {
     actions_.push_back(LogEvent{warning, std::move(text)});
   }
@@ -379,15 +396,17 @@ class Ownership {
   Placement placement_;
   std::vector<RingMember> ring_;
   BuiltView built_;
-  std::vector<Local> locals_;                         // [partition]
-  std::vector<LocalKnowledge> knowledge_;             // [partition] the same, for the view
-  std::map<NodeId, std::uint64_t> stopping_members_;  // handed over to us, in that epoch
-  std::set<NodeId> stopping_ids_;
+  std::vector<Local> locals_;               // [partition]
+  std::vector<LocalKnowledge> knowledge_;   // [partition] the same, for the view
   std::map<NodeId, std::uint32_t> asking_;  // owner -> Handovers on their way
   std::uint64_t next_pull_ = 1;
   TimePoint stable_since_{};
   std::vector<std::uint64_t> stability_;  // ring, serving members and incarnations, as last seen
   bool founded_ = false;
+  bool ring_is_back_ = false;
+  bool goes_on_alone_ = false;  // it is not, but the patience is over
+  std::optional<TimePoint> returns_since_;
+  bool leaving_ = false;
   bool stopping_ = false;
   bool view_dirty_ = true;
   bool restless_ = false;  // a decision waits for time to pass

@@ -63,7 +63,10 @@ void Ownership::Enter(PartitionId partition, Phase phase) {
   if (phase == Phase::kAbsent) local.stale = false;
   if (knowledge.complete || phase == Phase::kAbsent) local.restored = false;
   if (phase != Phase::kRecovering) local.sources.clear();
-  if (!Orders(phase)) local.taking = local.leased = false;
+  if (!Orders(phase)) {
+    local.taking = local.leased = false;
+    knowledge.taken_from = {};
+  }
   view_dirty_ = true;
 }
 
@@ -74,6 +77,7 @@ OwnershipActions Ownership::Run(TimePoint now) {
   int round = 0;
   do {
     Rebuild();
+    NoteReturn(now);
     NoteClaims(now);
     for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
       Decide(now, partition);
@@ -88,13 +92,14 @@ OwnershipActions Ownership::Run(TimePoint now) {
 void Ownership::Rebuild() {
   if (!view_dirty_) return;
   view_dirty_ = false;
-  built_ = BuildView(state_, placement_, knowledge_, stopping_ids_);
+  built_ = BuildView(state_, placement_, knowledge_);
 }
 
 void Ownership::Decide(TimePoint now, PartitionId partition) {
   if (stopping_) return;
   const bool is_holder = IsHolder(partition, self_);
   Local& local = locals_[partition];
+  if (leaving_ && !IsComplete(local.phase)) return;
   if (local.phase == Phase::kAbsent && is_holder) {
     local.retry_at = now;
     Enter(partition, Phase::kWaiting);
@@ -209,7 +214,7 @@ bool Ownership::MayComeBack(PartitionId partition) const {
 
 bool Ownership::MayBegin(TimePoint now, PartitionId partition) const {
   const std::vector<MemberIndex>& holders = built_.view.holders[partition];
-  if (!built_.view.complete[partition].empty()) return false;
+  if (!built_.view.complete[partition].empty() || !ring_is_back_) return false;
   // Consistent rather than available: counters must not begin again from nothing.
   if (options_.majority && MayComeBack(partition)) return false;
   if (const std::optional<NodeId> newest = NewestRestored(partition)) {
@@ -247,7 +252,7 @@ bool Ownership::MayDrop(TimePoint now, PartitionId partition) const {
   const auto contains = [](const std::vector<MemberIndex>& list, MemberIndex member) {
     return std::find(list.begin(), list.end(), member) != list.end();
   };
-  if (holders.empty() || contains(holders, built_.view.self)) return false;
+  if (leaving_ || holders.empty() || contains(holders, built_.view.self)) return false;
   if (now < locals_[partition].linger_until) return false;
   if (!contains(holders, built_.claimant[partition])) return false;
   return std::all_of(holders.begin(), holders.end(),
@@ -293,7 +298,6 @@ bool Ownership::WantsOwnership(PartitionId partition) const {
   const Local& local = locals_[partition];
   const MemberInfo* owner = OtherOwner(partition);
   return owner != nullptr && built_.claimant[partition] != kNoMember &&
-         !stopping_ids_.contains(owner->id) &&
          (local.phase == Phase::kReplica || local.phase == Phase::kFilled) &&
          IsHolder(partition, self_) && BetterPlaced(placement_, partition, self_, owner->id);
 }

@@ -18,15 +18,26 @@ void Ownership::NoteStability(TimePoint now) {
   stable_since_ = now;
 }
 
-// A member that stopped, or was started again, has nothing more to hand over.
-void Ownership::NoteStopping() {
-  std::erase_if(stopping_members_, [this](const auto& entry) {
-    const auto member = state_.members.find(entry.first);
-    return member == state_.members.end() || !member->second.serving() ||
-           member->second.epoch != entry.second;
-  });
-  stopping_ids_.clear();
-  for (const auto& [id, epoch] : stopping_members_) stopping_ids_.insert(id);
+// The ring that this node goes back to is there again: most of its members serve, or somebody has
+// something whole and the ring never stopped. Remembered members are in `ring_` from the start.
+void Ownership::NoteReturn(TimePoint now) {
+  if (ring_is_back_) return;
+  if (!returns_since_) returns_since_ = now;
+  const auto back = static_cast<std::size_t>(
+      std::count_if(ring_.begin(), ring_.end(),
+                    [this](const RingMember& member) { return Serving(member.id) != nullptr; }));
+  const bool runs =
+      std::any_of(state_.holdings.begin(), state_.holdings.end(), [this](const auto& entry) {
+        const PartitionSet& complete = entry.second.complete;
+        return entry.first != self_ && Serving(entry.first) != nullptr &&
+               std::find(complete.begin(), complete.end(), true) != complete.end();
+      });
+  ring_is_back_ = !options_.returns || runs || 2 * back > ring_.size();
+  if (ring_is_back_ || now - *returns_since_ < options_.return_patience) return;
+  ring_is_back_ = goes_on_alone_ = true;
+  Log(true, "only " + std::to_string(back) + " of " + std::to_string(ring_.size()) +
+                " nodes of the remembered ring are back after --evict-after: going on without the "
+                "others; what only they had is missing until they are back");
 }
 
 void Ownership::NoteClaims(TimePoint now) {

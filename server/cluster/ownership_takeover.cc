@@ -26,11 +26,14 @@ bool Ownership::MayTake(TimePoint now, PartitionId partition) const {
   const bool unheard_of = now - locals_[partition].complete_since < options_.spread;
   if (unheard_of && view.complete[partition].size() > 1) return false;
   const LocalKnowledge& knowledge = knowledge_[partition];
-  const bool last_serves = knowledge.has_last_owner && knowledge.last_owner != self_ &&
-                           Serving(knowledge.last_owner) != nullptr &&
-                           !stopping_ids_.contains(knowledge.last_owner);
+  // One that said goodbye handed on what it had: the news of it may be later than the goodbye.
+  bool handed_on = false;
+  if (knowledge.has_last_owner && knowledge.last_owner != self_) {
+    const auto last = state_.members.find(knowledge.last_owner);
+    handed_on = last != state_.members.end() && last->second.state != MemberState::kDead;
+  }
   const Local& local = locals_[partition];
-  return !last_serves || (local.vacant && now - local.vacant_since >= options_.vacancy_grace);
+  return !handed_on || (local.vacant && now - local.vacant_since >= options_.vacancy_grace);
 }
 
 // Nobody granted it: other copies may have newer writes of the last owner.
@@ -103,7 +106,7 @@ OwnershipActions Ownership::OnRecovered(TimePoint now, const std::vector<Recover
       source.asked = false;
       source.retry_at = now + options_.retry;
     }
-    if (end.outcome == RecoveryOutcome::kAgreed) {
+    if (end.outcome == RecoveryOutcome::kAgreed || end.outcome == RecoveryOutcome::kOutdated) {
       std::erase_if(local.sources, [&](const Source& source) { return source.node == end.node; });
     }
     if (end.outcome == RecoveryOutcome::kContended) LeaveTo(now, end.partition, end.node);

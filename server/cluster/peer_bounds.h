@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "proto/limits.h"
 #include "proto/slot.h"
+#include "storage/shard.h"
 #include "storage/version.h"
 
 namespace gyre {
@@ -48,7 +49,10 @@ inline std::vector<PartitionId> KnownPartitions(
   return known;
 }
 
-// Whether a reader that stood at `before` may go on at `next` (0: the end).
+// Whether a reader that stood at `before` may go on at `next`, which may be the end.
+inline bool CursorAdvances(const WalkPosition& before, const WalkPosition& next) {
+  return next.is_end() || next > before;
+}
 inline bool CursorAdvances(std::uint64_t before, std::uint64_t next) {
   return next == 0 || next > before;
 }

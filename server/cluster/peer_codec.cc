@@ -6,6 +6,8 @@
 #include <protozero/pbf_message.hpp>
 #include <protozero/varint.hpp>
 
+#include "cluster/signer.h"
+#include "proto/pbf.h"
 #include "proto_gen/cluster.pb.h"
 
 namespace gyre {
@@ -36,6 +38,9 @@ enum class PullReplyField : protozero::pbf_tag_type {
   kPartitionRecords = 9,
   kServedUs = 10,
   kLoadPermille = 11,
+  kNextWithin = 12,
+  kNewestEvicted = 13,
+  kRemembersFromMs = 14,
 };
 enum class ReplicateReplyField : protozero::pbf_tag_type { kRefused = 1, kFailed = 2 };
 enum class PeerReplyField : protozero::pbf_tag_type { kReplicate = 1, kPull = 2, kError = 15 };
@@ -150,7 +155,7 @@ Mutation ReadMutation(protozero::data_view bytes) {
         mutation.flags = message.get_uint32();
         break;
       case protozero::tag_and_type(MutationField::kTombstone, Wire::varint):
-        mutation.tombstone = message.get_bool();
+        mutation.tombstone = GetBool(message);
         break;
       default:
         message.skip();
@@ -167,16 +172,25 @@ void ReadPull(protozero::data_view bytes, PullPage& page) {
         page.mutations.push_back(ReadMutation(message.get_view()));
         break;
       case protozero::tag_and_type(PullReplyField::kNextCursor, Wire::fixed64):
-        page.next_cursor = message.get_fixed64();
+        page.next.hash = message.get_fixed64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kNextWithin, Wire::varint):
+        page.next.within = message.get_uint32();
+        break;
+      case protozero::tag_and_type(PullReplyField::kNewestEvicted, Wire::fixed64):
+        page.newest_evicted = message.get_fixed64();
+        break;
+      case protozero::tag_and_type(PullReplyField::kRemembersFromMs, Wire::varint):
+        page.remembers_from = message.get_int64();
         break;
       case protozero::tag_and_type(PullReplyField::kDone, Wire::varint):
-        page.done = message.get_bool();
+        page.done = GetBool(message);
         break;
       case protozero::tag_and_type(PullReplyField::kFlushedVersion, Wire::fixed64):
         page.flushed_version = message.get_fixed64();
         break;
       case protozero::tag_and_type(PullReplyField::kRefused, Wire::varint):
-        page.refused = message.get_bool();
+        page.refused = GetBool(message);
         break;
       case protozero::tag_and_type(PullReplyField::kOutageEndMs, Wire::varint):
         page.outage.end = message.get_int64();
@@ -202,45 +216,62 @@ void ReadPull(protozero::data_view bytes, PullPage& page) {
   }
 }
 
-}  // namespace
-
-void AppendMutation(PartitionId partition, const Record& record, std::string& out) {
-  const std::string_view key = record.key();
-  const std::size_t value_bytes = record.is_tombstone() ? 0 : record.value_bytes();
-  const auto expiry = static_cast<std::uint64_t>(record.expiry_ms());
-  const std::size_t size = VarintFieldSize(partition) + BytesFieldSize(key.size()) +
+// `head` without its value, of which `append_value` appends `value_bytes` to `out`.
+template <typename AppendValue>
+void AppendFields(const Mutation& head, std::size_t value_bytes, AppendValue&& append_value,
+                  std::string& out) {
+  const auto expiry = static_cast<std::uint64_t>(head.expiry_ms);
+  const std::size_t size = VarintFieldSize(head.partition) + BytesFieldSize(head.key.size()) +
                            BytesFieldSize(value_bytes) + 9 + VarintFieldSize(expiry) +
-                           VarintFieldSize(record.flags()) + (record.is_tombstone() ? 2 : 0);
+                           VarintFieldSize(head.flags) + (head.tombstone ? 2 : 0);
   out.push_back(Tag(PullReplyField::kMutations, kLengthDelimited));
   AppendVarint(size, out);
   [[maybe_unused]] const std::size_t begin = out.size();
-  if (partition != 0) {
+  if (head.partition != 0) {
     out.push_back(Tag(MutationField::kPartition, kVarint));
-    AppendVarint(partition, out);
+    AppendVarint(head.partition, out);
   }
   out.push_back(Tag(MutationField::kKey, kLengthDelimited));
-  AppendVarint(key.size(), out);
-  out.append(key);
+  AppendVarint(head.key.size(), out);
+  out.append(head.key);
   out.push_back(Tag(MutationField::kValue, kLengthDelimited));
   AppendVarint(value_bytes, out);
-  if (value_bytes != 0) {
-    record.ForEachChunk([&out](std::string_view chunk) { out.append(chunk); });
-  }
+  append_value();
   out.push_back(Tag(MutationField::kVersion, kFixed64));
-  AppendFixed64(record.version(), out);
+  AppendFixed64(head.version, out);
   if (expiry != 0) {
     out.push_back(Tag(MutationField::kExpiryMs, kVarint));
     AppendVarint(expiry, out);
   }
-  if (record.flags() != 0) {
+  if (head.flags != 0) {
     out.push_back(Tag(MutationField::kFlags, kVarint));
-    AppendVarint(record.flags(), out);
+    AppendVarint(head.flags, out);
   }
-  if (record.is_tombstone()) {
+  if (head.tombstone) {
     out.push_back(Tag(MutationField::kTombstone, kVarint));
     out.push_back(1);
   }
   assert(out.size() - begin == size);
+}
+
+}  // namespace
+
+void AppendMutation(PartitionId partition, const Record& record, std::string& out) {
+  const Mutation head{.partition = partition,
+                      .key = record.key(),
+                      .version = record.version(),
+                      .expiry_ms = record.expiry_ms(),
+                      .flags = record.flags(),
+                      .tombstone = record.is_tombstone()};
+  AppendFields(
+      head, head.tombstone ? 0 : record.value_bytes(),
+      [&] { record.ForEachChunk([&out](std::string_view chunk) { out.append(chunk); }); }, out);
+}
+
+void AppendRemoval(const Key& key, Version version, std::string& out) {
+  AppendFields(
+      {.partition = key.partition, .key = key.bytes, .version = version, .tombstone = true}, 0,
+      [] {}, out);
 }
 
 void AppendFlush(PartitionId partition, Version version, std::string& out) {
@@ -356,11 +387,18 @@ void PullPageWriter::AddCost(std::uint32_t served_us, std::uint32_t load_permill
   message.add_uint32(PullReplyField::kLoadPermille, load_permille);
 }
 
-std::string PullPageWriter::Finish(std::uint64_t next_cursor, const PartitionInfo& info) {
+std::string PullPageWriter::Finish(const WalkPosition& next, const PartitionInfo& info,
+                                   UnixMillis remembers_from) {
   protozero::pbf_builder<PullReplyField> message(body_);
-  if (next_cursor != 0) message.add_fixed64(PullReplyField::kNextCursor, next_cursor);
-  if (next_cursor == 0) message.add_bool(PullReplyField::kDone, true);
+  if (next.is_end()) {
+    message.add_bool(PullReplyField::kDone, true);
+  } else {
+    message.add_fixed64(PullReplyField::kNextCursor, next.hash);
+    message.add_uint32(PullReplyField::kNextWithin, next.within);
+  }
   message.add_fixed64(PullReplyField::kFlushedVersion, info.flushed);
+  message.add_fixed64(PullReplyField::kNewestEvicted, info.newest_evicted);
+  message.add_int64(PullReplyField::kRemembersFromMs, remembers_from);
   if (info.outage.end != 0) {
     message.add_int64(PullReplyField::kOutageEndMs, info.outage.end);
     message.add_int64(PullReplyField::kOutageLengthMs, info.outage.length);
@@ -388,6 +426,16 @@ std::string EncodePeerMessage(int field, std::string_view message) {
   AppendVarint(message.size(), out);
   out.append(message);
   return out;
+}
+
+std::string EncodeIdentify(const Signer& signer, const NodeId& self, const NodeId& to) {
+  wire::Identify identify;
+  identify.set_from(std::string(self.raw()));
+  identify.set_to(std::string(to.raw()));
+  identify.set_proof(signer.Sign(Said::kIdentify, identify.SerializeAsString()));
+  wire::PeerRequest request;
+  *request.mutable_identify() = std::move(identify);
+  return request.SerializeAsString();
 }
 
 std::string EncodePeerError(const Error& error) {

@@ -21,15 +21,22 @@
 
 namespace gyre {
 
+class Signer;
 namespace wire {
 class PeerError;
 }
+
+// The PeerRequest that proves to `to` that this node, `self`, speaks on a connection. It proves
+// it whenever it is said: who can read the connection can repeat it (--gossip-key excludes that).
+std::string EncodeIdentify(const Signer& signer, const NodeId& self, const NodeId& to);
 
 // Bytes before the first mutation of a Replicate request.
 inline constexpr std::size_t kReplicateEnvelopeBytes = 6;
 
 // Appends `record` of `partition` as a Mutation in field 1, as Replicate and PullReply have it.
 void AppendMutation(PartitionId partition, const Record& record, std::string& out);
+// Likewise the removal of `key` as of `version`.
+void AppendRemoval(const Key& key, Version version, std::string& out);
 // Appends a Flush in field 2 of Replicate.
 void AppendFlush(PartitionId partition, Version version, std::string& out);
 
@@ -49,11 +56,13 @@ Result<FlushMark> DecodeFlush(std::string_view bytes);
 // What a PullReply carries, read in place.
 struct PullPage {
   std::vector<Mutation> mutations;
-  std::uint64_t next_cursor = 0;
+  WalkPosition next;
   bool done = false;
   Version flushed_version = 0;
   bool refused = false;
   Outage outage;
+  Version newest_evicted = 0;
+  UnixMillis remembers_from = 0;
   // Of the partition at the source, for an estimate of what is still to come.
   std::uint64_t partition_value_bytes = 0;
   std::uint64_t partition_records = 0;
@@ -82,8 +91,9 @@ class PullPageWriter {
   // What a PullPage says of its source.
   void AddSource(std::uint64_t partition_value_bytes, std::uint64_t partition_records);
   void AddCost(std::uint32_t served_us, std::uint32_t load_permille);
-  // `next_cursor` as Shard::Walk returned it: 0 is the end.
-  std::string Finish(std::uint64_t next_cursor, const PartitionInfo& info);
+  // `next` as Shard::Walk returned it; `remembers_from` is Shard::RemembersFrom.
+  std::string Finish(const WalkPosition& next, const PartitionInfo& info,
+                     UnixMillis remembers_from);
   static std::string Refused();
 
  private:

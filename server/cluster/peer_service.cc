@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <protozero/pbf_builder.hpp>
 #include <protozero/pbf_message.hpp>
+#include <protozero/pbf_reader.hpp>
 #include <unordered_set>
 
 #include "cluster/peer_bounds.h"
@@ -118,6 +119,57 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
   reply(Malformed(ErrorCode::kProtocol, "malformed peer request"));
 }
 
+void PeerService::Receive(std::string_view payload, std::optional<NodeId>& speaker, Reply reply) {
+  if (signer_ == nullptr) return Handle(payload, std::move(reply));
+  constexpr protozero::pbf_tag_type kPushPull = 8;
+  constexpr protozero::pbf_tag_type kIdentify = 46;
+  try {
+    protozero::pbf_reader message(protozero::data_view{payload.data(), payload.size()});
+    if (message.next() && message.has_wire_type(protozero::pbf_wire_type::length_delimited)) {
+      const protozero::pbf_tag_type kind = message.tag();
+      const protozero::data_view view = message.get_view();
+      if (kind == kIdentify) return reply(OnIdentify({view.data(), view.size()}, speaker));
+      if (kind == kPushPull || (speaker && IsMember(*speaker))) {
+        // One request a message: what follows the first would not be looked at here.
+        if (message.next()) return reply(Malformed(ErrorCode::kProtocol, "two peer requests"));
+        return Handle(payload, std::move(reply));
+      }
+      strange_.fetch_add(1, std::memory_order_relaxed);
+      return reply(PeerFailure(ErrorCode::kUnavailable,
+                               "this is a request of a node of the cluster, and who asks has not "
+                               "proven to be one"));
+    }
+  } catch (const protozero::exception&) {
+    // Answered below.
+  }
+  reply(Malformed(ErrorCode::kProtocol, "malformed peer request"));
+}
+
+std::string PeerService::OnIdentify(std::string_view identify, std::optional<NodeId>& speaker) {
+  wire::Identify message;
+  if (!message.ParseFromArray(identify.data(), static_cast<int>(identify.size()))) {
+    return Malformed(ErrorCode::kProtocol, "malformed identify");
+  }
+  const std::optional<NodeId> from = NodeId::FromBytes(message.from());
+  if (!from || message.to() != self_.raw() ||
+      !IsProven(*signer_, *from, Said::kIdentify, identify)) {
+    strange_.fetch_add(1, std::memory_order_relaxed);
+    return PeerFailure(ErrorCode::kNotAllowed, "no proof of that node for this one");
+  }
+  speaker = from;
+  wire::PeerReply reply;
+  reply.mutable_identify();
+  return Serialize(reply);
+}
+
+bool PeerService::IsMember(const NodeId& id) {
+  if (const std::uint64_t revision = views_.revision(); revision != members_revision_) {
+    members_revision_ = revision;
+    members_ = views_.Load();
+  }
+  return members_ != nullptr && members_->Find(id) != kNoMember;
+}
+
 std::string PeerService::Malformed(ErrorCode code, std::string message) {
   malformed_.fetch_add(1, std::memory_order_relaxed);
   return PeerFailure(code, std::move(message));
@@ -206,24 +258,27 @@ std::string PeerService::OnPull(std::string_view pull) {
   {
     MutexLock lock(shard.mutex());
     ReplicaSet& set = table_.sets[partition];
-    const bool begins = request.cursor() == 0;
-    const bool serves = Orders(shard.info(partition).role) &&
-                        (begins ? AddPuller(set, *from, epoch) : IsPuller(set, *from));
+    const WalkPosition from_cursor{request.cursor(), request.cursor_within()};
+    const bool begins = from_cursor.is_end();
+    const bool serves =
+        Orders(shard.info(partition).role) &&
+        (begins ? AddPuller(set, *from, epoch, table_.revision.load()) : IsPuller(set, *from));
     if (begins && serves) {
       table_.revision.fetch_add(1, std::memory_order_release);
       // It may be here before the news that the ring has a second node.
       shard.SetKeepsTombstones(partition, true);
     }
     if (!serves) return PullPageWriter::Refused();
-    const std::uint64_t next = shard.Walk(partition, request.cursor(), kPullRecordsMax,
-                                          wall_clock_(), [&](const Record& record) {
-                                            page.Add(partition, record);
-                                            return page.bytes() < bytes_max;
-                                          });
+    const UnixMillis now = wall_clock_();
+    const WalkPosition next =
+        shard.Walk(partition, from_cursor, kPullRecordsMax, now, [&](const Record& record) {
+          page.Add(partition, record);
+          return page.bytes() < bytes_max;
+        });
     const PartitionInfo& info = shard.info(partition);
     page.AddSource(info.value_bytes, info.records);
     if (load_ != nullptr) NotePullCost(begin, page);
-    return page.Finish(next, info);
+    return page.Finish(next, info, shard.RemembersFrom(partition, now));
   }
 }
 
@@ -292,13 +347,15 @@ std::string PeerService::OnFetch(std::string_view fetch) {
   PullPageWriter page;
   Shard& shard = engine_.ShardOf(request.partition());
   MutexLock lock(shard.mutex());
-  const std::uint64_t next = shard.Walk(request.partition(), request.cursor(), kFetchScanMax,
-                                        wall_clock_(), [&](const Record& record) {
-                                          if (wanted.contains(HashKey(record.key())))
-                                            page.Add(request.partition(), record);
-                                          return page.bytes() < kPullBytesMax;
-                                        });
-  return page.Finish(next, shard.info(request.partition()));
+  const UnixMillis now = wall_clock_();
+  const WalkPosition from{request.cursor(), request.cursor_within()};
+  const WalkPosition next =
+      shard.Walk(request.partition(), from, kFetchScanMax, now, [&](const Record& record) {
+        if (wanted.contains(HashKey(record.key()))) page.Add(request.partition(), record);
+        return page.bytes() < kPullBytesMax;
+      });
+  return page.Finish(next, shard.info(request.partition()),
+                     shard.RemembersFrom(request.partition(), now));
 }
 
 // The deadline of the caller bounds the wait; what does not get through ends as it would have

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,7 @@
 #include "cluster/load_gauge.h"
 #include "cluster/peer_codec.h"
 #include "cluster/replicator.h"
+#include "cluster/signer.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "storage/engine.h"
@@ -37,6 +39,7 @@ class ControlPort {
 struct PeerServiceStats {
   std::uint64_t requests_malformed = 0;
   std::uint64_t versions_refused = 0;  // too far ahead of this node's clock (peer_bounds.h)
+  std::uint64_t requests_strange = 0;  // of no member that proved to be one
 };
 
 class PeerService {
@@ -52,9 +55,18 @@ class PeerService {
   // Of the same loop: sends on what another node offers.
   void set_replicator(Replicator& replicator) { differences_.set_replicator(replicator); }
 
+  // From now on Receive believes only nodes that prove who they are to `self`. Outlives the service.
+  void RequireProof(const Signer& signer, const NodeId& self) {
+    signer_ = &signer;
+    self_ = self;
+  }
+
   // `payload` is an encoded PeerRequest, borrowed for the call. `reply` gets the encoded PeerReply
   // exactly once, from within the call or later; what is malformed is answered with a PeerError.
   void Handle(std::string_view payload, Reply reply);
+  // The same, as it came over a connection: refused there before `speaker`, the node that proved to
+  // speak on it, is known and a member. What each node says signed, it may say anywhere.
+  void Receive(std::string_view payload, std::optional<NodeId>& speaker, Reply reply);
 
   // From now on calls nodes directly for others whose links to them are broken (relay_transport.h).
   // Outlives the service's loop.
@@ -63,7 +75,8 @@ class PeerService {
   // Any thread.
   PeerServiceStats stats() const {
     return {malformed_.load(std::memory_order_relaxed),
-            refused_.load(std::memory_order_relaxed) + differences_.versions_refused()};
+            refused_.load(std::memory_order_relaxed) + differences_.versions_refused(),
+            strange_.load(std::memory_order_relaxed)};
   }
 
  private:
@@ -71,6 +84,8 @@ class PeerService {
   static constexpr std::size_t kRelayedMax = 1024;
 
   std::string Malformed(ErrorCode code, std::string message);
+  std::string OnIdentify(std::string_view identify, std::optional<NodeId>& speaker);
+  bool IsMember(const NodeId& id);
   bool RefusesVersion(Version version, UnixMillis now);
   std::string OnReplicate(std::string_view replicate);
   std::string OnPull(std::string_view pull);
@@ -90,6 +105,11 @@ class PeerService {
   std::size_t relayed_ = 0;
   std::atomic<std::uint64_t> malformed_{0};
   std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> strange_{0};
+  const Signer* signer_ = nullptr;
+  NodeId self_;
+  ClusterViewPtr members_;  // the newest view that Receive looked at
+  std::uint64_t members_revision_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   DifferenceService differences_;
 };

@@ -17,11 +17,12 @@
 
 namespace gyre {
 
-// Copies that each partition should have: `replicas`, or all of fewer serving ring members.
+// Copies that each partition should have: `replicas`, or all of fewer serving ring members. Nodes
+// that are leaving do not count: what they have is lacking in a moment.
 inline std::size_t CopiesWanted(const ClusterView& view) {
   std::size_t ring = 0;
-  for (std::size_t i = 0; i < view.members.size(); ++i) {
-    if (view.on_ring[i] && view.members[i].serving()) ++ring;
+  for (MemberIndex i = 0; i < view.members.size(); ++i) {
+    if (view.on_ring[i] && view.stays(i)) ++ring;
   }
   return std::min<std::size_t>(view.replicas, ring);
 }
@@ -29,8 +30,9 @@ inline std::size_t CopiesWanted(const ClusterView& view) {
 // Whether the partition has fewer than `wanted` whole copies on nodes other than this one.
 inline bool LacksCopies(const ClusterView& view, PartitionId partition, std::size_t wanted) {
   const std::vector<MemberIndex>& complete = view.complete[partition];
-  const auto others = std::count_if(complete.begin(), complete.end(),
-                                    [&view](MemberIndex each) { return each != view.self; });
+  const auto others = std::count_if(complete.begin(), complete.end(), [&view](MemberIndex each) {
+    return each != view.self && view.stays(each);
+  });
   return static_cast<std::size_t>(others) < wanted;
 }
 

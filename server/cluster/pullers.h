@@ -13,15 +13,16 @@ inline ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {
   return nullptr;
 }
 
-// From here on every write of the partition goes to `node`. False: there are too many targets
-// already.
-inline bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t epoch) {
+// From here on every write of the partition goes to `node`; the caller raises the table's `revision`.
+// False: there are too many targets already.
+inline bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t epoch,
+                      std::uint64_t revision) {
   ReplicaSet::Target* target = FindTarget(set, node);
   if (target == nullptr) {
     if (set.count == set.targets.size()) return false;
     target = &set.targets[set.count++];
   }
-  *target = {node, epoch, ReplicaSet::Standing::kPulling, false};
+  *target = {node, epoch, ReplicaSet::Standing::kPulling, false, revision};
   return true;
 }
 

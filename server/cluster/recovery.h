@@ -8,6 +8,7 @@ namespace gyre {
 
 enum class RecoveryOutcome : std::uint8_t {
   kAgreed,     // both have the same now, as far as the rule of repair.h goes
+  kOutdated,   // likewise; but the other has records of which this copy may have evicted newer ones
   kFailed,     // no answer, or it ended half-way
   kContended,  // the other node took the partition over, too, and goes first
 };

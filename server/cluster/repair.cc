@@ -28,20 +28,22 @@ bool MayRepair(Role role) { return role == Role::kOwner || role == Role::kRecove
 struct Repair::Job {
   Pair pair;
   bool recovers = false;
-  bool abandoned = false;  // another job of the pair replaced it
+  bool after_death = false;  // the partition was taken over: nobody orders its writes yet
+  bool abandoned = false;    // another job of the pair replaced it
   RepairSide here;
   RepairSide there;
   RepairPlan plan;
   std::unordered_set<std::uint64_t> send;
-  std::uint64_t cursor = 0;  // of the step in progress
+  std::uint64_t cursor = 0;  // of the other side's versions
+  WalkPosition position;     // of what is sent or fetched
   bool truncated = false;    // there is more to fetch than one job does
 };
 
 RepairPlan PlanRepair(const RepairSide& here, const RepairSide& there, UnixMillis reliable_from,
-                      UnixMillis young_from) {
+                      UnixMillis young_from, UnixMillis missed_from) {
   RepairPlan plan;
   const auto plan_one_way = [&](const RepairSide& from, const RepairSide& to,
-                                std::vector<std::uint64_t>& shipped) {
+                                std::vector<std::uint64_t>& shipped, auto&& void_there) {
     for (const auto& [hash, version] : from.versions) {
       const auto other = to.versions.find(hash);
       if (other != to.versions.end() && other->second >= version) continue;
@@ -50,14 +52,18 @@ RepairPlan PlanRepair(const RepairSide& here, const RepairSide& there, UnixMilli
       const bool missing = other == to.versions.end();
       if (missing && (version <= to.newest_evicted || written < reliable_from)) {
         ++plan.withheld;
+        const bool outdated =
+            version <= to.newest_evicted && MillisOf(to.newest_evicted) >= missed_from;
+        if (outdated) void_there(hash);
         continue;
       }
       shipped.push_back(hash);
     }
     std::sort(shipped.begin(), shipped.end());  // so that a run can be repeated exactly
   };
-  plan_one_way(here, there, plan.send);
-  plan_one_way(there, here, plan.fetch);
+  plan_one_way(here, there, plan.send,
+               [&plan](std::uint64_t hash) { plan.void_here.push_back(hash); });
+  plan_one_way(there, here, plan.fetch, [&plan](std::uint64_t) { ++plan.void_there; });
   return plan;
 }
 
@@ -287,6 +293,7 @@ bool Repair::ReadHere(const JobPtr& job) {
   do {
     MutexLock lock(shard.mutex());
     if (!MayRepair(shard.info(partition).role)) return false;
+    job->after_death = shard.info(partition).role == Role::kRecovering;
     cursor = shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const Record& record) {
       job->here.versions[HashKey(record.key())] = record.version();
       return true;
@@ -304,7 +311,9 @@ void Repair::Even(const JobPtr& job) {
   const auto agreed = agreed_.find(job->pair);
   const bool reliable = agreed != agreed_.end() && agreed->second >= forgotten;
   const UnixMillis young_from = job->recovers ? kNothingIsYoung : now - options_.young_ms;
-  job->plan = PlanRepair(job->here, job->there, reliable ? 0 : forgotten, young_from);
+  const UnixMillis missed_from = job->after_death ? now - options_.missed_ms : kNothingIsYoung;
+  job->plan = PlanRepair(job->here, job->there, reliable ? 0 : forgotten, young_from, missed_from);
+  ForgetVoid(job);
   counters_.withheld.fetch_add(job->plan.withheld, std::memory_order_relaxed);
   counters_.divergent.fetch_add(job->plan.send.size() + job->plan.fetch.size() + job->plan.withheld,
                                 std::memory_order_relaxed);
@@ -313,9 +322,26 @@ void Repair::Even(const JobPtr& job) {
     job->plan.fetch.resize(kFetchHashes);
     job->truncated = true;
   }
-  job->cursor = 0;
   if (job->send.empty()) return FetchNext(job);
   SendNext(job);
+}
+
+void Repair::ForgetVoid(const JobPtr& job) {
+  const std::vector<std::uint64_t>& hashes = job->plan.void_here;
+  if (hashes.empty()) return;
+  const std::unordered_set<std::uint64_t> void_here(hashes.begin(), hashes.end());
+  std::vector<std::pair<std::string, Version>> records;
+  Shard& shard = engine_.ShardOf(job->pair.partition);
+  MutexLock lock(shard.mutex());
+  shard.Walk(job->pair.partition, WalkPosition{}, kRecordsMax, wall_clock_(),
+             [&](const Record& record) {
+               const std::uint64_t hash = HashKey(record.key());
+               if (void_here.contains(hash) && job->here.versions[hash] == record.version()) {
+                 records.emplace_back(record.key(), record.version());
+               }
+               return true;
+             });
+  for (const auto& [key, version] : records) shard.Forget(engine_.KeyOf(key), version);
 }
 
 void Repair::SendNext(const JobPtr& job) {
@@ -327,14 +353,14 @@ void Repair::SendNext(const JobPtr& job) {
   do {
     MutexLock lock(shard.mutex());
     if (!MayRepair(shard.info(partition).role)) return End(job, false);
-    job->cursor =
-        shard.Walk(partition, job->cursor, kPageRecords, wall_clock_(), [&](const Record& record) {
-          if (!job->send.contains(HashKey(record.key()))) return true;
-          AppendMutation(partition, record, payload);
-          ++sent;
-          return payload.size() < kSendBytes;
-        });
-  } while (job->cursor != 0 && payload.size() < kSendBytes);
+    job->position = shard.Walk(partition, job->position, kPageRecords, wall_clock_(),
+                               [&](const Record& record) {
+                                 if (!job->send.contains(HashKey(record.key()))) return true;
+                                 AppendMutation(partition, record, payload);
+                                 ++sent;
+                                 return payload.size() < kSendBytes;
+                               });
+  } while (!job->position.is_end() && payload.size() < kSendBytes);
   SealReplicate(payload);
   transport_.Call(job->pair.node, FrameType::kPeerRequest, std::move(payload),
                   options_.call_timeout,
@@ -342,7 +368,7 @@ void Repair::SendNext(const JobPtr& job) {
                     if (!*alive) return;
                     if (!reply || !DecodeReplicateReply(*reply)) return End(job, false);
                     counters_.sent.fetch_add(sent, std::memory_order_relaxed);
-                    if (job->cursor != 0) return SendNext(job);
+                    if (!job->position.is_end()) return SendNext(job);
                     FetchNext(job);
                   });
 }
@@ -353,25 +379,26 @@ void Repair::FetchNext(const JobPtr& job) {
   wire::Fetch& body = *request.mutable_fetch();
   body.set_from(std::string(self_.raw()));
   body.set_partition(job->pair.partition);
-  body.set_cursor(job->cursor);
+  body.set_cursor(job->position.hash);
+  body.set_cursor_within(job->position.within);
   body.mutable_key_hashes()->Add(job->plan.fetch.begin(), job->plan.fetch.end());
   transport_.Call(job->pair.node, FrameType::kPeerRequest, request.SerializeAsString(),
                   options_.call_timeout,
                   [this, alive = alive_, job](Result<std::string_view> reply) {
                     if (!*alive) return;
-                    std::uint64_t next = 0;
+                    WalkPosition next;
                     if (!reply || !ApplyFetched(job, *reply, next)) return End(job, false);
-                    if (next == 0) return End(job, !job->truncated);
-                    job->cursor = next;
+                    if (next.is_end()) return End(job, !job->truncated);
+                    job->position = next;
                     FetchNext(job);
                   });
 }
 
-bool Repair::ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64_t& next) {
+bool Repair::ApplyFetched(const JobPtr& job, std::string_view reply, WalkPosition& next) {
   PullPage page;
   if (!DecodePullReply(reply, page) || page.refused) return false;
-  next = page.done ? 0 : page.next_cursor;
-  if (!CursorAdvances(job->cursor, next)) return false;
+  next = page.done ? WalkPosition{} : page.next;
+  if (!CursorAdvances(job->position, next)) return false;
   const UnixMillis now = wall_clock_();
   Shard& shard = engine_.ShardOf(job->pair.partition);
   MutexLock lock(shard.mutex());
@@ -394,7 +421,9 @@ void Repair::End(const JobPtr& job, bool agreed) {
   jobs_.erase(job->pair);
   if (!job->recovers) return;
   --recoveries_;
-  EndRecovery(job->pair, agreed ? RecoveryOutcome::kAgreed : RecoveryOutcome::kFailed);
+  const RecoveryOutcome evened =
+      job->plan.void_there == 0 ? RecoveryOutcome::kAgreed : RecoveryOutcome::kOutdated;
+  EndRecovery(job->pair, agreed ? evened : RecoveryOutcome::kFailed);
   BeginRecoveries();
 }
 

@@ -23,13 +23,17 @@
 //
 // A recovery is the same for one partition, at once and whatever its records' age: this node took
 // it over from an owner that died (nothing can be on its way), or settled a copy that may have what
-// nobody else has.
+// nobody else has. After a death a record that only one side has may be older than what the other
+// had: it missed the last write of the owner, a deletion perhaps, and the other evicted that since.
+// If the other has evicted anything of these last moments, the record is void: here it goes, there
+// the other pulls again (RecoveryOutcome::kOutdated) and forgets it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string_view>
@@ -53,6 +57,9 @@ struct RepairOptions {
   std::size_t recoveries_max = 64;  // likewise, of those that commands may wait for
   Duration call_timeout = std::chrono::seconds(2);
   UnixMillis young_ms = 1000;  // what is younger may be on its way
+  // A complete copy has all writes of its owner that are older: one that misses them for so long is
+  // pulled again, or dead.
+  UnixMillis missed_ms = 10'000;
   // A recovery gives way to another node that claims the partition, too. Not where leases decide:
   // there the claim says nothing, and the copy must be compared.
   bool yields = true;
@@ -68,12 +75,17 @@ struct RepairPlan {
   std::vector<std::uint64_t> send;   // key hashes: newer here
   std::vector<std::uint64_t> fetch;  // newer there
   std::uint64_t withheld = 0;
+  // Of the withheld, those that may be older than what the other side has evicted.
+  std::vector<std::uint64_t> void_here;
+  std::uint64_t void_there = 0;
 };
 
 // The rule above, pure. `reliable_from`: records of this time or later cannot have been deleted
-// without a trace.
+// without a trace. `missed_from`: either side may have missed writes of this time or later, and the
+// owner cannot bring them any more.
 RepairPlan PlanRepair(const RepairSide& here, const RepairSide& there, UnixMillis reliable_from,
-                      UnixMillis young_from);
+                      UnixMillis young_from,
+                      UnixMillis missed_from = std::numeric_limits<UnixMillis>::max());
 
 class Repair {
  public:
@@ -119,9 +131,10 @@ class Repair {
   void AskEvicted(const JobPtr& job);
   bool ReadHere(const JobPtr& job);
   void Even(const JobPtr& job);
+  void ForgetVoid(const JobPtr& job);
   void SendNext(const JobPtr& job);
   void FetchNext(const JobPtr& job);
-  bool ApplyFetched(const JobPtr& job, std::string_view reply, std::uint64_t& next);
+  bool ApplyFetched(const JobPtr& job, std::string_view reply, WalkPosition& next);
   void End(const JobPtr& job, bool agreed);
   bool Owns(PartitionId partition);
   void Call(const NodeId& to, const wire::PeerRequest& request,

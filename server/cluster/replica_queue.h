@@ -34,7 +34,8 @@ struct ReplicaBatch {
   std::string payload;  // an encoded PeerRequest once sealed
   std::vector<Entry> entries;
   bool in_flight = false;
-  bool given_up = false;  // the node died: its reply no longer counts
+  bool given_up = false;       // the node died: its reply no longer counts
+  std::uint64_t revision = 0;  // of the table, when it was sent last
 };
 using ReplicaBatchPtr = std::shared_ptr<ReplicaBatch>;
 

@@ -39,6 +39,9 @@ struct ReplicaSet {
     std::uint64_t epoch = 0;  // of the node, to which `standing` belongs; 0: not known
     Standing standing = Standing::kGossip;
     bool complete = false;
+    // kPulling: the table's revision when that began. What was sent later and is refused shows that
+    // it has given the copy up.
+    std::uint64_t pulling_since = 0;
   };
   std::array<Target, kReplicasMax> targets;
   std::uint8_t count = 0;
@@ -93,6 +96,8 @@ class Replicator {
   // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is
   // read within the call.
   virtual Ticket Submit(PartitionId partition, const Record& record) = 0;
+  // Likewise for a key that is removed as of `version`, whatever was or is here.
+  virtual Ticket SubmitRemoval(const Key& key, Version version) = 0;
   // Likewise for an emptied partition.
   virtual Ticket SubmitFlush(PartitionId partition, Version version) = 0;
 

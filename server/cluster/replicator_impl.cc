@@ -70,9 +70,13 @@ Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
 }
 
 Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, const Record& record) {
-  const bool skip = faults_.skip_tombstones && record.is_tombstone();
-  return SubmitEncoded(partition, false, skip,
+  return SubmitEncoded(partition, false, /*skip=*/false,
                        [&](std::string& out) { AppendMutation(partition, record, out); });
+}
+
+Replicator::Ticket ReplicatorImpl::SubmitRemoval(const Key& key, Version version) {
+  return SubmitEncoded(key.partition, false, faults_.skip_tombstones,
+                       [&](std::string& out) { AppendRemoval(key, version, out); });
 }
 
 Replicator::Ticket ReplicatorImpl::SubmitFlush(PartitionId partition, Version version) {
@@ -165,6 +169,7 @@ void ReplicatorImpl::Send(ReplicaQueue& queue) {
 
 void ReplicatorImpl::SendBatch(ReplicaQueue& queue, const ReplicaBatchPtr& batch) {
   batch->in_flight = true;
+  batch->revision = table_.revision.load(std::memory_order_acquire);
   --queue.waiting;
   transport_.Call(queue.node, FrameType::kPeerRequest, batch->payload, options_.ack_timeout,
                   [this, alive = alive_, &queue, batch](Result<std::string_view> reply) {
@@ -195,7 +200,9 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
   queue.Remove(batch);
   std::sort(result->refused.begin(), result->refused.end());
   std::sort(result->failed.begin(), result->failed.end());
-  for (PartitionId partition : result->refused) NoteRefused(partition, queue.node);
+  for (PartitionId partition : result->refused) {
+    NoteRefused(partition, queue.node, batch->revision);
+  }
   std::uint32_t mutation = 0;
   for (const ReplicaBatch::Entry& entry : batch->entries) {
     const auto contains = [](const auto& list, std::uint32_t value) {
@@ -211,14 +218,17 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
 }
 
 // The node holds nothing of the partition: until it pulls from here, nothing more is sent to it.
-void ReplicatorImpl::NoteRefused(PartitionId partition, const NodeId& node) {
+void ReplicatorImpl::NoteRefused(PartitionId partition, const NodeId& node,
+                                 std::uint64_t sent_revision) {
   if (partition >= table_.sets.size()) return;  // a peer's word
   MutexLock lock(engine_.ShardOf(partition).mutex());
   ReplicaSet& set = table_.sets[partition];
   for (std::uint8_t i = 0; i < set.count; ++i) {
     ReplicaSet::Target& target = set.targets[i];
     // A puller may have begun since the mutation was refused: then it will get it from the walk.
-    if (target.node != node || target.standing == ReplicaSet::Standing::kPulling) continue;
+    const bool began_since =
+        target.standing == ReplicaSet::Standing::kPulling && sent_revision <= target.pulling_since;
+    if (target.node != node || began_since) continue;
     target.standing = ReplicaSet::Standing::kLagging;
     target.complete = false;
     table_.revision.fetch_add(1, std::memory_order_release);

@@ -50,6 +50,7 @@ class ReplicatorImpl final : public Replicator {
 
   Status Check(PartitionId partition, std::uint32_t acks) override;
   Ticket Submit(PartitionId partition, const Record& record) override;
+  Ticket SubmitRemoval(const Key& key, Version version) override;
   Ticket SubmitFlush(PartitionId partition, Version version) override;
   void Await(Ticket ticket, std::uint32_t acks, Done done) override;
   void AwaitAll(Ticket ticket, std::uint32_t copies, Duration timeout,
@@ -98,7 +99,7 @@ class ReplicatorImpl final : public Replicator {
   Write* Find(Ticket ticket);
   std::uint32_t AcksOr(std::uint32_t acks) const { return acks == 0 ? options_.write_acks : acks; }
   void MarkLagging(ReplicaSet::Target& target);
-  void NoteRefused(PartitionId partition, const NodeId& node);
+  void NoteRefused(PartitionId partition, const NodeId& node, std::uint64_t sent_revision);
   void BackOff(ReplicaQueue& queue);
 
   void Send(ReplicaQueue& queue);

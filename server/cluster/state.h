@@ -33,6 +33,8 @@ struct Holdings {
   PartitionSet complete;  // whole here
   PartitionSet owned;     // this node orders their writes
   RestoredCopies restored;
+  bool leaving = false;  // it is about to stop: others should have what it has
+  std::string proof;     // of the node (signer.h)
 
   friend bool operator==(const Holdings&, const Holdings&) = default;
 };
@@ -46,6 +48,9 @@ struct RingEntry {
   std::uint64_t revision = 0;
   bool removed = false;
   bool evicted = false;  // removed because it was dead: it takes its place again if it comes back
+  std::string proof;     // of the node; without it, others say so
+  bool drained = false;  // removed by the operator: restarted or not, it stays off until undrained
+  std::uint8_t version_node = 0;  // its byte in the versions that it stamps (storage/version.h)
 
   friend bool operator==(const RingEntry&, const RingEntry&) = default;
 };
@@ -57,6 +62,7 @@ struct RebalanceSetting {
   bool paused = false;
   std::optional<std::uint64_t>
       bytes_per_second;  // none: each node's own --rebalance-limit; 0: no limit
+  std::string proof;     // of `by`
 
   // The higher one wins.
   friend auto operator<=>(const RebalanceSetting&, const RebalanceSetting&) = default;

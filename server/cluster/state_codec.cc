@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "cluster/signer.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 #include "proto/placement.h"
 
 namespace gyre {
@@ -20,6 +22,8 @@ bool IsText(const std::string& text, std::size_t bytes_max) {
            return static_cast<unsigned char>(byte) >= 0x20 && byte != 0x7f;
          });
 }
+
+bool IsProof(const std::string& proof) { return proof.empty() || proof.size() == kProofBytes; }
 
 bool IsWeight(std::uint32_t weight) { return weight >= 1 && weight <= kWeightMax; }
 
@@ -65,6 +69,7 @@ void ToWire(const MemberRecord& record, wire::Member& message) {
   message.set_state(static_cast<wire::MemberState>(info.state));
   message.set_protocol_version(kProtocolVersion);
   message.set_epoch(record.epoch);
+  message.set_proof(record.proof);
 }
 
 std::optional<MemberRecord> FromWire(const wire::Member& message) {
@@ -75,7 +80,8 @@ std::optional<MemberRecord> FromWire(const wire::Member& message) {
       !IsPort(message.resp_port()) || !IsPort(message.resp_cluster_port()) ||
       !IsPort(message.memcached_port()) || !IsPort(message.http_port()) ||
       !IsWeight(message.weight()) || message.incarnation() > kCounterMax ||
-      message.epoch() > message.incarnation() || !wire::MemberState_IsValid(message.state())) {
+      message.epoch() > message.incarnation() || !IsProof(message.proof()) ||
+      message.state() < wire::ALIVE || message.state() > wire::STOPPED) {
     return std::nullopt;
   }
   MemberRecord record;
@@ -92,6 +98,7 @@ std::optional<MemberRecord> FromWire(const wire::Member& message) {
   record.info.incarnation = message.incarnation();
   record.info.state = static_cast<MemberState>(message.state());
   record.epoch = message.epoch();
+  record.proof = message.proof();
   return record;
 }
 
@@ -99,6 +106,8 @@ void ToWire(const NodeId& id, const Holdings& holdings, wire::Holdings& message)
   message.set_id(std::string(id.raw()));
   message.set_epoch(holdings.incarnation);
   message.set_revision(holdings.revision);
+  message.set_proof(holdings.proof);
+  message.set_leaving(holdings.leaving);
   if (holdings.restored.as_of != 0) {
     message.set_restored(EncodePartitions(holdings.restored.partitions));
     message.set_restored_as_of_ms(holdings.restored.as_of);
@@ -136,14 +145,14 @@ std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
                                            : DecodeSparse(message.owned_sparse(), partition_count);
   auto restored = DecodePartitions(message.restored(), partition_count);
   if (!id || !owned || !restored || message.epoch() > kCounterMax ||
-      message.revision() > kCounterMax) {
+      message.revision() > kCounterMax || !IsProof(message.proof())) {
     return std::nullopt;
   }
   RestoredCopies copies;
   if (message.restored_as_of_ms() > 0) copies = {std::move(*restored), message.restored_as_of_ms()};
   return HoldingsRecord{*id,
                         {message.epoch(), message.revision(), std::move(*complete),
-                         std::move(*owned), std::move(copies)}};
+                         std::move(*owned), std::move(copies), message.leaving(), message.proof()}};
 }
 
 void ToWire(const RingEntry& entry, wire::RingEntry& message) {
@@ -153,20 +162,27 @@ void ToWire(const RingEntry& entry, wire::RingEntry& message) {
   message.set_revision(entry.revision);
   message.set_removed(entry.removed);
   message.set_evicted(entry.evicted);
+  message.set_drained(entry.drained);
+  message.set_version_node(entry.version_node);
+  message.set_proof(entry.proof);
 }
 
 std::optional<RingEntry> FromWire(const wire::RingEntry& message) {
   const auto id = NodeId::FromBytes(message.id());
   if (!id || !IsText(message.zone(), kZoneBytesMax) || !IsWeight(message.weight()) ||
-      message.revision() > kCounterMax) {
+      message.revision() > kCounterMax || (message.drained() && !message.removed()) ||
+      message.version_node() >= kRingNodesMax || !IsProof(message.proof())) {
     return std::nullopt;
   }
-  return RingEntry{*id,
-                   message.zone(),
-                   message.weight(),
-                   message.revision(),
-                   message.removed(),
-                   message.evicted()};
+  return RingEntry{.id = *id,
+                   .zone = message.zone(),
+                   .weight = message.weight(),
+                   .revision = message.revision(),
+                   .removed = message.removed(),
+                   .evicted = message.evicted(),
+                   .proof = message.proof(),
+                   .drained = message.drained(),
+                   .version_node = static_cast<std::uint8_t>(message.version_node())};
 }
 
 void ToWire(const SuspicionRecord& record, wire::Suspicion& message) {
@@ -188,17 +204,49 @@ void ToWire(const RebalanceSetting& setting, wire::RebalanceSetting& message) {
   message.set_paused(setting.paused);
   message.set_has_limit(setting.bytes_per_second.has_value());
   message.set_bytes_per_second(setting.bytes_per_second.value_or(0));
+  message.set_proof(setting.proof);
 }
 
 std::optional<RebalanceSetting> FromWire(const wire::RebalanceSetting& message) {
   const auto by = NodeId::FromBytes(message.by());
   if (!by || message.revision() == 0 || message.revision() > kCounterMax ||
-      message.bytes_per_second() > kCounterMax) {
+      message.bytes_per_second() > kCounterMax || !IsProof(message.proof())) {
     return std::nullopt;
   }
-  RebalanceSetting setting{message.revision(), *by, message.paused(), std::nullopt};
+  RebalanceSetting setting{message.revision(), *by, message.paused(), std::nullopt,
+                           message.proof()};
   if (message.has_limit()) setting.bytes_per_second = message.bytes_per_second();
   return setting;
+}
+
+std::string WordsOf(const MemberRecord& record, MemberState said) {
+  MemberRecord bare{record.info, record.epoch, {}};
+  bare.info.state = said;
+  wire::Member message;
+  ToWire(bare, message);
+  message.clear_protocol_version();  // of whoever passes it on
+  return message.SerializeAsString();
+}
+
+std::string WordsOf(const NodeId& id, const Holdings& holdings) {
+  wire::Holdings message;
+  ToWire(id, holdings, message);
+  message.clear_proof();
+  return message.SerializeAsString();
+}
+
+std::string WordsOf(const RingEntry& entry) {
+  wire::RingEntry message;
+  ToWire(entry, message);
+  message.clear_proof();
+  return message.SerializeAsString();
+}
+
+std::string WordsOf(const RebalanceSetting& setting) {
+  wire::RebalanceSetting message;
+  ToWire(setting, message);
+  message.clear_proof();
+  return message.SerializeAsString();
 }
 
 std::string EncodePartitions(const PartitionSet& set) {
@@ -300,7 +348,8 @@ void StateDigest::Add(const NodeId& id, const Holdings& holdings) {
 void StateDigest::Add(const RingEntry& entry) {
   sum_ += FieldHash('r', entry.id)
               .Number(entry.revision)
-              .Number((entry.removed ? 1 : 0) + (entry.evicted ? 2 : 0))
+              .Number((entry.removed ? 1 : 0) + (entry.evicted ? 2 : 0) + (entry.drained ? 4 : 0))
+              .Number(entry.version_node)
               .Number(entry.weight)
               .Text(entry.zone)
               .value();

@@ -23,6 +23,7 @@ inline constexpr std::uint64_t kCounterMax = std::uint64_t{1} << 62;
 struct MemberRecord {
   MemberInfo info;
   std::uint64_t epoch = 0;  // holdings of this epoch count
+  std::string proof;        // of the member (signer.h)
 };
 
 // `incarnation` of Holdings stands for the epoch here: the message has no other.
@@ -50,6 +51,13 @@ std::optional<HoldingsRecord> FromWire(const wire::Holdings& message,
 std::optional<RingEntry> FromWire(const wire::RingEntry& message);
 std::optional<SuspicionRecord> FromWire(const wire::Suspicion& message);
 std::optional<RebalanceSetting> FromWire(const wire::RebalanceSetting& message);
+
+// What the proofs of these are proofs of. A member says of itself no more than kAlive or kStopped;
+// the other states are what others say of it.
+std::string WordsOf(const MemberRecord& record, MemberState said);
+std::string WordsOf(const NodeId& id, const Holdings& holdings);
+std::string WordsOf(const RingEntry& entry);
+std::string WordsOf(const RebalanceSetting& setting);
 
 // A bit for each partition, little-endian in each byte. No bits at all mean none set.
 std::string EncodePartitions(const PartitionSet& set);

@@ -7,6 +7,7 @@
 #include "cluster/membership.h"
 #include "cluster/peer_service.h"
 #include "cluster/progress.h"
+#include "cluster/readiness.h"
 #include "cluster/replicator.h"
 
 namespace gyre {
@@ -75,6 +76,7 @@ struct ClusterStats {
   PeerServiceStats peers;           // of all loops
   bool majority = false;            // --consistency majority; `leases` says something only then
   LeaseStats leases;
+  Readiness readiness;
 };
 
 }  // namespace gyre

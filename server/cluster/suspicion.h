@@ -40,6 +40,8 @@ class Suspicion {
     start_ += by;
     postponed_ = true;
   }
+  // Until this node has seen for itself.
+  void Extend(Duration by) { start_ += by; }
   bool postponed() const { return postponed_; }
   std::size_t confirmations() const { return accusers_.size() - 1; }
 

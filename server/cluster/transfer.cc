@@ -1,6 +1,8 @@
 #include "cluster/transfer.h"
 
 #include <algorithm>
+#include <limits>
+#include <unordered_set>
 
 #include "cluster/peer_bounds.h"
 #include "cluster/pull_kind.h"
@@ -172,10 +174,7 @@ std::size_t Transfer::PageBytes(bool move) const {
 
 void Transfer::Ask(PartitionId partition, Pull& pull) {
   pull.asked = true;
-  if (!std::exchange(pull.begun, true) && HasCopy(partition)) {
-    pull.difference =
-        std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
-  }
+  if (!std::exchange(pull.begun, true)) BeginPull(partition, pull);
   ++sources_[pull.source].active;
   counters_.active.store(++active_, std::memory_order_relaxed);
   std::string payload;
@@ -186,7 +185,8 @@ void Transfer::Ask(PartitionId partition, Pull& pull) {
     wire::Pull& body = *request.mutable_pull();
     body.set_from(std::string(self_.raw()));
     body.set_partition(partition);
-    body.set_cursor(pull.cursor);
+    body.set_cursor(pull.cursor.hash);
+    body.set_cursor_within(pull.cursor.within);
     body.set_bytes_max(static_cast<std::uint32_t>(PageBytes(pull.move)));
     payload = request.SerializeAsString();
   }
@@ -215,14 +215,15 @@ void Transfer::OnPage(PartitionId partition, Pull& pull, Result<std::string_view
   const Status decoded =
       reply ? DecodePullReply(*reply, page_) : Status(tl::unexpected<Error>(reply.error()));
   if (!decoded) return OnNoPage(pull.source, partition, pull);
-  const bool advances = page_.done || CursorAdvances(pull.cursor, page_.next_cursor);
+  const bool advances = page_.done || CursorAdvances(pull.cursor, page_.next);
   const bool applied = !page_.refused && advances && Apply(partition, page_);
+  if (applied && pull.has_old) ForgetVoid(partition, pull, page_);
   Charge(pull, begin, reply->size(), std::chrono::microseconds(page_.served_us),
          page_.load_permille);
   if (!applied) return End(partition, false);
   NoteProgress(pull, page_);
   if (page_.done) return End(partition, true);
-  pull.cursor = page_.next_cursor;
+  pull.cursor = page_.next;
   pull.attempts_left = options_.attempts;
   Queue(partition, pull);
 }
@@ -244,17 +245,29 @@ void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view 
   add(counters_.refused, after.refused - before.refused);
   // The owner's side of a comparison costs what this one does.
   Charge(pull, begin, reply.size(), clock_() - begin, 0);
-  if (step != Step::kMore) return End(partition, step == Step::kFilled);
+  if (step == Step::kCollides) {
+    pull.difference.reset();
+    pull.has_old = true;
+  } else if (step != Step::kMore) {
+    return End(partition, step == Step::kFilled);
+  }
   pull.attempts_left = options_.attempts;
   Queue(partition, pull);
 }
 
 // What has come here of a partition that never was whole is not worth comparing.
-bool Transfer::HasCopy(PartitionId partition) {
+void Transfer::BeginPull(PartitionId partition, Pull& pull) {
   Shard& shard = engine_.ShardOf(partition);
-  MutexLock lock(shard.mutex());
-  const PartitionInfo& info = shard.info(partition);
-  return info.was_whole && info.records + info.tombstones > 0;
+  bool was_whole = false;
+  {
+    MutexLock lock(shard.mutex());
+    const PartitionInfo& info = shard.info(partition);
+    pull.has_old = info.records + info.tombstones > 0;
+    was_whole = info.was_whole;
+  }
+  if (!pull.has_old || !was_whole) return;
+  pull.difference =
+      std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
 }
 
 // Puts the source's next page off for what this one cost: the limit of moves, and the rest.
@@ -300,6 +313,7 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
     const PartitionInfo& info = shard.info(partition);
     if (info.role == Role::kAbsent) return false;
     shard.SetOutage(partition, page.outage);
+    if (!Refuses(page.newest_evicted, now)) shard.NoteEvicted(partition, page.newest_evicted);
     if (page.flushed_version > info.flushed && !Refuses(page.flushed_version, now))
       shard.Flush(partition, page.flushed_version);
     const std::size_t end = std::min(next + kApplyBatch, page.mutations.size());
@@ -312,6 +326,40 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
   } while (next < page.mutations.size());
   counters_.records.fetch_add(page.mutations.size(), std::memory_order_relaxed);
   return true;
+}
+
+// Of the hashes that the page went through, the records here that it does not have: the owner may
+// have removed them and forgotten that (MayOffer). What comes here meanwhile as a new write is
+// newer than all that the owner has ever evicted.
+void Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page) {
+  std::unordered_set<std::string_view> told;
+  for (const Mutation& mutation : page.mutations) told.insert(mutation.key);
+  const auto gone_through = [&](std::uint64_t hash) {
+    const bool before = hash < pull.cursor.hash || (hash == pull.cursor.hash && pull.cursor.within);
+    return !before && (page.done || hash < page.next.hash);
+  };
+  LoneRecord lone;
+  lone.owner_newest_evicted = page.newest_evicted;
+  lone.owner_remembers_from = page.remembers_from;
+  std::vector<std::pair<std::string, Version>> void_here;
+  Shard& shard = engine_.ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  lone.as_of = shard.info(partition).as_of;
+  shard.Walk(partition, WalkPosition{pull.cursor.hash, 0}, std::numeric_limits<std::size_t>::max(),
+             wall_clock_(), [&](const Record& record) {
+               const std::uint64_t hash = HashKey(record.key());
+               if (!page.done && hash > page.next.hash) return false;
+               lone.version = record.version();
+               lone.tombstone = record.is_tombstone();
+               if (gone_through(hash) && !told.contains(record.key()) && !MayOffer(lone)) {
+                 void_here.emplace_back(record.key(), record.version());
+               }
+               return true;
+             });
+  for (const auto& [key, version] : void_here) {
+    if (!shard.Forget(engine_.KeyOf(key), version)) continue;
+    counters_.forgotten.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 bool Transfer::Refuses(Version version, UnixMillis now) {
@@ -409,7 +457,7 @@ void Transfer::NoteProgress(Pull& pull, const PullPage& page) {
     sizes_bytes_ += pull.bytes;
   }
   const double walked =
-      page.done ? 1.0 : static_cast<double>(page.next_cursor) / static_cast<double>(UINT64_MAX);
+      page.done ? 1.0 : static_cast<double>(page.next.hash) / static_cast<double>(UINT64_MAX);
   const auto done = static_cast<std::uint64_t>(walked * static_cast<double>(pull.bytes));
   const std::uint64_t more = done - std::min(done, pull.bytes_done);
   pull.bytes_done += more;

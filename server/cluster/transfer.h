@@ -10,7 +10,8 @@
 // partitions change hands one after the other and not all at the end.
 //
 // Where there is a copy already (it missed writes, or came from a snapshot), only what differs is
-// pulled: difference_pull.h.
+// pulled: difference_pull.h. Where keys share a hash, or there is but a part of a copy, everything
+// is, and of what was here before goes what the owner lacks and may have removed.
 //
 // A pull that is refused or does not get through ends as failed; whoever asked for it decides
 // again. The source sends new writes from the first page on, and a receiver keeps the higher
@@ -81,11 +82,12 @@ class Transfer {
   struct Pull {
     NodeId source;
     std::uint64_t id = 0;
-    std::uint64_t cursor = 0;
+    WalkPosition cursor;
     int attempts_left = 0;
     bool move = true;
     bool asked = false;  // its page is on its way
     bool begun = false;
+    bool has_old = false;          // there were records here before it began
     bool sized = false;            // the source told its size
     std::uint64_t bytes = 0;       // that size
     std::uint64_t bytes_done = 0;  // by the part of it that was walked
@@ -112,9 +114,10 @@ class Transfer {
   void OnDifference(PartitionId partition, Pull& pull, std::string_view reply);
   void Charge(const Pull& pull, TimePoint begin, std::size_t bytes, Duration served,
               std::uint32_t source_load);
-  bool HasCopy(PartitionId partition);
+  void BeginPull(PartitionId partition, Pull& pull);
   void OnNoPage(const NodeId& source, PartitionId partition, Pull& pull);
   bool Apply(PartitionId partition, const PullPage& page);
+  void ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page);
   bool Refuses(Version version, UnixMillis now);
   void End(PartitionId partition, bool filled);
   void Forget(std::map<PartitionId, Pull>::iterator pull);

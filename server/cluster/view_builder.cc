@@ -24,7 +24,7 @@ const Holdings* HoldingsOf(const ClusterState& state, const MemberInfo& member) 
 class Builder {
  public:
   Builder(const ClusterState& state, const Placement& placement,
-          const std::vector<LocalKnowledge>& local, const std::set<NodeId>& stopping)
+          const std::vector<LocalKnowledge>& local)
       : placement_(placement), local_(local) {
     view_.partition_count = state.partition_count;
     view_.replicas = state.replicas;
@@ -32,7 +32,9 @@ class Builder {
       if (id == state.self) view_.self = static_cast<MemberIndex>(view_.members.size());
       view_.members.push_back(member);
       holdings_.push_back(HoldingsOf(state, member));
-      believed_.push_back(!stopping.contains(id));
+      view_.leaving.push_back(holdings_.back() != nullptr && holdings_.back()->leaving);
+      const auto entry = state.ring.find(id);
+      view_.drained.push_back(entry != state.ring.end() && entry->second.drained);
     }
     view_.on_ring.assign(view_.members.size(), false);
     std::map<std::string, std::uint16_t> zones;
@@ -43,9 +45,12 @@ class Builder {
       const auto zone = zones.emplace(member.zone, static_cast<std::uint16_t>(zones.size())).first;
       zone_.push_back(zone->second);
     }
+    some_stay_ = std::any_of(ring_index_.begin(), ring_index_.end(), [this](MemberIndex member) {
+      return Serves(member) && view_.stays(member);
+    });
     std::vector<bool> lives(zones.size(), false);
     for (std::size_t ring = 0; ring < ring_index_.size(); ++ring) {
-      if (!Serves(ring_index_[ring])) continue;
+      if (!MayHold(ring_index_[ring])) continue;
       ++live_members_;
       lives[zone_[ring]] = true;
     }
@@ -71,14 +76,19 @@ class Builder {
   bool Serves(MemberIndex member) const {
     return member != kNoMember && view_.members[member].serving();
   }
+  // Of a ring member: what is about to stop is given nothing to hold.
+  bool MayHold(MemberIndex member) const {
+    return Serves(member) && (!some_stay_ || view_.stays(member));
+  }
   bool IsComplete(MemberIndex member, PartitionId partition) const {
     if (member == view_.self) return local_[partition].complete;
     return holdings_[member] != nullptr && Has(holdings_[member]->complete, partition);
   }
   bool Claims(MemberIndex member, PartitionId partition) const {
-    if (member == view_.self) return local_[partition].owns;
-    return believed_[member] && holdings_[member] != nullptr &&
-           Has(holdings_[member]->owned, partition);
+    const LocalKnowledge& local = local_[partition];
+    if (member == view_.self) return local.owns;
+    if (local.owns && view_.members[member].id == local.taken_from) return false;  // an echo
+    return holdings_[member] != nullptr && Has(holdings_[member]->owned, partition);
   }
 
   // Members are sorted by id.
@@ -118,7 +128,8 @@ class Builder {
   void ChooseHolders(PartitionId partition) {
     std::vector<MemberIndex>& holders = view_.holders[partition];
     const std::size_t wanted = std::min<std::size_t>(live_members_, view_.replicas);
-    chosen_.assign(ranks_.size(), false);
+    chosen_.clear();
+    for (std::uint16_t ring : ranks_) chosen_.push_back(!MayHold(ring_index_[ring]));
     while (holders.size() < wanted) {
       round_.clear();
       for (std::size_t rank = 0; rank < ranks_.size() && holders.size() < wanted; ++rank) {
@@ -131,7 +142,8 @@ class Builder {
       const std::size_t zones =
           holders.size() == round_.size() ? std::min(wanted, live_zones_) : std::size_t{0};
       while (round_.size() < zones) Lengthen(partition, /*of_another_zone=*/true);
-      if (holders.size() < wanted && holders.size() == ranks_.size()) {
+      const bool all_chosen = std::find(chosen_.begin(), chosen_.end(), false) == chosen_.end();
+      if (holders.size() < wanted && all_chosen) {
         Lengthen(partition, /*of_another_zone=*/false);
       }
     }
@@ -148,7 +160,7 @@ class Builder {
     std::uint64_t least = 0;
     bool found = false;
     for (std::uint16_t ring = 0; ring < ring_index_.size(); ++ring) {
-      if (!Serves(ring_index_[ring]) || (of_another_zone && InRound(zone_[ring]))) continue;
+      if (!MayHold(ring_index_[ring]) || (of_another_zone && InRound(zone_[ring]))) continue;
       if (std::find(ranks_.begin(), ranks_.end(), ring) != ranks_.end()) continue;
       const NodeId& id = placement_.members[ring].id;
       const std::uint64_t hash = XXH3_64bits_withSeed(id.bytes.data(), id.bytes.size(), partition);
@@ -172,7 +184,7 @@ class Builder {
     if (claimant != kNoMember) return claimant;
     if (local.has_last_owner) {
       const MemberIndex last = Find(local.last_owner);
-      if (last != view_.self && Serves(last) && believed_[last]) return last;
+      if (last != view_.self && Serves(last)) return last;
     }
     return view_.complete[partition].empty() ? kNoMember : view_.complete[partition].front();
   }
@@ -193,7 +205,8 @@ class Builder {
       add(std::uint64_t{member.weight});
       add(member.incarnation);
       add(member.epoch);
-      add(static_cast<std::uint64_t>(member.state) << 1 | (view_.on_ring[i] ? 1 : 0));
+      add(static_cast<std::uint64_t>(member.state) << 3 | (view_.drained[i] ? 4 : 0) |
+          (view_.leaving[i] ? 2 : 0) | (view_.on_ring[i] ? 1 : 0));
     }
     for (PartitionId partition = 0; partition < view_.partition_count; ++partition) {
       add(view_.owner[partition]);
@@ -211,15 +224,15 @@ class Builder {
   ClusterView view_;
   std::vector<MemberIndex> claimants_;     // [partition] besides this node
   std::vector<const Holdings*> holdings_;  // [member]
-  std::vector<bool> believed_;             // [member] its claims to own
   std::vector<MemberIndex> ring_index_;    // [placement member] -> member
   std::vector<std::uint16_t> zone_;        // [placement member] as a number
-  std::size_t live_members_ = 0;           // serving ring members
+  bool some_stay_ = false;                 // serving ring members that are not leaving
+  std::size_t live_members_ = 0;           // ring members that may hold something
   std::size_t live_zones_ = 0;             // that have one
   std::vector<MemberIndex> others_;        // serving members that are not on the ring
   // Of the partition being built.
   std::vector<std::uint16_t> ranks_;  // placement members that serve, in preference order
-  std::vector<bool> chosen_;          // [rank] a holder
+  std::vector<bool> chosen_;          // [rank] a holder, or none that may be one
   std::vector<std::uint16_t> round_;  // zones that it has a holder of
   std::vector<MemberIndex> order_;
 };
@@ -235,8 +248,8 @@ std::vector<RingMember> RingMembersOf(const ClusterState& state) {
 }
 
 BuiltView BuildView(const ClusterState& state, const Placement& placement,
-                    const std::vector<LocalKnowledge>& local, const std::set<NodeId>& stopping) {
-  return Builder(state, placement, local, stopping).Build();
+                    const std::vector<LocalKnowledge>& local) {
+  return Builder(state, placement, local).Build();
 }
 
 bool BetterPlaced(const Placement& placement, PartitionId partition, const NodeId& a,

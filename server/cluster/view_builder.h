@@ -2,7 +2,6 @@
 // placement, as the one immutable picture that all loops work with. Pure.
 #pragma once
 
-#include <set>
 #include <vector>
 
 #include "cluster/state.h"
@@ -21,6 +20,9 @@ struct LocalKnowledge {
   // This node let `granted_to` order the writes, whose holdings may not say so yet.
   bool granted = false;
   NodeId granted_to;
+  // While this node owns it: who handed it over because it stops. What that one still claims is not
+  // believed.
+  NodeId taken_from;
   // Who was last seen to own it. As long as it serves, its silence is a gap in gossip, not a
   // vacancy.
   bool has_last_owner = false;
@@ -34,10 +36,9 @@ struct BuiltView {
   std::vector<MemberIndex> claimant;
 };
 
-// `placement` belongs to the ring of `state`; `local` has an entry for each partition. What members
-// of `stopping` say to own is not believed: they have handed it over to this node.
+// `placement` belongs to the ring of `state`; `local` has an entry for each partition.
 BuiltView BuildView(const ClusterState& state, const Placement& placement,
-                    const std::vector<LocalKnowledge>& local, const std::set<NodeId>& stopping);
+                    const std::vector<LocalKnowledge>& local);
 
 // Whether `a` stands before `b` in the partition's preference list. Who is not on the ring stands
 // behind all who are; of two such the lower id is better.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,29 +26,36 @@ class Admin {
   virtual ~Admin() = default;
 
   // The fields of one section of INFO, named as Redis names them, so that its tools parse them:
-  // "server", "clients", "memory", "stats", "replication", "cpu", "commandstats"
+  // "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "commandstats"
   // (CommandStatsFields of the dispatchers, dispatcher.h). Empty for a section that it does not
   // know. The sections "cluster" and "keyspace", and `redis_mode` of "server", are the
   // dispatcher's, because they depend on the port that asks.
   virtual Fields Info(std::string_view section) = 0;
-  // memcached's "stats [argument]"; empty for an argument that it does not know.
-  virtual Fields MemcachedStats(std::string_view argument) = 0;
+  // memcached's "stats [argument]"; nothing for an argument that it does not know.
+  virtual std::optional<Fields> MemcachedStats(std::string_view argument) = 0;
 
   // The parameters whose names match the glob `pattern` (GlobMatches, glob.h), and their values.
   virtual Fields ConfigGet(std::string_view pattern) = 0;
-  // kInvalidArgument with advice: an unknown parameter, one that needs a restart, or a bad value.
-  virtual Status ConfigSet(std::string_view name, std::string_view value) = 0;
+  // Names and new values, all of them or none. kInvalidArgument with advice: an unknown parameter,
+  // one that needs a restart, or a bad value.
+  using Changes = std::vector<std::pair<std::string_view, std::string_view>>;
+  virtual Status ConfigSet(const Changes& changes) = 0;
   // CONFIG RESETSTAT: counters start from 0.
   virtual void ResetStats() = 0;
 
   // What `gyre status` prints: one JSON object.
   virtual std::string StatusJson() = 0;
 
-  // Empties the node, then takes it from the ring (drain); takes a dead node from the ring
-  // (remove). `done` is called exactly once, when that is done or refused, on the loop that called:
-  // the implementer, whose work goes on on another thread, posts it back there. Minutes may pass.
+  // Empties the node and takes it from the ring (drain) until it is undrained; takes a dead node
+  // from the ring (remove). `done` is called exactly once, when that is done or refused, on the
+  // loop that called: the implementer, whose work goes on on another thread, posts it back there.
+  // Minutes may pass.
   virtual void Drain(const NodeId& node, Done done) = 0;
+  virtual void Undrain(const NodeId& node, Done done) = 0;
   virtual void Remove(const NodeId& node, Done done) = 0;
+
+  // Whether the node may be restarted now (cluster/restart_check.h): one JSON object.
+  virtual std::string RestartCheckJson(const NodeId& node) = 0;
 
   // What the operator wants of rebalancing, for the whole cluster; and how it stands: one JSON
   // object of all nodes. `done` as above, soon.

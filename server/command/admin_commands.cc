@@ -22,25 +22,30 @@ struct Section {
   bool by_default;
 };
 constexpr Section kSections[] = {
-    {"server", "Server", true},
-    {"clients", "Clients", true},
-    {"memory", "Memory", true},
-    {"stats", "Stats", true},
-    {"replication", "Replication", true},
-    {"cpu", "CPU", true},
-    {"commandstats", "Commandstats", false},
-    {"cluster", "Cluster", true},
-    {"keyspace", "Keyspace", true},
+    {"server", "Server", true},   {"clients", "Clients", true},
+    {"memory", "Memory", true},   {"persistence", "Persistence", true},
+    {"stats", "Stats", true},     {"replication", "Replication", true},
+    {"cpu", "CPU", true},         {"commandstats", "Commandstats", false},
+    {"cluster", "Cluster", true}, {"keyspace", "Keyspace", true},
 };
+
+// This node's records, replicas included.
+Admin::Fields KeyspaceFields(const ShardStats& stats, UnixMillis now) {
+  if (stats.records == 0) return {};
+  std::int64_t ttl_ms = 0;
+  if (stats.expiring > 0) {
+    const auto mean_ms = static_cast<std::int64_t>(stats.expiry_seconds / stats.expiring) * 1000;
+    ttl_ms = std::max<std::int64_t>(mean_ms - now, 0);
+  }
+  return {{"db0", "keys=" + std::to_string(stats.records) + ",expires=" +
+                      std::to_string(stats.expiring) + ",avg_ttl=" + std::to_string(ttl_ms)}};
+}
 
 Admin::Fields FieldsOf(PlainCall& call, const Section& section) {
   const bool cluster = call.session.cluster_port;
   if (section.name == "cluster") return {{"cluster_enabled", cluster ? "1" : "0"}};
   if (section.name == "keyspace") {
-    // This node's records, replicas included. How many have an expiry is not counted.
-    const std::uint64_t records = call.services().engine.stats().records;
-    if (records == 0) return {};
-    return {{"db0", "keys=" + std::to_string(records) + ",expires=0,avg_ttl=0"}};
+    return KeyspaceFields(call.services().engine.stats(), call.router.now());
   }
   Admin::Fields fields = call.services().admin.Info(section.name);
   if (section.name == "server") {
@@ -75,7 +80,7 @@ void Info(PlainCall& call) {
       text += "\r\n";
     }
   }
-  call.reply().Bulk(text);
+  call.reply().Verbatim(text);
 }
 
 // ---- CONFIG -------------------------------------------------------------------------------------
@@ -99,10 +104,12 @@ void ConfigGet(PlainCall& call) {
 
 void ConfigSet(PlainCall& call) {
   if (call.argument_count() % 2 != 0) return call.Fail(WrongArgumentCount("config|set"));
+  Admin::Changes changes;
   for (std::size_t i = 2; i < call.argument_count(); i += 2) {
-    const Status set = call.services().admin.ConfigSet(call.arg(i), call.arg(i + 1));
-    if (!set) return call.Fail(set.error());
+    changes.emplace_back(call.arg(i), call.arg(i + 1));
   }
+  const Status set = call.services().admin.ConfigSet(changes);
+  if (!set) return call.Fail(set.error());
   call.reply().Word(Outcome::kOk);
 }
 
@@ -111,9 +118,19 @@ void ConfigResetStat(PlainCall& call) {
   call.reply().Word(Outcome::kOk);
 }
 
+void ConfigRewrite(PlainCall& call) {
+  call.Fail(ErrorCode::kNotAllowed,
+            "The server is running without a config file that it may write: change the options of "
+            "gyred");
+}
+
 void Config(PlainCall& call) {
   static constexpr Subcommand kSubcommands[] = {
-      {"GET", -3, ConfigGet}, {"SET", -4, ConfigSet}, {"RESETSTAT", 2, ConfigResetStat}};
+      {"GET", -3, ConfigGet, "<pattern>...", "The parameters whose names match, and their values."},
+      {"SET", -4, ConfigSet, "<name> <value>...", "Sets parameters: all of them or none."},
+      {"RESETSTAT", 2, ConfigResetStat, "", "Lets the counters of INFO begin from 0."},
+      {"REWRITE", 2, ConfigRewrite, "", "Refused: gyred does not write its options file."},
+  };
   RunSubcommand(call, kSubcommands);
 }
 
@@ -159,17 +176,28 @@ void Drain(PlainCall& call) {
   }
 }
 
+void Undrain(PlainCall& call) {
+  if (const auto node = FindNode(call, call.arg(1))) {
+    call.services().admin.Undrain(*node, AnswerLater(call));
+  }
+}
+
 void Remove(PlainCall& call) {
   if (const auto node = FindNode(call, call.arg(1))) {
     call.services().admin.Remove(*node, AnswerLater(call));
   }
 }
 
+void RestartCheck(PlainCall& call) {
+  if (const auto node = FindNode(call, call.arg(1))) {
+    call.reply().Bulk(call.services().admin.RestartCheckJson(*node));
+  }
+}
+
 void RebalanceStatus(PlainCall& call) {
   call.services().admin.RebalanceJson(
       [pending = call.responder.Defer()](const std::string& json) mutable {
-        pending.writer().Bulk(json);
-        pending.Finish();
+        pending.FinishWith([&json](ReplyWriter& reply) { reply.Bulk(json); });
       });
 }
 
@@ -197,10 +225,12 @@ void RebalanceLimit(PlainCall& call) {
 
 void Rebalance(PlainCall& call) {
   if (call.argument_count() == 1) return RebalanceStatus(call);
-  static constexpr Subcommand kSubcommands[] = {{"STATUS", 2, RebalanceStatus},
-                                                {"PAUSE", 2, RebalancePause},
-                                                {"RESUME", 2, RebalanceResume},
-                                                {"LIMIT", 3, RebalanceLimit}};
+  static constexpr Subcommand kSubcommands[] = {
+      {"STATUS", 2, RebalanceStatus, "", "How far all nodes are, in JSON."},
+      {"PAUSE", 2, RebalancePause, "", "Stops moving data."},
+      {"RESUME", 2, RebalanceResume, "", "Goes on moving data."},
+      {"LIMIT", 3, RebalanceLimit, "<bytes a second>|DEFAULT", "How fast data moves."},
+  };
   RunSubcommand(call, kSubcommands);
 }
 
@@ -216,9 +246,11 @@ constexpr Command kCommands[] = {
     {"wait", 3, 0, kNoKey, "generic", "3.0.0", "Waits until other nodes have this connection's writes.", nullptr, WaitForCopies},
     {"gyre.wait", 3, kHidden | kInternal, kNoKey, "gyre", "gyre", "WAIT for what a peer forwarded.", nullptr, WaitForCopiesOfPeer},
     {"status", 1, kStale, kNoKey, "gyre", "gyre", "Returns the cluster as this node sees it, in JSON.", nullptr, StatusOfNode},
-    {"drain", 2, kOperator, kNoKey, "gyre", "gyre", "Empties a node and takes it from the ring.", nullptr, Drain},
-    {"remove", 2, kOperator, kNoKey, "gyre", "gyre", "Takes a dead node from the ring.", nullptr, Remove},
-    {"rebalance", -1, kOperator, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second|DEFAULT.", nullptr, Rebalance},
+    {"drain", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Empties a node and takes it from the ring.", nullptr, Drain},
+    {"undrain", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Lets a drained node take its place on the ring again.", nullptr, Undrain},
+    {"remove", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Takes a dead node from the ring.", nullptr, Remove},
+    {"restartcheck", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Says whether a node may be restarted now, in JSON.", nullptr, RestartCheck},
+    {"rebalance", -1, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second|DEFAULT.", nullptr, Rebalance},
 };
 // clang-format on
 

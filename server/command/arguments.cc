@@ -13,7 +13,9 @@
 namespace gyre {
 namespace {
 
-constexpr std::size_t kFloatTextMax = 255;
+// Long doubles reach 1e4932: the whole part alone may have 4,933 digits, and INCRBYFLOAT reads back
+// what it wrote.
+constexpr std::size_t kFloatTextMax = 5119;
 constexpr std::int64_t kMemcachedRelativeMax = 60 * 60 * 24 * 30;
 
 char Lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte; }
@@ -52,8 +54,13 @@ std::optional<std::uint64_t> ParseUnsigned(std::string_view text) {
 }
 
 std::optional<std::uint64_t> ParseLenientUnsigned(std::string_view text) {
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return ParseWhole<std::uint64_t>(text);
+  constexpr std::string_view kBlanks = " \t\n\v\f\r";
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  text = text.substr(0, text.find_first_of(kBlanks));
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  const std::optional<std::uint64_t> number = ParseWhole<std::uint64_t>(text);
+  return negative && number.value_or(1) != 0 ? std::nullopt : number;
 }
 
 std::optional<long double> ParseFloat(std::string_view text) {
@@ -61,12 +68,10 @@ std::optional<long double> ParseFloat(std::string_view text) {
   // terminator.
   if (text.empty() || text.size() > kFloatTextMax) return std::nullopt;
   if (std::isspace(static_cast<unsigned char>(text.front())) != 0) return std::nullopt;
-  std::array<char, kFloatTextMax + 1> copy;
-  std::memcpy(copy.data(), text.data(), text.size());
-  copy[text.size()] = '\0';
+  const std::string copy(text);
   char* end = nullptr;
   errno = 0;
-  const long double number = std::strtold(copy.data(), &end);
+  const long double number = std::strtold(copy.c_str(), &end);
   if (end != copy.data() + text.size()) return std::nullopt;
   if (errno == ERANGE && (number == HUGE_VALL || number == -HUGE_VALL || number == 0)) {
     return std::nullopt;
@@ -76,8 +81,7 @@ std::optional<long double> ParseFloat(std::string_view text) {
 }
 
 std::string FormatFloat(long double number) {
-  // Long doubles reach 1e4932: the whole part alone may have 4,933 digits.
-  std::string text(5120, '\0');
+  std::string text(kFloatTextMax + 1, '\0');
   const int size = std::snprintf(text.data(), text.size(), "%.17Lf", number);
   text.resize(static_cast<std::size_t>(std::max(size, 0)));
   if (text.find('.') != std::string::npos) {

@@ -14,7 +14,8 @@ namespace gyre {
 std::optional<std::int64_t> ParseInteger(std::string_view text);
 // Likewise, not negative.
 std::optional<std::uint64_t> ParseUnsigned(std::string_view text);
-// As memcached reads numbers: leading zeros and trailing spaces are allowed.
+// As memcached reads numbers: blanks before it, a plus, leading zeros, and whatever stands behind a
+// blank after it are allowed; a minus only before 0.
 std::optional<std::uint64_t> ParseLenientUnsigned(std::string_view text);
 // A finite or infinite number without spaces around it.
 std::optional<long double> ParseFloat(std::string_view text);

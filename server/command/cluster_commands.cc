@@ -132,7 +132,7 @@ void Nodes(PlainCall& call) {
       text += "\n";
     }
   }
-  call.reply().Bulk(text);
+  call.reply().Verbatim(text);
 }
 
 void Info(PlainCall& call) {
@@ -160,7 +160,7 @@ void Info(PlainCall& call) {
   text += line("cluster_slots_fail", kSlotCount - assigned);
   text += line("cluster_known_nodes", members);
   text += line("cluster_size", owners.size());
-  call.reply().Bulk(text);
+  call.reply().Verbatim(text);
 }
 
 void MyId(PlainCall& call) {
@@ -232,16 +232,23 @@ void GetKeysInSlot(PlainCall& call) {
 
 void Cluster(PlainCall& call) {
   static constexpr Subcommand kSubcommands[] = {
-      {"SLOTS", 2, Slots},
-      {"SHARDS", 2, Shards},
-      {"NODES", 2, Nodes},
-      {"INFO", 2, Info},
-      {"MYID", 2, MyId},
-      {"KEYSLOT", 3, KeySlot},
-      {"COUNTKEYSINSLOT", 3, CountKeysInSlot},
-      {"GETKEYSINSLOT", 4, GetKeysInSlot},
+      {"SLOTS", 2, Slots, "", "Ranges of slots with their owners."},
+      {"SHARDS", 2, Shards, "", "Owners with their ranges of slots."},
+      {"NODES", 2, Nodes, "", "All nodes, one a line."},
+      {"INFO", 2, Info, "", "State of the ring."},
+      {"MYID", 2, MyId, "", "The id of this node."},
+      {"KEYSLOT", 3, KeySlot, "<key>", "The slot of a key."},
+      {"COUNTKEYSINSLOT", 3, CountKeysInSlot, "<slot>", "How many keys of a slot this node holds."},
+      {"GETKEYSINSLOT", 4, GetKeysInSlot, "<slot> <count>", "Some keys of a slot that it holds."},
   };
-  RunSubcommand(call, kSubcommands);
+  // On the plain RESP port we are a single Redis: a client that asks must not take us for a cluster
+  // whose nodes listen elsewhere.
+  const bool plain_resp = call.session.protocol == Protocol::kResp && !call.session.cluster_port;
+  const Subcommand* const subcommand = plain_resp && IsWord(call.arg(1), "HELP")
+                                           ? &kSubcommands[0]
+                                           : FindSubcommand(call, kSubcommands);
+  if (subcommand == nullptr) return;
+  plain_resp ? call.Fail(ClusterDisabled()) : subcommand->handler(call);
 }
 
 // ---- For our own client and shell ---------------------------------------------------------------

@@ -37,12 +37,14 @@ enum CommandFlag : std::uint32_t {
   kStale = 1U << 6,           // needs no data: "loading", "stale" of COMMAND
   // Between nodes and memcached clients; RESP clients do not see it.
   kHidden = 1U << 7,
-  // Only nodes may say it to each other (native protocol).
+  // Only nodes may say it to each other, on links that proved to be a member's (Session::peer).
   kInternal = 1U << 8,
   // Its keys are partition numbers in decimal.
   kPartitionKeys = 1U << 9,
-  // One call may take long: many of them are spread over several turns of the loop.
-  kSlow = 1U << 10,
+  // The operator's: on the native port alone.
+  kNativeOnly = 1U << 10,
+  // Admitted after a SELECT that was refused.
+  kAnyDatabase = 1U << 11,
 };
 
 // How the replies for several keys become one.

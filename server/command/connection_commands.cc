@@ -1,8 +1,12 @@
 #include "command/connection_commands.h"
 
 #include <algorithm>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
+#include <utility>
 
 #include "command/arguments.h"
 #include "command/messages.h"
@@ -27,21 +31,37 @@ void Quit(PlainCall& call) {
 
 void Select(PlainCall& call) {
   const std::optional<std::int64_t> index = ParseInteger(call.arg(1));
-  if (!index) return call.Fail(ErrorCode::kInvalidArgument, "invalid DB index");
-  if (*index != 0) {
+  if (!index) return call.Fail(NotAnInteger());
+  if (*index < std::numeric_limits<std::int32_t>::min() ||
+      *index > std::numeric_limits<std::int32_t>::max()) {
     return call.Fail(ErrorCode::kInvalidArgument,
-                     "DB index is out of range (there is one database, number 0)");
+                     "value is out of range, value must between -2147483648 and 2147483647");
   }
+  // Many clients go on after a refusal, and would write into a database that they did not mean.
+  call.session.database_refused = *index != 0;
+  if (*index != 0) return call.Fail(ErrorCode::kInvalidArgument, "DB index is out of range");
   call.reply().Word(Outcome::kOk);
 }
 
-Error NoPassword() {
-  return {ErrorCode::kNotAllowed,
-          "AUTH <password> called without any password configured for the default user. Are you "
-          "sure your configuration is correct?"};
+// Whether `user` may come in with any password; if not, the call has failed. There is the default
+// user alone, and it has none.
+bool Authenticate(PlainCall& call, std::string_view user) {
+  if (user == "default") return true;
+  call.Fail(ErrorCode::kNotAllowed,
+            "WRONGPASS invalid username-password pair or user is disabled.");
+  return false;
 }
 
-void Auth(PlainCall& call) { call.Fail(call.argument_count() > 3 ? SyntaxError() : NoPassword()); }
+// AUTH [user] password
+void Auth(PlainCall& call) {
+  if (call.argument_count() > 3) return call.Fail(SyntaxError());
+  if (call.argument_count() == 2) {
+    return call.Fail(ErrorCode::kNotAllowed,
+                     "AUTH <password> called without any password configured for the default user. "
+                     "Are you sure your configuration is correct?");
+  }
+  if (Authenticate(call, call.arg(1))) call.reply().Word(Outcome::kOk);
+}
 
 // ---- Names --------------------------------------------------------------------------------------
 
@@ -104,9 +124,12 @@ void Hello(PlainCall& call) {
     version = static_cast<int>(*wanted);
   }
   std::optional<std::string_view> name;
+  std::optional<std::string_view> user;
   for (std::size_t i = 2; i < call.argument_count(); ++i) {
     if (IsWord(call.arg(i), "AUTH") && i + 2 < call.argument_count()) {
-      return call.Fail(NoPassword());
+      user = call.arg(i + 1);
+      i += 2;
+      continue;
     }
     if (!IsWord(call.arg(i), "SETNAME") || i + 1 >= call.argument_count()) {
       return call.Fail(ErrorCode::kInvalidArgument,
@@ -114,6 +137,7 @@ void Hello(PlainCall& call) {
     }
     name = call.arg(++i);
   }
+  if (user && !Authenticate(call, *user)) return;
   if (name && !SetName(call, *name)) return;
   call.session.resp_version = version;
   SayHello(call);
@@ -122,18 +146,19 @@ void Hello(PlainCall& call) {
 void Reset(PlainCall& call) {
   call.session.resp_version = 2;
   call.session.read_from_replicas = false;
+  call.session.database_refused = false;
+  call.session.replies_off = false;
   call.services().sessions.Update(call.session, [](Session& session) { session.name.clear(); });
   call.reply().Text("RESET");
 }
 
-void ReadOnly(PlainCall& call) {
-  call.session.read_from_replicas = true;
+void ReadFromReplicas(PlainCall& call, bool from_replicas) {
+  if (!call.session.cluster_port) return call.Fail(ClusterDisabled());
+  call.session.read_from_replicas = from_replicas;
   call.reply().Word(Outcome::kOk);
 }
-void ReadWrite(PlainCall& call) {
-  call.session.read_from_replicas = false;
-  call.reply().Word(Outcome::kOk);
-}
+void ReadOnly(PlainCall& call) { ReadFromReplicas(call, true); }
+void ReadWrite(PlainCall& call) { ReadFromReplicas(call, false); }
 
 // ---- CLIENT -------------------------------------------------------------------------------------
 
@@ -149,12 +174,23 @@ std::string Describe(const Session& session, UnixMillis now) {
   line += " name=" + session.name;
   line += " age=" + seconds_since(session.connected_ms);
   line += " idle=" + seconds_since(active == 0 ? session.connected_ms : active);
-  // What a cache has no notion of stands there all the same: clients look for each field.
+  // No database but one, no channels, no transactions, as each field says.
+  line += " flags=N db=0 sub=0 psub=0 ssub=0 multi=-1";
+  // Arguments lie in the input, replies in one buffer.
+  const std::size_t input = session.input_bytes.load(std::memory_order_relaxed);
+  const std::size_t input_free = session.input_free_bytes.load(std::memory_order_relaxed);
+  const std::size_t output = session.output_bytes.load(std::memory_order_relaxed);
+  line += " qbuf=" + std::to_string(input) + " qbuf-free=" + std::to_string(input_free);
+  line += " argv-mem=0 multi-mem=0 obl=0 oll=" + std::string(output > 0 ? "1" : "0");
+  line += " omem=" + std::to_string(output);
+  const std::size_t held = session.memory_bytes.load(std::memory_order_relaxed);
   line +=
-      " flags=N db=0 sub=0 psub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 obl=0 oll=0 omem=0 "
-      "tot-mem=0";
+      " tot-mem=" + std::to_string(sizeof(Session) + std::max(held, input + input_free + output));
   line += " tot-cmds=" + std::to_string(session.commands.load(std::memory_order_relaxed));
-  line += " user=default";
+  const std::string_view* const command = session.last_command.load(std::memory_order_relaxed);
+  line.append(" cmd=").append(command == nullptr ? std::string_view("NULL") : *command);
+  line += " user=default redir=-1";
+  line += " resp=" + std::to_string(session.resp_version.load(std::memory_order_relaxed));
   line += " lib-name=" + session.library_name;
   line += " lib-ver=" + session.library_version;
   return line + "\n";
@@ -192,19 +228,96 @@ void ClientInfo(PlainCall& call) {
   std::string line;
   call.services().sessions.Update(
       call.session, [&](Session& session) { line = Describe(session, call.router.now()); });
-  call.reply().Bulk(line);
+  call.reply().Verbatim(line);
 }
 
-// CLIENT LIST [TYPE NORMAL]: all our clients are normal ones.
+// Which connections CLIENT LIST shows.
+struct ClientFilter {
+  bool none = false;                      // a type of which there are no connections
+  std::unordered_set<std::uint64_t> ids;  // empty: any
+  bool Admits(const Session& session) const {
+    return !none && (ids.empty() || ids.count(session.id) > 0);
+  }
+};
+
+// [TYPE type | ID id...]; all our connections are normal ones. Null where the call has failed.
+std::optional<ClientFilter> ReadClientFilter(PlainCall& call) {
+  ClientFilter filter;
+  if (call.argument_count() == 2) return filter;
+  if (call.argument_count() == 4 && IsWord(call.arg(2), "TYPE")) {
+    const std::string type = ToUpper(call.arg(3));
+    const std::string_view others[] = {"MASTER", "REPLICA", "SLAVE", "PUBSUB"};
+    filter.none = std::find(std::begin(others), std::end(others), type) != std::end(others);
+    if (filter.none || type == "NORMAL") return filter;
+    call.Fail(ErrorCode::kInvalidArgument,
+              "Unknown client type '" + std::string(call.arg(3)) + "'");
+    return std::nullopt;
+  }
+  if (call.argument_count() < 4 || !IsWord(call.arg(2), "ID")) {
+    call.Fail(SyntaxError());
+    return std::nullopt;
+  }
+  for (std::size_t i = 3; i < call.argument_count(); ++i) {
+    const std::optional<std::int64_t> id = ParseInteger(call.arg(i));
+    if (!id) {
+      call.Fail(ErrorCode::kInvalidArgument, "Invalid client ID");
+      return std::nullopt;
+    }
+    filter.ids.insert(static_cast<std::uint64_t>(*id));
+  }
+  return filter;
+}
+
+// One CLIENT LIST. There may be very many connections, and other loops wait for the registry, too.
+class ClientLines : public std::enable_shared_from_this<ClientLines> {
+ public:
+  ClientLines(PlainCall& call, ClientFilter filter)
+      : router_(call.router), filter_(std::move(filter)), pending_(call.DeferAlone()) {}
+
+  void Step() {
+    const UnixMillis now = router_.now();
+    next_ = router_.services().sessions.ForEachFrom(next_, kSessionsAtOnce,
+                                                    [this, now](const Session& session) {
+                                                      if (filter_.Admits(session))
+                                                        lines_ += Describe(session, now);
+                                                    });
+    if (next_ != 0) return router_.NextTurn([self = shared_from_this()] { self->Step(); });
+    pending_.writer().Verbatim(lines_);
+    pending_.Finish();
+  }
+
+ private:
+  static constexpr std::size_t kSessionsAtOnce = 128;
+
+  Router& router_;
+  const ClientFilter filter_;
+  std::uint64_t next_ = 0;
+  std::string lines_;
+  PendingReply pending_;
+};
+
 void ClientList(PlainCall& call) {
-  const bool plain = call.argument_count() == 2;
-  const bool normal =
-      call.argument_count() == 4 && IsWord(call.arg(2), "TYPE") && IsWord(call.arg(3), "NORMAL");
-  if (!plain && !normal) return call.Fail(SyntaxError());
-  std::string lines;
-  call.services().sessions.ForEach(
-      [&](const Session& session) { lines += Describe(session, call.router.now()); });
-  call.reply().Bulk(lines);
+  std::optional<ClientFilter> filter = ReadClientFilter(call);
+  if (filter) std::make_shared<ClientLines>(call, std::move(*filter))->Step();
+}
+
+// ON is answered, OFF and SKIP are not: neither they nor, for SKIP, the next command.
+void ClientReply(PlainCall& call) {
+  Session& session = call.session;
+  if (session.protocol != Protocol::kResp) {
+    return call.Fail(ErrorCode::kNotAllowed, "CLIENT REPLY is for RESP connections");
+  }
+  if (IsWord(call.arg(2), "ON")) {
+    session.replies_off = false;
+    session.replies_skipped = 0;
+  } else if (IsWord(call.arg(2), "OFF")) {
+    session.replies_off = true;
+  } else if (IsWord(call.arg(2), "SKIP")) {
+    if (!session.replies_off) session.replies_skipped = 2;
+  } else {
+    return call.Fail(SyntaxError());
+  }
+  call.reply().Word(Outcome::kOk);
 }
 
 // NO-EVICT, NO-TOUCH: what they switch off is not there to be switched.
@@ -215,9 +328,16 @@ void ClientSwitch(PlainCall& call) {
 
 void Client(PlainCall& call) {
   static constexpr Subcommand kSubcommands[] = {
-      {"ID", 2, ClientId},           {"SETNAME", 3, ClientSetName}, {"GETNAME", 2, ClientGetName},
-      {"SETINFO", 4, ClientSetInfo}, {"INFO", 2, ClientInfo},       {"LIST", -2, ClientList},
-      {"NO-EVICT", 3, ClientSwitch}, {"NO-TOUCH", 3, ClientSwitch},
+      {"ID", 2, ClientId, "", "The number of this connection."},
+      {"SETNAME", 3, ClientSetName, "<name>", "Names this connection."},
+      {"GETNAME", 2, ClientGetName, "", "The name of this connection."},
+      {"SETINFO", 4, ClientSetInfo, "LIB-NAME|LIB-VER <text>",
+       "Says which library this client is."},
+      {"INFO", 2, ClientInfo, "", "The line of this connection in CLIENT LIST."},
+      {"LIST", -2, ClientList, "[TYPE <type>|ID <id>...]", "All connections, one a line."},
+      {"REPLY", 3, ClientReply, "ON|OFF|SKIP", "Whether this connection gets replies."},
+      {"NO-EVICT", 3, ClientSwitch, "ON|OFF", "Accepted: connections are not evicted."},
+      {"NO-TOUCH", 3, ClientSwitch, "ON|OFF", "Accepted, without effect."},
   };
   RunSubcommand(call, kSubcommands);
 }
@@ -229,14 +349,14 @@ constexpr std::string_view kGroup = "connection";
 constexpr Command kCommands[] = {
     {"ping", -1, kFlags, kNoKey, kGroup, "1.0.0", "Answers PONG, or its argument.", nullptr, Ping},
     {"echo", 2, kFlags, kNoKey, kGroup, "1.0.0", "Returns its argument.", nullptr, Echo},
-    {"hello", -1, kFlags, kNoKey, kGroup, "6.0.0", "Chooses the protocol version.", nullptr, Hello},
-    {"auth", -2, kFlags, kNoKey, kGroup, "1.0.0", "Refused: there is no password.", nullptr, Auth},
-    {"select", 2, kFlags, kNoKey, kGroup, "1.0.0", "Chooses database 0.", nullptr, Select},
-    {"quit", -1, kFlags, kNoKey, kGroup, "1.0.0", "Closes the connection.", nullptr, Quit},
-    {"reset", 1, kFlags, kNoKey, kGroup, "6.2.0", "Makes the connection as new.", nullptr, Reset},
+    {"hello", -1, kFlags | kAnyDatabase, kNoKey, kGroup, "6.0.0", "Chooses the protocol version.", nullptr, Hello},
+    {"auth", -2, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Lets the default user in: there is no password.", nullptr, Auth},
+    {"select", 2, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Chooses database 0.", nullptr, Select},
+    {"quit", -1, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Closes the connection.", nullptr, Quit},
+    {"reset", 1, kFlags | kAnyDatabase, kNoKey, kGroup, "6.2.0", "Makes the connection as new.", nullptr, Reset},
     {"readonly", 1, kFlags, kNoKey, "cluster", "3.0.0", "Lets replicas answer this connection's reads.", nullptr, ReadOnly},
     {"readwrite", 1, kFlags, kNoKey, "cluster", "3.0.0", "Undoes READONLY.", nullptr, ReadWrite},
-    {"client", -2, kStale, kNoKey, kGroup, "2.4.0", "CLIENT ID, SETNAME, GETNAME, SETINFO, INFO, LIST, NO-EVICT, NO-TOUCH.", nullptr, Client},
+    {"client", -2, kStale, kNoKey, kGroup, "2.4.0", "CLIENT ID, SETNAME, GETNAME, SETINFO, INFO, LIST, REPLY, NO-EVICT, NO-TOUCH.", nullptr, Client},
 };
 // clang-format on
 

@@ -14,6 +14,9 @@
 namespace gyre {
 namespace {
 
+// A longer value is no number, whatever stands in it.
+constexpr std::size_t kNumberBytesMax = 8192;
+
 // What a record says as a number; a missing one says 0.
 std::optional<std::int64_t> IntegerOf(const Record& record) {
   if (!record) return 0;
@@ -21,10 +24,13 @@ std::optional<std::int64_t> IntegerOf(const Record& record) {
   return ParseInteger(record.value());
 }
 
+// What is wrong is the value at the key, not the argument; the words are Redis's.
+Error WrongType(std::string_view words) { return {ErrorCode::kWrongType, std::string(words)}; }
+
 void Add(KeyedCall& call, std::int64_t delta) {
-  const Record record = call.Find();
+  const Record record = call.FindToChange();
   const std::optional<std::int64_t> old = IntegerOf(record);
-  if (!old) return call.Fail(NotAnInteger());
+  if (!old) return call.Fail(WrongType(NotAnInteger().message));
   std::int64_t sum = 0;
   if (__builtin_add_overflow(*old, delta, &sum)) {
     return call.Fail(ErrorCode::kInvalidArgument, "increment or decrement would overflow");
@@ -58,12 +64,14 @@ void DecrBy(KeyedCall& call) {
 void IncrByFloat(KeyedCall& call) {
   const Error not_a_float{ErrorCode::kInvalidArgument, "value is not a valid float"};
   const std::optional<long double> delta = ParseFloat(call.arg(2));
-  const Record record = call.Find();
+  const Record record = call.FindToChange();
   std::optional<long double> old = 0.0L;
   if (record) {
-    old = record.is_contiguous() ? ParseFloat(record.value()) : std::nullopt;
+    if (record.value_bytes() <= kNumberBytesMax) record.AppendValueTo(call.scratch);
+    old = ParseFloat(call.scratch.view());
   }
-  if (!delta || !old) return call.Fail(not_a_float);
+  if (!delta) return call.Fail(not_a_float);
+  if (!old) return call.Fail(WrongType(not_a_float.message));
   const long double sum = *old + *delta;
   if (!std::isfinite(sum)) {
     return call.Fail(ErrorCode::kInvalidArgument, "increment would produce NaN or Infinity");

@@ -1,5 +1,6 @@
 #include "command/dispatcher.h"
 
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,14 +28,15 @@ Error UnknownCommand(const Request& request) {
 }
 
 // One loop writes, others read: no need for an atomic addition.
-void Increment(std::atomic<std::uint64_t>& counter) {
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+void Increment(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
-bool IsVisible(const Command& command, Protocol protocol) {
-  if (protocol == Protocol::kNative) return true;
-  if (command.Is(kInternal)) return false;
-  return !command.Is(kHidden) || protocol == Protocol::kMemcached;
+// Whether the command may come from where the request came: to anybody else it does not exist.
+bool IsVisible(const Command& command, const Session& session) {
+  if (session.protocol == Protocol::kNative) return true;
+  if (command.Is(kNativeOnly) || command.Is(kInternal)) return false;
+  return !command.Is(kHidden) || session.protocol == Protocol::kMemcached;
 }
 
 }  // namespace
@@ -47,14 +49,21 @@ Dispatcher::Dispatcher(const Services& services, const DispatcherOptions& option
 
 void Dispatcher::Handle(const Request& request, Session& session, Responder& responder) {
   const Foreseen::Entry* const foreseen = foreseen_.Take(request);
-  if (request.kind == Request::Kind::kPeer) [[unlikely]]
-    return HandlePeer(request, responder);
+  if (request.kind == Request::Kind::kPeer) [[unlikely]] {
+    TimeFor(nullptr);
+    return HandlePeer(request, session, responder);
+  }
 
   const Command* const command =
       foreseen != nullptr ? foreseen->command : table_.Find(request.args.front());
-  if (!Admit(command, request, session, responder)) return;
+  if (!Admit(command, request, session, responder)) {
+    if (command != nullptr) Increment(counters_[command->index].rejected);
+    return;
+  }
+  session.last_command.store(&command->name, std::memory_order_relaxed);
   Counters& counters = counters_[command->index];
   Increment(counters.calls);
+  TimeFor(&counters);
 
   bool failed = false;
   if (command->keyed != nullptr) [[likely]] {
@@ -67,6 +76,16 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
   }
   if (failed) [[unlikely]]
     Increment(counters.errors);
+}
+
+void Dispatcher::TimeFor(Counters* counters) {
+  if (counters == timed_) return;
+  const TimePoint now = SteadyNow();
+  if (timed_ != nullptr) {
+    Increment(timed_->nanoseconds, static_cast<std::uint64_t>((now - timed_since_).count()));
+  }
+  timed_ = counters;
+  timed_since_ = now;
 }
 
 void Dispatcher::Foresee(std::span<const Request> requests) {
@@ -87,12 +106,24 @@ void Dispatcher::Foresee(std::span<const Request> requests) {
 
 bool Dispatcher::Admit(const Command* command, const Request& request, const Session& session,
                        Responder& responder) {
-  if (command == nullptr || !IsVisible(*command, session.protocol)) [[unlikely]] {
+  if (command == nullptr || !IsVisible(*command, session)) [[unlikely]] {
     responder.writer().Fail(UnknownCommand(request));
+    return false;
+  }
+  if (command->Is(kInternal) && !IsFromMember(session)) [[unlikely]] {
+    responder.writer().Fail({ErrorCode::kUnavailable,
+                             "this is a command between nodes of the cluster, and who gives it has "
+                             "not proven to be one"});
     return false;
   }
   if (!command->AcceptsCount(request.args.size())) [[unlikely]] {
     responder.writer().Fail(WrongArgumentCount(command->name));
+    return false;
+  }
+  if (session.database_refused && !command->Is(kAnyDatabase)) [[unlikely]] {
+    responder.writer().Fail({ErrorCode::kNotAllowed,
+                             "DB index is out of range: this connection selected a database that "
+                             "is not there. There is number 0: SELECT 0"});
     return false;
   }
   if (request.waited && command->Is(kWrite)) [[unlikely]] {
@@ -104,47 +135,72 @@ bool Dispatcher::Admit(const Command* command, const Request& request, const Ses
   return true;
 }
 
-void Dispatcher::HandlePeer(const Request& request, Responder& responder) {
-  peers_.Handle(request.payload, [pending = responder.Defer()](const std::string& reply) mutable {
-    pending.writer().Peer(reply);
-    pending.Finish();
-  });
+bool Dispatcher::IsFromMember(const Session& session) {
+  const ClusterView* const view = router_.view();
+  return session.peer && view != nullptr && view->Find(*session.peer) != kNoMember;
+}
+
+void Dispatcher::HandlePeer(const Request& request, Session& session, Responder& responder) {
+  peers_.Handle(request.payload, session.peer,
+                [pending = responder.Defer()](const std::string& reply) mutable {
+                  pending.FinishWith([&reply](ReplyWriter& writer) { writer.Peer(reply); });
+                });
 }
 
 std::vector<CommandCounts> Dispatcher::command_stats() const {
   std::vector<CommandCounts> stats;
   stats.reserve(counters_.size());
-  for (const Counters& counters : counters_) {
-    stats.push_back({counters.calls.load(std::memory_order_relaxed),
-                     counters.errors.load(std::memory_order_relaxed)});
+  for (std::size_t i = 0; i < counters_.size(); ++i) {
+    const Counters& counters = counters_[i];
+    const LookupCounters& lookups = router_.lookups(i);
+    stats.push_back({.calls = counters.calls.load(std::memory_order_relaxed),
+                     .nanoseconds = counters.nanoseconds.load(std::memory_order_relaxed),
+                     .rejected = counters.rejected.load(std::memory_order_relaxed),
+                     .errors = counters.errors.load(std::memory_order_relaxed),
+                     .found = lookups.found.load(std::memory_order_relaxed),
+                     .missing = lookups.missing.load(std::memory_order_relaxed),
+                     .mismatched = lookups.mismatched.load(std::memory_order_relaxed)});
   }
   return stats;
 }
 
-void Dispatcher::ResetStats() {
-  // A command that is counted at the same moment may keep its old count: no harm.
-  for (Counters& counters : counters_) {
-    counters.calls.store(0, std::memory_order_relaxed);
-    counters.errors.store(0, std::memory_order_relaxed);
-  }
+CommandCounts& CommandCounts::operator+=(const CommandCounts& other) {
+  calls += other.calls;
+  nanoseconds += other.nanoseconds;
+  rejected += other.rejected;
+  errors += other.errors;
+  found += other.found;
+  missing += other.missing;
+  mismatched += other.mismatched;
+  return *this;
 }
 
-Admin::Fields CommandStatsFields(const std::vector<const Dispatcher*>& dispatchers) {
+CommandCounts& CommandCounts::operator-=(const CommandCounts& other) {
+  calls -= other.calls;
+  nanoseconds -= other.nanoseconds;
+  rejected -= other.rejected;
+  errors -= other.errors;
+  found -= other.found;
+  missing -= other.missing;
+  mismatched -= other.mismatched;
+  return *this;
+}
+
+Admin::Fields CommandStatsFields(const std::vector<CommandCounts>& counts) {
   const std::span<const Command> commands = CommandTable::Get().commands();
-  std::vector<CommandCounts> sums(commands.size());
-  for (const Dispatcher* dispatcher : dispatchers) {
-    const std::vector<CommandCounts> stats = dispatcher->command_stats();
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      sums[i].calls += stats[i].calls;
-      sums[i].errors += stats[i].errors;
-    }
-  }
   Admin::Fields fields;
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    if (sums[i].calls == 0) continue;
-    fields.emplace_back("cmdstat_" + std::string(commands[i].name),
-                        "calls=" + std::to_string(sums[i].calls) +
-                            ",failed_calls=" + std::to_string(sums[i].errors));
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const CommandCounts& one = counts[i];
+    if (one.calls == 0 && one.rejected == 0) continue;
+    const double micros = static_cast<double>(one.nanoseconds) / 1000;
+    char text[192];
+    std::snprintf(text, sizeof text,
+                  "calls=%llu,usec=%.0f,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu",
+                  static_cast<unsigned long long>(one.calls), micros,
+                  one.calls == 0 ? 0 : micros / static_cast<double>(one.calls),
+                  static_cast<unsigned long long>(one.rejected),
+                  static_cast<unsigned long long>(one.errors));
+    fields.emplace_back("cmdstat_" + std::string(commands[i].name), text);
   }
   return fields;
 }

@@ -20,8 +20,18 @@ namespace gyre {
 
 struct CommandCounts {
   std::uint64_t calls = 0;
-  std::uint64_t errors =
-      0;  // failed here and at once; what failed later or elsewhere is counted there
+  std::uint64_t nanoseconds = 0;  // of this loop; what a call waited for is not in it
+  std::uint64_t rejected = 0;     // not executed: too many or too few arguments, for one
+  // Failed here and at once; what failed later or elsewhere is counted there.
+  std::uint64_t errors = 0;
+  // By the keyed handlers, at the owner.
+  std::uint64_t found = 0;
+  std::uint64_t missing = 0;
+  std::uint64_t mismatched = 0;
+
+  // Counts of several loops are added up, and those of an earlier moment taken off.
+  CommandCounts& operator+=(const CommandCounts& other);
+  CommandCounts& operator-=(const CommandCounts& other);
 };
 
 class Dispatcher final : public Handler {
@@ -35,34 +45,43 @@ class Dispatcher final : public Handler {
   void EndOfBatch() override {
     foreseen_.Clear();
     router_.EndTurn();
+    TimeFor(nullptr);
   }
 
   // Any thread. By Command::index.
   std::vector<CommandCounts> command_stats() const;
-  void ResetStats();
   // Loop thread.
   const RouterStats& router_stats() const { return router_.stats(); }
 
  private:
   struct Counters {
     std::atomic<std::uint64_t> calls{0};
+    std::atomic<std::uint64_t> nanoseconds{0};
+    std::atomic<std::uint64_t> rejected{0};
     std::atomic<std::uint64_t> errors{0};
   };
 
-  void HandlePeer(const Request& request, Responder& responder);
+  void HandlePeer(const Request& request, Session& session, Responder& responder);
   // False, and the error is the reply, if the row does not admit the request.
   bool Admit(const Command* command, const Request& request, const Session& session,
              Responder& responder);
+  // Whether a member of the cluster proved to speak there.
+  bool IsFromMember(const Session& session);
+  // The time from now on is that of this command; null: of none. Calls of one command in a row are
+  // timed as one, for reading the clock costs a good part of what a GET does.
+  void TimeFor(Counters* counters);
 
   const CommandTable& table_;
   PeerHandler& peers_;
   Router router_;
   std::vector<Counters> counters_;  // [Command::index]
+  Counters* timed_ = nullptr;       // of the command that runs, again and again
+  TimePoint timed_since_{};
   Foreseen foreseen_;
 };
 
-// INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called, summed over the
-// loops' dispatchers. Any thread.
-Admin::Fields CommandStatsFields(const std::vector<const Dispatcher*>& dispatchers);
+// INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called. `counts` by
+// Command::index.
+Admin::Fields CommandStatsFields(const std::vector<CommandCounts>& counts);
 
 }  // namespace gyre

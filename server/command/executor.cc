@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "command/command_table.h"
 #include "command/fold_writer.h"
 #include "command/keyed_call.h"
+#include "protocol/handler.h"
 
 namespace gyre {
 namespace {
@@ -39,10 +41,33 @@ class ShardLocks {
   std::vector<std::uint32_t>& indices_;
 };
 
+void Increment(std::atomic<std::uint64_t>& counter) {
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 // The copies that a write needs can be had soon.
 bool MayWait(const Error& lack) { return lack.code == ErrorCode::kUnavailable; }
 
 }  // namespace
+
+Executor::Executor(const Services& services)
+    : services_(services),
+      lookups_(CommandTable::Get().commands().size()),
+      scratch_(ClientMemory::AccountOf(services.client_memory, ClientMemory::Kind::kBuffers)) {}
+
+void Executor::CountLookup(const Command& command, Sought sought) {
+  LookupCounters& counters = lookups_[command.index];
+  switch (sought) {
+    case Sought::kNothing:
+      return;
+    case Sought::kFound:
+      return Increment(counters.found);
+    case Sought::kMissing:
+      return Increment(counters.missing);
+    case Sought::kMismatched:
+      return Increment(counters.mismatched);
+  }
+}
 
 Executor::Execution Executor::Run(const Command& command, Arguments args, std::size_t key_index,
                                   const Key& key, const Origin& origin, std::uint32_t acks,
@@ -112,11 +137,15 @@ Executor::Execution Executor::RunLocked(const Command& command, Arguments args,
                  .now = now,
                  .scratch = scratch_,
                  .value_bytes_max = services_.engine.options().value_bytes_max};
+  scratch_.Clear();  // where the last one found no memory
   command.keyed(call);
+  CountLookup(command, call.sought);
 
   Execution outcome{.executed = true, .failed = call.error.has_value()};
   if (call.mutated) {
     outcome.ticket = services_.replicator.Submit(key.partition, call.mutated);
+  } else if (call.removed != 0) {
+    outcome.ticket = services_.replicator.SubmitRemoval(key, call.removed);
   } else if (call.flushed != 0) {
     outcome.ticket = services_.replicator.SubmitFlush(key.partition, call.flushed);
   }
@@ -173,6 +202,8 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
   const bool is_list = command.fold == Fold::kArray;
   const bool says_itself = is_list || command.fold == Fold::kConcat;
   ReplyWriter& out = says_itself ? reply : static_cast<ReplyWriter&>(fold);
+  const bool divisible = is_list && command.Is(kReadOnly);
+  const std::size_t whole_max = reply.output_bytes() + kReplyWholeBytes;
   if (is_list) reply.BeginList(ListShape::kArray, keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::size_t key_index = command.keys.first + i * command.keys.step;
@@ -180,6 +211,9 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     const Execution one =
         RunLocked(command, args, key_index, key, engine.ShardOf(key.partition), now, out);
     all.failed = all.failed || one.failed;
+    if (divisible && reply.output_bytes() > whole_max && keys.size() > 1) {
+      return {.executed = true, .large = true};
+    }
     if (one.ticket != 0) {
       tickets.push_back(one.ticket);
       all.ticket = one.ticket;
@@ -204,7 +238,9 @@ void Executor::OverranAny(const Command& command, const std::vector<Key>& keys, 
 bool Executor::AnyExists(const std::vector<Key>& keys,
                          UnixMillis now) GYRE_NO_THREAD_SAFETY_ANALYSIS {
   for (const Key& key : keys) {
-    if (services_.engine.ShardOf(key.partition).Find(key, now)) return true;
+    if (services_.engine.ShardOf(key.partition).Find(key, now, Purpose::kWrite)) {
+      return true;
+    }
   }
   return false;
 }

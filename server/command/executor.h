@@ -2,22 +2,33 @@
 // goes to the replicator.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "command/command.h"
+#include "command/keyed_call.h"
 #include "command/routing.h"
 #include "command/services.h"
 #include "protocol/reply.h"
 
 namespace gyre {
 
+// What the keyed handlers of one command found, at this node. Written by its loop, read by any.
+struct LookupCounters {
+  std::atomic<std::uint64_t> found{0};
+  std::atomic<std::uint64_t> missing{0};
+  std::atomic<std::uint64_t> mismatched{0};
+};
+
 class Executor {
  public:
   struct Execution {
     bool executed = false;  // false: `role` says why not; nothing was read, changed or written
     bool failed = false;    // the reply is an error
+    bool large = false;     // the reply is to be read in pieces; what was written is void
     bool overrun = false;   // its lease ran out: the reply is void, first_error() is the answer
     Role role = Role::kAbsent;
     Replicator::Ticket ticket = 0;  // of the write, if there was one
@@ -25,7 +36,7 @@ class Executor {
   // What was written, for each partition separately.
   using Tickets = std::vector<Replicator::Ticket>;
 
-  explicit Executor(const Services& services) : services_(services) {}
+  explicit Executor(const Services& services);
 
   // What is said for one key of a command that may have several.
   enum class Says : std::uint8_t {
@@ -42,13 +53,17 @@ class Executor {
   // Runs a folded command on all its keys with all their shards locked, so that it is one step as
   // on a single server; not executed if this node may not answer for one of them. `keys[i]` stands
   // at args[first + i * step]; at least one, and for kConcat exactly one. Tickets of the writes are
-  // appended to `tickets`.
+  // appended to `tickets`. A reply of values that outgrows kReplyWholeBytes is given up as large,
+  // where its writer can do better.
   Execution RunTogether(const Command& command, Arguments args, const std::vector<Key>& keys,
                         const Origin& origin, std::uint32_t acks, UnixMillis now,
                         ReplyWriter& reply, Tickets& tickets);
 
   // Of the latest Run or RunTogether that failed, if it knows why (a list's does), or was overrun.
   const Error& first_error() const { return *error_; }
+
+  // Any thread. By Command::index.
+  const LookupCounters& lookups(std::size_t index) const { return lookups_[index]; }
 
  private:
   // Requires the shard's mutex.
@@ -65,7 +80,10 @@ class Executor {
   void OverranAny(const Command& command, const std::vector<Key>& keys, TimePoint from,
                   Execution& done);
 
+  void CountLookup(const Command& command, Sought sought);
+
   const Services& services_;
+  std::vector<LookupCounters> lookups_;
   Buffer scratch_;
   std::optional<Error> error_;
   std::vector<std::uint32_t> locked_;  // indices of the shards that RunTogether holds

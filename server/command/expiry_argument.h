@@ -14,6 +14,7 @@ namespace gyre {
 struct ExpiryForm {
   bool absolute = false;  // unix time, else from now on
   bool seconds = false;   // else milliseconds
+  friend bool operator==(const ExpiryForm&, const ExpiryForm&) = default;
 };
 
 // `number` as absolute milliseconds: may be in the past, or negative. Nothing where it overflows.

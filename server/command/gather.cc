@@ -1,24 +1,106 @@
 #include "command/gather.h"
 
+#include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
+#include "base/buffer.h"
+
 namespace gyre {
 namespace {
-
-// What KEYS may gather; a larger answer would be of no use to anybody, and would stop the loop
-// while it is encoded.
-constexpr std::size_t kConcatBytesMax = std::size_t{256} << 20;
 
 Error Mismatch() {
   return {ErrorCode::kInternal, "a node answered a part of the command in an unexpected form"};
 }
 
+// What a reply holds beside its text.
+std::size_t TextBytes(const Reply& reply) { return reply.key.size() + reply.bytes.size(); }
+
 }  // namespace
 
-Gather::Gather(const Command& command, std::size_t key_count, PendingReply reply)
-    : command_(command), reply_(std::move(reply)) {
-  if (command_.fold == Fold::kArray) elements_.resize(key_count);
+// The elements so far. Keys (kConcat), of which there may be millions, stand one behind the other:
+// a length, then the bytes.
+struct Gather::Elements {
+  explicit Elements(ClientMemoryAccount* account) : charge(account), keys(account) {}
+
+  std::size_t bytes() const { return charge.bytes() + keys.capacity(); }
+
+  // Writes those from `next` on, until about `bytes_max` are written; false if there are more.
+  bool Write(ReplyWriter& writer, std::size_t bytes_max) {
+    const std::size_t count = key_count + replies.size();
+    if (!std::exchange(begun, true)) writer.BeginList(ListShape::kArray, count);
+    std::size_t written = 0;
+    for (; next < count; ++next) {
+      if (written >= bytes_max) return false;
+      if (next < key_count) {
+        written += WriteKey(writer);
+        continue;
+      }
+      Reply& reply = replies[next - key_count];
+      written += TextBytes(reply) + 1;
+      Play(reply, writer);
+      reply = Reply{};
+    }
+    writer.EndList();
+    return true;
+  }
+
+  std::size_t WriteKey(ReplyWriter& writer) {
+    std::uint32_t bytes = 0;
+    std::memcpy(&bytes, keys.data() + at, sizeof bytes);
+    writer.Bulk(keys.view().substr(at + sizeof bytes, bytes));
+    at += sizeof bytes + bytes;
+    return bytes + 1;
+  }
+
+  ClientMemoryCharge charge;  // of `replies`
+  std::vector<Reply> replies;
+  Buffer keys;
+  std::size_t key_count = 0;
+  bool begun = false;
+  std::size_t next = 0;
+  std::size_t at = 0;  // in `keys`, of the next
+};
+
+Gather::Gather(const Command& command, std::size_t key_count, PendingReply reply,
+               ClientMemoryAccount* account)
+    : command_(command), reply_(std::move(reply)), elements_(std::make_shared<Elements>(account)) {
+  if (command_.fold == Fold::kArray && Grow(key_count * sizeof(Reply))) {
+    elements_->replies.resize(key_count);
+  }
+}
+
+// Charges what the elements are about to hold more.
+bool Gather::Grow(std::size_t bytes) {
+  if (!elements_->charge.Grow(bytes)) {
+    error_ = ReplyTooLarge();
+    reply_.AddHeld(-static_cast<std::ptrdiff_t>(elements_->bytes()));
+    elements_.reset();
+    return false;
+  }
+  reply_.AddHeld(static_cast<std::ptrdiff_t>(bytes));
+  return true;
+}
+
+// Keys of KEYS.
+bool Gather::Append(const std::vector<Reply>& elements) {
+  Buffer& keys = elements_->keys;
+  const std::size_t before = keys.capacity();
+  for (const Reply& element : elements) {
+    const auto bytes = static_cast<std::uint32_t>(element.bytes.size());
+    if (!keys.TryReserve(sizeof bytes + bytes)) {
+      reply_.AddHeld(-static_cast<std::ptrdiff_t>(before));
+      error_ = ReplyTooLarge();
+      elements_.reset();
+      return false;
+    }
+    keys.Append({reinterpret_cast<const char*>(&bytes), sizeof bytes});
+    keys.Append(element.bytes);
+    ++elements_->key_count;
+  }
+  reply_.AddHeld(static_cast<std::ptrdiff_t>(keys.capacity() - before));
+  return true;
 }
 
 void Gather::Deliver(const std::vector<std::uint32_t>& positions, Reply reply) {
@@ -43,18 +125,12 @@ void Gather::Combine(const std::vector<std::uint32_t>& positions, Reply&& reply)
         return;
       }
       for (std::size_t i = 0; i < positions.size(); ++i) {
-        elements_[positions[i]] = std::move(reply.elements[i]);
+        if (!Grow(TextBytes(reply.elements[i]))) return;
+        elements_->replies[positions[i]] = std::move(reply.elements[i]);
       }
       return;
     case Fold::kConcat:
-      for (Reply& element : reply.elements) {
-        element_bytes_ += sizeof(Reply) + element.bytes.size();
-        elements_.push_back(std::move(element));
-      }
-      if (element_bytes_ > kConcatBytesMax) {
-        error_ = Error{ErrorCode::kTooLarge, "too many keys for one reply; use SCAN"};
-        elements_.clear();
-      }
+      Append(reply.elements);
       return;
     case Fold::kNone:
     case Fold::kAllOk:
@@ -69,24 +145,30 @@ void Gather::ClosePart() {
 
 void Gather::Answer() {
   if (error_) return reply_.FinishWithError(*error_);
-  ReplyWriter& writer = reply_.writer();
   switch (command_.fold) {
     case Fold::kSum:
-      writer.Integer(sum_);
-      break;
+      return reply_.FinishWith([this](ReplyWriter& writer) { writer.Integer(sum_); });
     case Fold::kArray:
     case Fold::kConcat:
-      writer.BeginList(ListShape::kArray, elements_.size());
-      for (const Reply& element : elements_) Play(element, writer);
-      writer.EndList();
-      break;
+      return AnswerList();
     case Fold::kNone:
     case Fold::kAllOk:
     case Fold::kAtomic:
-      writer.Word(Outcome::kOk);
-      break;
+      return reply_.FinishWith([](ReplyWriter& writer) { writer.Word(Outcome::kOk); });
   }
-  reply_.Finish();
+}
+
+// A large one leaves in pieces, where it may.
+void Gather::AnswerList() {
+  if (elements_->bytes() > kReplyPieceBytes &&
+      reply_.Stream([elements = elements_, reply = reply_]() mutable {
+        if (elements->Write(reply.writer(), kReplyPieceBytes)) reply.Finish();
+        return true;
+      })) {
+    return;
+  }
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  reply_.FinishWith([this](ReplyWriter& writer) { elements_->Write(writer, kAll); });
 }
 
 }  // namespace gyre

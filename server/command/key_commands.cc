@@ -5,9 +5,12 @@
 #include <utility>
 
 #include "command/arguments.h"
+#include "command/command_table.h"
 #include "command/expiry_argument.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
+#include "command/plain_call.h"
+#include "command/subcommands.h"
 
 namespace gyre {
 namespace {
@@ -16,9 +19,10 @@ constexpr std::size_t kEmbeddedStringMax = 44;  // above it Redis calls a string
 
 void Delete(KeyedCall& call) { call.reply.Integer(call.Remove() ? 1 : 0); }
 
-void Exists(KeyedCall& call) { call.reply.Integer(call.Find() ? 1 : 0); }
+void Touch(KeyedCall& call) { call.reply.Integer(call.Find() ? 1 : 0); }
+void Exists(KeyedCall& call) { call.reply.Integer(call.Inspect() ? 1 : 0); }
 
-void Type(KeyedCall& call) { call.reply.Text(call.Find() ? "string" : "none"); }
+void Type(KeyedCall& call) { call.reply.Text(call.Inspect() ? "string" : "none"); }
 
 // ---- EXPIRE and its kin -------------------------------------------------------------------------
 
@@ -77,13 +81,11 @@ void ExpireAs(KeyedCall& call, ExpiryForm form, std::string_view name) {
   if (!number) return call.Fail(NotAnInteger());
   const std::optional<UnixMillis> expiry = ToExpiry(*number, form, call.now);
   if (!expiry) return call.Fail(InvalidExpiry(name));
-  const Record record = call.Find();
-  if (!record || !Admits(*conditions, record.expiry_ms(), *expiry)) return call.reply.Integer(0);
+  const Record record = call.FindToChange();
+  if (record && !Admits(*conditions, record.expiry_ms(), *expiry)) return call.reply.Integer(0);
   // As in Redis, what would be over at once is a removal.
-  if (*expiry <= call.now) {
-    call.Remove();
-    return call.reply.Integer(1);
-  }
+  if (*expiry <= call.now) return call.reply.Integer(call.Remove() ? 1 : 0);
+  if (!record) return call.reply.Integer(0);
   SetExpiry(call, *expiry);
 }
 
@@ -95,7 +97,7 @@ void PExpireAt(KeyedCall& call) {
 }
 
 void Persist(KeyedCall& call) {
-  const Record record = call.Find();
+  const Record record = call.FindToChange();
   if (!record || record.expiry_ms() == kNeverExpires) return call.reply.Integer(0);
   SetExpiry(call, kNeverExpires);
 }
@@ -104,12 +106,12 @@ void Persist(KeyedCall& call) {
 
 // -2: no such key; -1: it never expires.
 void SayExpiry(KeyedCall& call, ExpiryForm form) {
-  const Record record = call.Find();
+  const Record record = call.Inspect();
   if (!record) return call.reply.Integer(-2);
   const UnixMillis expiry = record.expiry_ms();
   if (expiry == kNeverExpires) return call.reply.Integer(-1);
   const std::int64_t ms = form.absolute ? expiry : expiry - call.now;
-  call.reply.Integer(form.seconds ? (ms + 500) / 1000 : ms);
+  call.reply.Integer(form.seconds ? ms / 1000 + (ms % 1000 >= 500 ? 1 : 0) : ms);
 }
 
 void Ttl(KeyedCall& call) { SayExpiry(call, {.absolute = false, .seconds = true}); }
@@ -124,12 +126,33 @@ std::string_view EncodingOf(const Record& record) {
   return ParseInteger(record.value()) ? "int" : "embstr";
 }
 
-void Object(KeyedCall& call) {
-  if (!IsWord(call.arg(1), "ENCODING")) {
-    return call.Fail(UnknownSubcommand("OBJECT", call.arg(1)));
-  }
-  const Record record = call.Find();
-  record ? call.reply.Bulk(EncodingOf(record)) : call.reply.Null();
+// OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, with their key.
+void ObjectOfKey(KeyedCall& call) {
+  const Record record = call.Inspect();
+  if (!record) return call.reply.Null();
+  if (IsWord(call.arg(1), "ENCODING")) return call.reply.Bulk(EncodingOf(record));
+  if (IsWord(call.arg(1), "REFCOUNT")) return call.reply.Integer(1);
+  if (IsWord(call.arg(1), "FREQ")) return call.reply.Integer(record.uses());
+  // The answer of a Redis whose policy is the one that INFO names.
+  call.Fail(
+      ErrorCode::kInvalidArgument,
+      "An LFU maxmemory policy is selected, idle time not tracked. Please note that when "
+      "switching between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+
+void AskOwner(PlainCall& call) {
+  static const Command& of_key = *CommandTable::Get().Find("gyre.object");
+  call.failed = call.router.Route(of_key, call.request, nullptr, call.session, call.responder);
+}
+
+void Object(PlainCall& call) {
+  static constexpr Subcommand kSubcommands[] = {
+      {"ENCODING", 3, AskOwner, "<key>", "How Redis would keep the value."},
+      {"FREQ", 3, AskOwner, "<key>", "How often the key was used lately: 0 to 3."},
+      {"IDLETIME", 3, AskOwner, "<key>", "Refused: eviction goes by use, not by age."},
+      {"REFCOUNT", 3, AskOwner, "<key>", "1: values are not shared."},
+  };
+  RunSubcommand(call, kSubcommands);
 }
 
 constexpr KeyPositions kSecondArgument{2, 2, 1};
@@ -143,7 +166,7 @@ constexpr Command kCommands[] = {
     {"del", -2, kRemove, kAllArguments, kGroup, "1.0.0", "Removes keys.", Delete, nullptr, Fold::kSum},
     {"unlink", -2, kRemove | kFast, kAllArguments, kGroup, "4.0.0", "Removes keys (as DEL).", Delete, nullptr, Fold::kSum},
     {"exists", -2, kRead, kAllArguments, kGroup, "1.0.0", "Counts how many of the keys exist.", Exists, nullptr, Fold::kSum},
-    {"touch", -2, kRead, kAllArguments, kGroup, "3.2.1", "Marks keys as used.", Exists, nullptr, Fold::kSum},
+    {"touch", -2, kRead, kAllArguments, kGroup, "3.2.1", "Marks keys as used.", Touch, nullptr, Fold::kSum},
     {"type", 2, kRead, kFirstArgument, kGroup, "1.0.0", "Returns the type of a value.", Type},
     {"expire", -3, kExpire, kFirstArgument, kGroup, "1.0.0", "Sets the expiry of a key in seconds from now.", Expire},
     {"pexpire", -3, kExpire, kFirstArgument, kGroup, "2.6.0", "Sets the expiry of a key in milliseconds from now.", PExpire},
@@ -154,7 +177,8 @@ constexpr Command kCommands[] = {
     {"expiretime", 2, kRead, kFirstArgument, kGroup, "7.0.0", "Returns when a key expires, as unix time in seconds.", ExpireTime},
     {"pexpiretime", 2, kRead, kFirstArgument, kGroup, "7.0.0", "Returns when a key expires, as unix time in milliseconds.", PExpireTime},
     {"persist", 2, kWrite | kFast, kFirstArgument, kGroup, "2.2.0", "Removes the expiry of a key.", Persist},
-    {"object", 3, kReadOnly, kSecondArgument, kGroup, "2.2.3", "OBJECT ENCODING key: how Redis would keep the value.", Object},
+    {"object", -2, kReadOnly, kNoKey, kGroup, "2.2.3", "OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT.", nullptr, Object},
+    {"gyre.object", 3, kReadOnly | kHidden | kInternal, kSecondArgument, kGroup, "gyre", "OBJECT at the owner of its key.", ObjectOfKey},
 };
 // clang-format on
 

@@ -16,6 +16,14 @@
 
 namespace gyre {
 
+// What a keyed command found, for its statistics.
+enum class Sought : std::uint8_t {
+  kNothing,     // it looked for nothing
+  kFound,       // a live record
+  kMissing,     // none
+  kMismatched,  // a record that somebody had changed (cas)
+};
+
 // Exists only while the executor holds the shard's mutex: so the members that need it take it as
 // held, and a handler, which is called through a pointer, need not say so.
 struct KeyedCall {
@@ -28,34 +36,48 @@ struct KeyedCall {
   Buffer& scratch;  // empty; for values that are put together (they must not lie in the arena)
   std::size_t value_bytes_max;
 
-  // What changed, for the replicas: the record's new state, or the version up to which the
-  // partition was emptied. Both empty where nothing did.
+  // What changed, for the replicas: the record's new state, or the version as of which the key is
+  // removed, or that up to which the partition was emptied. All empty where nothing did.
   Record mutated;
+  Version removed = 0;
   Version flushed = 0;
   std::optional<Error> error;  // the reply, if it is one
+  Sought sought = Sought::kNothing;
 
   std::string_view arg(std::size_t index) const { return args[index]; }
 
   // The live record, or empty. Valid until the next change.
-  Record Find() GYRE_NO_THREAD_SAFETY_ANALYSIS { return shard.Find(key, now); }
+  Record Find(Purpose purpose) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    const Record record = shard.Find(key, now, purpose);
+    sought = record ? Sought::kFound : Sought::kMissing;
+    return record;
+  }
+  // For its value; as what a change depends on; to say something about the key.
+  Record Find() { return Find(Purpose::kRead); }
+  Record FindToChange() { return Find(Purpose::kWrite); }
+  Record Inspect() { return Find(Purpose::kInspect); }
 
   // Stores `value`. False if that failed: then the error is the reply.
   bool Store(std::string_view value, UnixMillis expiry_ms,
              std::uint32_t flags = 0) GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    return Keep(shard.Store(key, value, expiry_ms, flags, shard.NextVersion(now)));
+    const Version version = shard.NextVersion(now);
+    return Keep(shard.Store(key, value, expiry_ms, flags, version), version);
   }
 
-  // Gives the record, which is there, a new expiry, and leaves it in `mutated`: as a tombstone, or
-  // empty, if the expiry has passed. Likewise.
+  // Gives the record, which is there, a new expiry, and leaves it in `mutated`; empty if the expiry
+  // has passed: then it is removed. Likewise.
   bool SetExpiry(UnixMillis expiry_ms) GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    return Keep(shard.SetExpiry(key, expiry_ms, shard.NextVersion(now), now));
+    const Version version = shard.NextVersion(now);
+    return Keep(shard.SetExpiry(key, expiry_ms, version, now), version);
   }
 
-  // Whether the key was there.
+  // Whether the key was there. Replicas are told in any case: they may have what was evicted here.
   bool Remove() GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    const Shard::Removed removed = shard.Remove(key, shard.NextVersion(now), now);
-    mutated = removed.tombstone;
-    return removed.existed;
+    mutated = Record{};
+    removed = shard.NextVersion(now);
+    const bool existed = shard.Remove(key, removed, now);
+    sought = existed ? Sought::kFound : Sought::kMissing;
+    return existed;
   }
 
   void Fail(ErrorCode code, std::string message) { Fail(Error{code, std::move(message)}); }
@@ -65,12 +87,13 @@ struct KeyedCall {
   }
 
  private:
-  bool Keep(const Result<Record>& changed) {
+  bool Keep(const Result<Record>& changed, Version version) {
     if (!changed) [[unlikely]] {
       Fail(changed.error());
       return false;
     }
     mutated = *changed;
+    if (!mutated) removed = version;
     return true;
   }
 };

@@ -13,12 +13,10 @@
 #include "command/messages.h"
 #include "command/plain_call.h"
 #include "command/record_reply.h"
+#include "command/version.h"
 
 namespace gyre {
 namespace {
-
-// The release whose text commands these are; its clients read three numbers here.
-constexpr std::string_view kVersionLine = "VERSION 1.6.18 gyre";
 
 Error BadFormat() { return {ErrorCode::kInvalidArgument, "bad command line format"}; }
 
@@ -30,9 +28,8 @@ void Get(KeyedCall& call) { SayRecordOrNull(call.Find(), call.reply); }
 void GetAndTouch(KeyedCall& call) {
   const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(1), call.now);
   if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
-  const Record record = call.Find();
-  if (!record) return call.reply.Null();
-  SayAndExpire(call, record, *expiry);
+  // Counted as a touch, as in memcached.
+  SayAndExpire(call, call.FindToChange(), *expiry);
 }
 
 // ---- Storage: name key flags exptime [token] data -----------------------------------------------
@@ -46,7 +43,8 @@ struct Item {
 std::optional<Item> ReadItem(const KeyedCall& call) {
   const std::optional<std::uint64_t> flags = ParseLenientUnsigned(call.arg(2));
   const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(3), call.now);
-  if (!flags || *flags > std::numeric_limits<std::uint32_t>::max() || !expiry) return std::nullopt;
+  if (!flags || !expiry) return std::nullopt;
+  // Flags of more than 32 bits lose the upper ones, as in memcached.
   return Item{static_cast<std::uint32_t>(*flags), *expiry, call.args.back()};
 }
 
@@ -54,15 +52,26 @@ void StoreItem(KeyedCall& call, const Item& item) {
   if (call.Store(item.data, item.expiry_ms, item.flags)) call.reply.Word(Outcome::kStored);
 }
 
+Error ObjectTooLarge() { return {ErrorCode::kTooLarge, "object too large for cache"}; }
+
+// A refused set leaves nothing: the client believes that the old value is replaced.
 void Set(KeyedCall& call) {
   const std::optional<Item> item = ReadItem(call);
-  item ? StoreItem(call, *item) : call.Fail(BadFormat());
+  if (!item) return call.Fail(BadFormat());
+  StoreItem(call, *item);
+  if (call.error) call.Remove();
+}
+
+// mc.refused key: a set whose data is over --max-value, and was not read.
+void Refused(KeyedCall& call) {
+  call.Remove();
+  call.Fail(ObjectTooLarge());
 }
 
 void StoreIf(KeyedCall& call, bool wanted_present) {
   const std::optional<Item> item = ReadItem(call);
   if (!item) return call.Fail(BadFormat());
-  const bool present(call.Find());
+  const bool present(call.FindToChange());
   if (present != wanted_present) return call.reply.Word(Outcome::kNotStored);
   StoreItem(call, *item);
 }
@@ -73,10 +82,10 @@ void Replace(KeyedCall& call) { StoreIf(call, true); }
 void Join(KeyedCall& call, bool in_front) {
   const std::optional<Item> item = ReadItem(call);
   if (!item) return call.Fail(BadFormat());
-  const Record old = call.Find();
+  const Record old = call.FindToChange();
   if (!old) return call.reply.Word(Outcome::kNotStored);
   if (old.value_bytes() + item->data.size() > call.value_bytes_max) {
-    return call.Fail(ErrorCode::kTooLarge, "object too large for cache");
+    return call.Fail(ObjectTooLarge());
   }
   if (in_front) call.scratch.Append(item->data);
   old.AppendValueTo(call.scratch);
@@ -92,9 +101,12 @@ void CompareAndStore(KeyedCall& call) {
   const std::optional<Item> item = ReadItem(call);
   const std::optional<std::uint64_t> token = ParseLenientUnsigned(call.arg(4));
   if (!item || !token) return call.Fail(BadFormat());
-  const Record old = call.Find();
+  const Record old = call.FindToChange();
   if (!old) return call.reply.Word(Outcome::kNotFound);
-  if (old.version() != *token) return call.reply.Word(Outcome::kExists);
+  if (old.version() != *token) {
+    call.sought = Sought::kMismatched;
+    return call.reply.Word(Outcome::kExists);
+  }
   StoreItem(call, *item);
 }
 
@@ -108,13 +120,12 @@ void Delete(KeyedCall& call) {
 void Change(KeyedCall& call, bool up) {
   const std::optional<std::uint64_t> delta = ParseLenientUnsigned(call.arg(2));
   if (!delta) return call.Fail(ErrorCode::kInvalidArgument, "invalid numeric delta argument");
-  const Record record = call.Find();
+  const Record record = call.FindToChange();
   if (!record) return call.reply.Word(Outcome::kNotFound);
   const std::optional<std::uint64_t> old =
       record.is_contiguous() ? ParseLenientUnsigned(record.value()) : std::nullopt;
   if (!old) {
-    return call.Fail(ErrorCode::kInvalidArgument,
-                     "cannot increment or decrement non-numeric value");
+    return call.Fail(ErrorCode::kWrongType, "cannot increment or decrement non-numeric value");
   }
   const std::uint64_t lowered = *delta > *old ? 0 : *old - *delta;
   const std::uint64_t number = up ? *old + *delta : lowered;
@@ -131,23 +142,29 @@ void Decrement(KeyedCall& call) { Change(call, false); }
 void Touch(KeyedCall& call) {
   const std::optional<UnixMillis> expiry = ParseMemcachedExpiry(call.arg(2), call.now);
   if (!expiry) return call.Fail(ErrorCode::kInvalidArgument, "invalid exptime argument");
-  if (!call.Find()) return call.reply.Word(Outcome::kNotFound);
-  if (!call.SetExpiry(*expiry)) return;
-  call.reply.Word(Outcome::kTouched);
+  if (*expiry != kNeverExpires && *expiry <= call.now) {
+    return call.reply.Word(call.Remove() ? Outcome::kTouched : Outcome::kNotFound);
+  }
+  if (!call.FindToChange()) return call.reply.Word(Outcome::kNotFound);
+  if (call.SetExpiry(*expiry)) call.reply.Word(Outcome::kTouched);
 }
 
 // ---- The server ---------------------------------------------------------------------------------
 
-// With a delay, what is older at that moment is void from then on: this node's timer sees to it.
+// With a delay, what is older at that moment is void from then on: this node's timer sees to it,
+// unless another flush came in between. A later one replaces it.
 void FlushAll(PlainCall& call) {
   const UnixMillis now = call.router.now();
+  Engine& engine = call.router.services().engine;
+  const std::uint64_t order = engine.OrderFlush();
   const auto moment = call.argument_count() > 1 ? ParseMemcachedExpiry(call.arg(1), now)
                                                 : std::optional<UnixMillis>(kNeverExpires);
   if (!moment) return call.Fail(BadFormat());
   if (*moment <= now) return FlushCluster(call);  // no delay: kNeverExpires is 0
   Router& router = call.router;
-  router.Later(std::chrono::milliseconds(*moment - now),
-               [&router] { FlushClusterSilently(router); });
+  router.Later(std::chrono::milliseconds(*moment - now), [&router, &engine, order, now] {
+    if (engine.IsNewestFlush(order)) FlushClusterUnlessSince(router, now);
+  });
   call.reply().Word(Outcome::kOk);
 }
 
@@ -158,7 +175,9 @@ void Stats(PlainCall& call) {
     admin.ResetStats();
     return call.reply().Text("RESET");
   }
-  const Admin::Fields fields = admin.MemcachedStats(argument);
+  const std::optional<Admin::Fields> known = admin.MemcachedStats(argument);
+  if (!known) return call.Fail(ErrorCode::kUnknownCommand, "unknown argument");
+  const Admin::Fields& fields = *known;
   call.reply().BeginList(ListShape::kMap, fields.size());
   for (const auto& [name, value] : fields) {
     call.reply().Bulk(name);
@@ -167,7 +186,9 @@ void Stats(PlainCall& call) {
   call.reply().EndList();
 }
 
-void Version(PlainCall& call) { call.reply().Text(kVersionLine); }
+void Version(PlainCall& call) {
+  call.reply().Text("VERSION " + std::string(kMemcachedVersion) + " gyre");
+}
 // Its levels do not map to ours: CONFIG SET log-level does it.
 void Verbosity(PlainCall& call) { call.reply().Word(Outcome::kOk); }
 void Quit(PlainCall& call) {
@@ -189,6 +210,7 @@ constexpr Command kCommands[] = {
     {"mc.gat", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Sets the expiry of records and returns them.", GetAndTouch, nullptr, Fold::kArray},
     {"mc.gats", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Likewise, with their CAS tokens.", GetAndTouch, nullptr, Fold::kArray},
     {"mc.set", 5, kChangeTwice, kFirstArgument, kGroup, "gyre", "Stores a record.", Set},
+    {"mc.refused", 2, kChangeTwice, kFirstArgument, kGroup, "gyre", "Removes a record whose new value was too large.", Refused},
     {"mc.add", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is free.", Add},
     {"mc.replace", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is taken.", Replace},
     {"mc.append", 5, kChange, kFirstArgument, kGroup, "gyre", "Puts data behind a value.", Append},

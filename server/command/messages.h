@@ -27,6 +27,9 @@ inline Error InvalidExpiry(std::string_view command) {
   return {ErrorCode::kInvalidArgument,
           "invalid expire time in '" + std::string(command) + "' command"};
 }
+inline Error ClusterDisabled() {
+  return {ErrorCode::kNotAllowed, "This instance has cluster support disabled"};
+}
 inline Error ValueTooLarge() {
   return {ErrorCode::kTooLarge,
           "string exceeds maximum allowed size (raise --max-value on all nodes)"};

@@ -38,6 +38,11 @@ class OwnedRequest {
   const Request* operator->() const { return &request_; }
   // Memory that it holds, roughly.
   std::size_t bytes() const { return bytes_ + request_.args.size() * sizeof(std::string_view); }
+  static std::size_t BytesOf(Arguments args) {
+    std::size_t bytes = args.size() * sizeof(std::string_view);
+    for (const std::string_view arg : args) bytes += arg.size();
+    return bytes;
+  }
 
  private:
   std::unique_ptr<char[]>

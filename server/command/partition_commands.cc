@@ -15,7 +15,10 @@
 namespace gyre {
 namespace {
 
-// gyre.count partition...
+// Steps of matching and bytes of keys that cost about what finding a record does.
+constexpr std::size_t kCostOfVisit = 256;
+
+// gyre.count partition...: of all; gyre.counts partition...: of each.
 void Count(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.reply.Integer(static_cast<std::int64_t>(call.shard.info(call.key.partition).records));
 }
@@ -27,24 +30,13 @@ void Flush(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.reply.Word(Outcome::kOk);
 }
 
-// gyre.keys pattern partition...: a list of the partition's keys.
-void Keys(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
-  const std::string_view pattern = call.arg(1);
-  const bool all = pattern == "*";
-  std::vector<std::string> keys;
-  std::uint64_t cursor = 0;
-  do {
-    cursor = call.shard.Walk(
-        call.key.partition, cursor, kScanVisitsMax, call.now, [&](const Record& record) {
-          if (!record.is_tombstone() && (all || GlobMatches(pattern, record.key()))) {
-            keys.emplace_back(record.key());
-          }
-          return true;
-        });
-  } while (cursor != 0);
-  call.reply.BeginList(ListShape::kArray, keys.size());
-  for (const std::string& key : keys) call.reply.Bulk(key);
-  call.reply.EndList();
+// gyre.flush.since unix-ms partition...: those that were not emptied since then. Within one
+// millisecond the order is not known: then once more does less harm than not at all.
+void FlushUnlessSince(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
+  const std::optional<std::int64_t> since = ParseInteger(call.arg(1));
+  if (!since) return call.Fail(NotAnInteger());
+  if (MillisOf(call.shard.info(call.key.partition).flushed) <= *since) return Flush(call);
+  call.reply.Word(Outcome::kOk);
 }
 
 // gyre.sample partition...: a random key of each, or null.
@@ -55,15 +47,30 @@ void Sample(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   record ? call.reply.Bulk(record.key()) : call.reply.Null();
 }
 
-// gyre.scan partition position count pattern -> [next position, 0 at the end; records visited;
-// keys]
+// The pattern of the latest gyre.scan of this loop: a walk asks with the same one again and again.
+const Result<Glob>& ParsedPattern(std::string_view pattern) {
+  static thread_local std::string latest = "*";
+  static thread_local Result<Glob> glob = Glob::Parse(latest);
+  if (pattern != latest) {
+    glob = Glob::Parse(pattern);
+    latest = pattern.substr(0, Glob::kPatternBytesMax + 1);  // one that is refused, as well
+  }
+  return glob;
+}
+
+// gyre.scan partition position count pattern -> [next position, 0 at the end; visits; keys]
+//
+// A record that cost more than a visit does, because its key is long or the pattern is hard, counts
+// as several visits: so what one call costs is bounded by `count`.
 void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   const std::optional<std::uint64_t> position = ParseUnsigned(call.arg(2));
   const std::optional<std::uint64_t> count = ParseUnsigned(call.arg(3));
   if (!position || *position >> ScanCursor::kPositionBits != 0 || !count || *count == 0) {
     return call.Fail(SyntaxError());
   }
-  const std::string_view pattern = call.arg(4);
+  const Result<Glob>& glob = ParsedPattern(call.arg(4));
+  if (!glob) return call.Fail(glob.error());
+  const std::size_t visits_max = std::min<std::size_t>(*count, kScanVisitsMax);
   const std::uint64_t begin = *position << ScanCursor::kHashShift;
   std::vector<std::string> keys;
   std::size_t visited = 0;
@@ -71,16 +78,18 @@ void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   // The position is coarser than the walk's own cursor: the walk goes on until the position grows,
   // and leaves out what stands before it (the walk begins with a whole bucket).
   do {
-    cursor =
-        call.shard.Walk(call.key.partition, cursor, std::min<std::size_t>(*count, kScanVisitsMax),
-                        call.now, [&](const Record& record) {
-                          ++visited;
-                          if (!record.is_tombstone() && HashKey(record.key()) >= begin &&
-                              GlobMatches(pattern, record.key())) {
-                            keys.emplace_back(record.key());
-                          }
-                          return true;
-                        });
+    cursor = call.shard.Walk(call.key.partition, cursor, visits_max, call.now,
+                             [&](const Record& record) {
+                               std::size_t cost = 0;
+                               if (!record.is_tombstone() && HashKey(record.key()) >= begin) {
+                                 cost = record.key().size();
+                                 if (glob->matches_all() || glob->Matches(record.key(), cost)) {
+                                   keys.emplace_back(record.key());
+                                 }
+                               }
+                               visited += 1 + cost / kCostOfVisit;
+                               return visited < visits_max;
+                             });
   } while (cursor != 0 && cursor >> ScanCursor::kHashShift == *position);
 
   call.reply.BeginList(ListShape::kArray, 3);
@@ -92,17 +101,18 @@ void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.reply.EndList();
 }
 
-constexpr KeyPositions kBehindPattern{2, -1, 1};
+constexpr KeyPositions kBehindFirst{2, -1, 1};
 constexpr std::uint32_t kRead = kReadOnly | kInternal | kHidden | kPartitionKeys;
 constexpr std::string_view kGroup = "gyre";
 
 // clang-format off
 constexpr Command kCommands[] = {
     {"gyre.count", -2, kRead, kAllArguments, kGroup, "gyre", "Counts the records of partitions.", Count, nullptr, Fold::kSum},
+    {"gyre.counts", -2, kRead, kAllArguments, kGroup, "gyre", "Counts the records of each partition.", Count, nullptr, Fold::kArray},
     {"gyre.sample", -2, kRead, kAllArguments, kGroup, "gyre", "Returns a random key of each partition.", Sample, nullptr, Fold::kArray},
-    {"gyre.keys", -3, kRead | kSlow, kBehindPattern, kGroup, "gyre", "Returns the keys of partitions.", Keys, nullptr, Fold::kConcat},
     {"gyre.scan", 5, kRead, kFirstArgument, kGroup, "gyre", "Walks a part of a partition.", Scan},
     {"gyre.flush", -2, kWrite | kRepeatable | kInternal | kHidden | kPartitionKeys, kAllArguments, kGroup, "gyre", "Empties partitions.", Flush, nullptr, Fold::kAllOk},
+    {"gyre.flush.since", -3, kWrite | kRepeatable | kInternal | kHidden | kPartitionKeys, kBehindFirst, kGroup, "gyre", "Empties partitions that were not emptied since a moment.", FlushUnlessSince, nullptr, Fold::kAllOk},
 };
 // clang-format on
 

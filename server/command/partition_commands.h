@@ -1,5 +1,6 @@
 // What nodes ask each other about whole partitions, so that any node can answer for the cluster:
-// "gyre.count", "gyre.keys", "gyre.sample", "gyre.scan", "gyre.flush". Their keys are partition
+// "gyre.count", "gyre.counts", "gyre.sample", "gyre.scan", "gyre.flush", "gyre.flush.since". Their
+// keys are partition
 // numbers; the router brings them to the owners, as any keyed command, and they never fan out
 // again.
 #pragma once

@@ -13,7 +13,7 @@ namespace {
 
 void Append(KeyedCall& call) {
   const std::string_view suffix = call.arg(2);
-  const Record old = call.Find();
+  const Record old = call.FindToChange();
   if (!old) {
     if (call.Store(suffix, kNeverExpires)) {
       call.reply.Integer(static_cast<std::int64_t>(suffix.size()));
@@ -35,7 +35,7 @@ void SetRange(KeyedCall& call) {
   if (!offset) return call.Fail(NotAnInteger());
   if (*offset < 0) return call.Fail(ErrorCode::kInvalidArgument, "offset is out of range");
   const std::string_view patch = call.arg(3);
-  const Record old = call.Find();
+  const Record old = call.FindToChange();
   const std::size_t old_bytes = old ? old.value_bytes() : 0;
   if (patch.empty()) return call.reply.Integer(static_cast<std::int64_t>(old_bytes));
 

@@ -25,14 +25,15 @@ inline void SayRecordOrNull(const Record& record, ReplyWriter& reply) {
   record ? SayRecord(record, reply) : reply.Null();
 }
 
-// Says the call's record, which is there, and gives it a new expiry; one that has passed removes
-// it.
+// Says the call's record, or null, and gives it a new expiry; one that has passed removes it.
 inline void SayAndExpire(KeyedCall& call, const Record& record, UnixMillis expiry_ms) {
   if (expiry_ms != kNeverExpires && expiry_ms <= call.now) {
-    SayRecord(record, call.reply);
+    SayRecordOrNull(record, call.reply);
     call.Remove();
     return;
   }
+  if (!record) return call.reply.Null();
+  call.reply.Reserve(record.key().size() + record.value_bytes());
   if (call.SetExpiry(expiry_ms)) SayRecord(call.mutated, call.reply);
 }
 

@@ -4,8 +4,8 @@
 
 namespace gyre {
 
-PendingReply RecordingSlot::Make(Done done) {
-  return PendingReply(*new RecordingSlot(std::move(done)));  // deleted by the last Unref
+PendingReply RecordingSlot::Make(Done done, ClientMemoryAccount* account) {
+  return PendingReply(*new RecordingSlot(std::move(done), account));  // deleted by the last Unref
 }
 
 void RecordingSlot::Finish() {

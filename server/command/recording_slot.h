@@ -14,7 +14,8 @@ class RecordingSlot final : public ReplySlot {
   using Done = std::function<void(Reply)>;
 
   // `done` is called once: with the reply, or with kInternal if the last handle goes without one.
-  static PendingReply Make(Done done);
+  // What it records is charged to `account` (null: to nobody), which outlives it.
+  static PendingReply Make(Done done, ClientMemoryAccount* account = nullptr);
 
   ReplyWriter& writer() override { return recorder_; }
   void Finish() override;
@@ -24,7 +25,8 @@ class RecordingSlot final : public ReplySlot {
   void Unref() override;
 
  private:
-  explicit RecordingSlot(Done done) : done_(std::move(done)) {}
+  RecordingSlot(Done done, ClientMemoryAccount* account)
+      : recorder_(account), done_(std::move(done)) {}
   ~RecordingSlot() override = default;
 
   ReplyRecorder recorder_;

@@ -57,7 +57,9 @@ std::string EncodeRingView(const ClusterView& view) {
   for (std::size_t i = 0; i < view.members.size(); ++i) {
     if (!view.on_ring[i] && !view.members[i].serving()) continue;
     told[i] = static_cast<MemberIndex>(ring.members_size());
-    DescribeMember(view.members[i], *ring.add_members());
+    wire::Member& member = *ring.add_members();
+    DescribeMember(view.members[i], member);
+    if (view.IsDrained(i) && member.state() == wire::ALIVE) member.set_state(wire::DRAINED);
   }
 
   const std::size_t columns = 1 + view.replicas;

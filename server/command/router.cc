@@ -13,8 +13,10 @@
 namespace gyre {
 namespace {
 
-// More keys than this in one command do not hold their shards all at once; they run one by one.
-constexpr std::size_t kTogetherMax = 1024;
+// Keys of one command that must be one step (MSETNX).
+constexpr std::size_t kAtomicKeysMax = 16 * 1024;
+// What steps of long commands may take of a turn of the loop; at least one is run.
+constexpr Duration kStepsTurnMax = std::chrono::milliseconds(2);
 
 bool HasOneKey(const Command& command, const Request& request) {
   return command.fold == Fold::kNone ||
@@ -40,12 +42,17 @@ bool Router::SamePartition(const std::vector<Key>& keys) {
 }
 
 bool Router::RunsTogether(const Command& command, const std::vector<Key>& keys) {
-  return command.fold == Fold::kNone || command.fold == Fold::kAtomic || SamePartition(keys) ||
-         (keys.size() <= kTogetherMax && !command.Is(kSlow));
+  return command.fold == Fold::kNone || command.fold == Fold::kAtomic ||
+         keys.size() <= kTogetherMax;
 }
 
 Router::Router(const Services& services, const DispatcherOptions& options)
-    : services_(services), options_(options), executor_(services_), prefetcher_(services_.engine) {}
+    : services_(services),
+      options_(options),
+      share_(std::make_shared<ClientMemoryShare>(
+          ClientMemory::AccountOf(services.client_memory, ClientMemory::Kind::kRequests))),
+      executor_(services_),
+      prefetcher_(services_.engine) {}
 
 void Router::LoadView() {
   // The revision first: a view published in between is loaded again next time.
@@ -73,6 +80,23 @@ void Router::Later(Duration delay, std::function<void()> work) {
                               work();
                               EndTurn();
                             });
+}
+
+void Router::NextTurn(std::function<void()> step) {
+  steps_.push_back(std::move(step));
+  if (steps_.size() == 1 && !runs_steps_) Later(Duration(0), [this] { RunSteps(); });
+}
+
+void Router::RunSteps() {
+  runs_steps_ = true;
+  const TimePoint end = SteadyNow() + kStepsTurnMax;  // the loop's own time stands still in a turn
+  do {
+    const std::function<void()> step = std::move(steps_.front());
+    steps_.pop_front();
+    step();
+  } while (!steps_.empty() && SteadyNow() < end);
+  runs_steps_ = false;
+  if (!steps_.empty()) Later(Duration(0), [this] { RunSteps(); });
 }
 
 // ---- Keys -------------------------------------------------------------------------------------
@@ -175,8 +199,10 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
     responder.writer().Fail(Refusal(road, key));
     return true;
   }
-  const auto errand = std::make_shared<Errand>(command, OwnedRequest(request), origin,
-                                               DeadlineOf(request), responder.Defer());
+  // Before the reply is deferred: where there is no room, the request is not begun.
+  Errand::Charge charge(share_, command, request.args);
+  const auto errand = std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request),
+                                               origin, DeadlineOf(request), responder.Defer());
   if (!Follow(road, errand, key)) Wait(key.partition, errand);
   return false;
 }
@@ -184,16 +210,51 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
 bool Router::RouteFolded(const Command& command, const Request& request, const Key* known,
                          Session& session, Responder& responder) {
   const Origin origin = OriginOf(session, request);
+  const auto begin_errand = [&] {
+    // Before the reply is deferred: where there is no room, the request is not begun.
+    Errand::Charge charge(share_, command, request.args);
+    Resume(std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request), origin,
+                                    DeadlineOf(request), responder.Defer()));
+    return false;
+  };
+  // Such a command takes several turns, in which what follows it must not overtake it.
+  const auto begin_long_errand = [&] {
+    begin_errand();
+    responder.HoldLaterRequests();
+    return false;
+  };
+  // On the cluster port all its keys are looked at first, for they must be of one slot.
+  if (NeedsChunks(command, request.args) && !origin.cluster_port) return begin_long_errand();
+  // Neither do very many keys of values stay in `keys_`.
+  const bool reads_many =
+      command.fold == Fold::kArray &&
+      request.args.size() > command.keys.first + kTogetherMax * command.keys.step;
+  if (reads_many && !origin.cluster_port && !request.no_forward) return begin_long_errand();
   if (known != nullptr) {
     keys_.assign(1, *known);
   } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
     responder.writer().Fail(read.error());
     return true;
   }
+  const bool many = keys_.size() > kTogetherMax;
+  if (many && command.fold == Fold::kAtomic && keys_.size() > kAtomicKeysMax) {
+    responder.writer().Fail({ErrorCode::kTooLarge, "too many keys for one step: at most " +
+                                                       std::to_string(kAtomicKeysMax)});
+    return true;
+  }
   Role role = Role::kAbsent;
   if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
     if (!command.Is(kPartitionKeys)) prefetcher_.Run(keys_);
     const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
+    if (done.large) {
+      Errand::Charge charge(share_, command, request.args);
+      const auto errand =
+          std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request), origin,
+                                   DeadlineOf(request), responder.DeferAnew());
+      responder.HoldLaterRequests();
+      if (!StreamKeys(errand, keys_.size())) errand->reply.FinishWithError(ReplyTooLarge());
+      return false;
+    }
     if (done.executed) {
       if (done.failed && (command.fold == Fold::kArray || done.overrun)) {
         responder.Defer().FinishWithError(executor_.first_error());
@@ -210,9 +271,7 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
     responder.writer().Fail(Refusal(Road::kNotOwner, keys_.front()));
     return true;
   }
-  Resume(std::make_shared<Errand>(command, OwnedRequest(request), origin, DeadlineOf(request),
-                                  responder.Defer()));
-  return false;
+  return many ? begin_long_errand() : begin_errand();
 }
 
 Executor::Execution Router::TryHere(const Command& command, const Request& request,
@@ -254,33 +313,37 @@ Road Router::RoadFor(PartitionId partition, Role role, const Request& request,
 bool Router::StandsIn(const Command& command, PartitionId partition, Role role) {
   if (role != Role::kReplica || !command.Is(kReadOnly)) return false;
   const ClusterView* known = view();
-  return known != nullptr && AnswererOf(command, partition) == known->self;
+  return known != nullptr && AnswererOf(*known, command, partition) == known->self;
 }
 
-MemberIndex Router::AnswererOf(const Command& command, PartitionId partition) {
-  const ClusterView* known = view();
-  if (known == nullptr) return kNoMember;
-  const MemberIndex owner = known->owner[partition];
+MemberIndex Router::AnswererOf(const ClusterView& known, const Command& command,
+                               PartitionId partition) const {
+  const MemberIndex owner = known.owner[partition];
   if (!options_.replicas_stand_in || !command.Is(kReadOnly) || owner == kNoMember ||
-      owner == known->self || known->members[owner].state != MemberState::kSuspect) {
+      owner == known.self || known.members[owner].state != MemberState::kSuspect) {
     return owner;
   }
-  const std::vector<MemberIndex>& complete = known->complete[partition];
-  if (std::find(complete.begin(), complete.end(), known->self) != complete.end()) {
-    return known->self;
+  const std::vector<MemberIndex>& complete = known.complete[partition];
+  if (std::find(complete.begin(), complete.end(), known.self) != complete.end()) {
+    return known.self;
   }
-  const auto alive = std::find_if(complete.begin(), complete.end(), [known](MemberIndex member) {
-    return known->members[member].state == MemberState::kAlive;
+  const auto alive = std::find_if(complete.begin(), complete.end(), [&known](MemberIndex member) {
+    return known.members[member].state == MemberState::kAlive;
   });
   return alive == complete.end() ? owner : *alive;
 }
 
 Error Router::Refusal(Road road, const Key& key) {
   if (road == Road::kMoved) {
-    ++stats_.moved;
-    const MemberInfo& owner = view()->members[view()->owner[key.partition]];
-    return {ErrorCode::kMoved, std::to_string(SlotOf(key.bytes)) + " " + owner.host + ":" +
-                                   std::to_string(owner.resp_cluster_port)};
+    const ClusterView* known = view();  // may be newer than the one that the road was chosen by
+    const MemberIndex owner = known == nullptr ? kNoMember : known->owner[key.partition];
+    if (owner == kNoMember) return DeadlineError(key.partition);
+    const MemberInfo& member = known->members[owner];
+    if (member.resp_cluster_port != 0) {
+      ++stats_.moved;
+      return {ErrorCode::kMoved, std::to_string(SlotOf(key.bytes)) + " " + member.host + ":" +
+                                     std::to_string(member.resp_cluster_port)};
+    }
   }
   return {ErrorCode::kNotOwner, "this node does not own the key; fetch the ring again (RING)"};
 }

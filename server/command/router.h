@@ -17,15 +17,20 @@
 // perhaps to somebody else by then.
 //
 // A folded command (MGET, DEL, ...) whose keys are all here runs in one step with all their shards
-// locked. Else it is scattered: keys of other nodes travel as one command a node, keys of this node
+// locked. (Reads whose reply grows large are given up, and begun anew in pieces, which are a step
+// each and are read when the client has taken those before: StreamKeys.) Else it is scattered: keys of other nodes travel as one command a node, keys of this node
 // run one by one, each in a part that waits and retries by itself; a Gather puts the replies
 // together.
+//
+// A command of more keys than kTogetherMax is divided into commands of so many, a step each
+// (NextTurn); what its connection sent behind it waits until it is done.
 //
 // Everything here runs on one loop. The transport outlives the router; its callbacks may come after
 // it.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -62,13 +67,20 @@ class Router {
   const Services& services() const { return services_; }
   const DispatcherOptions& options() const { return options_; }
   const RouterStats& stats() const { return stats_; }
+  // Any thread.
+  const LookupCounters& lookups(std::size_t index) const { return executor_.lookups(index); }
+  // What replies that are put together here are charged to; null: nobody.
+  ClientMemoryAccount* gathered() const {
+    return ClientMemory::AccountOf(services_.client_memory, ClientMemory::Kind::kGathered);
+  }
 
   // The time of this batch.
   UnixMillis now() {
     if (now_ == 0) now_ = services_.unix_now();
     return now_;
   }
-  // The newest view, null before the first; valid until the loop's next turn.
+  // The newest view, null before the first; valid until the next call. The indices of members are of
+  // one view: between two calls it may be another, with fewer members or without an owner.
   const ClusterView* view() {
     if (services_.views.revision() != view_revision_) [[unlikely]]
       LoadView();
@@ -96,6 +108,10 @@ class Router {
   void Answer(Arguments args, TimePoint deadline, PendingReply reply);
   // Runs `work` on a later turn of the loop, unless the router is gone by then.
   void Later(Duration delay, std::function<void()> work);
+  // Likewise one bounded step of something that takes longer. All such steps share a few
+  // milliseconds of each turn, in the order in which they were asked for; the rest of the turn is
+  // for the requests that came.
+  void NextTurn(std::function<void()> step);
 
   TimePoint DeadlineOf(const Request& request) const;
   // The newest write that was made for a request whose session may be gone.
@@ -106,8 +122,11 @@ class Router {
  private:
   struct Token {};  // callbacks hold it weakly: it is gone when the router is
   struct LocalWork;
+  struct Chunks;
+  struct KeyStream;
 
   void LoadView();
+  void RunSteps();
   std::uint32_t AcksOf(const Request& request) const {
     return request.write_acks != 0 ? request.write_acks : options_.write_acks;
   }
@@ -132,7 +151,8 @@ class Router {
   bool StandsIn(const Command& command, PartitionId partition, Role role);
   // Who should answer the command: the owner, or who stands in for it; kNoMember if nobody is
   // known.
-  MemberIndex AnswererOf(const Command& command, PartitionId partition);
+  MemberIndex AnswererOf(const ClusterView& known, const Command& command,
+                         PartitionId partition) const;
 
   Executor::Execution RunHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);
@@ -143,6 +163,8 @@ class Router {
   bool TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
                  std::optional<PartitionId> line);
   static bool SamePartition(const std::vector<Key>& keys);
+  // More keys than this in one command are not run in one step.
+  static constexpr std::size_t kTogetherMax = 1024;
   // Whether the command runs on all its keys in one step where they are all here.
   static bool RunsTogether(const Command& command, const std::vector<Key>& keys);
   // Whether somebody waits for one of the partitions, `line` excepted.
@@ -152,21 +174,30 @@ class Router {
   void Wait(PartitionId partition, const ErrandPtr& errand);
   void LookAgain(PartitionId partition);
   void ScheduleLook(PartitionId partition);
-  void Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId partition);
+  void Forward(const ErrandPtr& errand, NodeId to, PartitionId partition);
   void OnForwarded(const ErrandPtr& errand, PartitionId partition,
                    const Result<std::string_view>& wire);
   void OnLost(const ErrandPtr& errand, PartitionId partition, const Error& error);
   void FinishFailed(const Errand& errand, const Error& error);
   Error DeadlineError(PartitionId partition);
+  std::size_t TreeBytesMax() const;
   void SettleAll(const Executor::Tickets& tickets, std::uint32_t acks, PendingReply reply);
+
+  // Commands of very many keys.
+  static bool NeedsChunks(const Command& command, Arguments args);
+  void BeginChunks(const ErrandPtr& errand);
+  void RunChunk(const std::shared_ptr<Chunks>& chunks);
+  // A large reply of many values, read in pieces. (router_stream.cc)
+  bool StreamKeys(const ErrandPtr& errand, std::size_t key_count);
+  bool StreamPiece(const std::shared_ptr<KeyStream>& stream);
+  void AskForKey(const std::shared_ptr<KeyStream>& stream);
 
   // Scattered commands.
   void Scatter(const ErrandPtr& errand, std::vector<Key> keys);
   ErrandPtr MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> positions,
                      const std::shared_ptr<Gather>& gather);
-  void ForwardParts(const ErrandPtr& errand, MemberIndex owner,
-                    const std::vector<std::uint32_t>& positions, const std::vector<Key>& keys,
-                    const std::shared_ptr<Gather>& gather);
+  void ForwardPart(const ErrandPtr& errand, const NodeId& to, std::vector<std::uint32_t> positions,
+                   const std::vector<Key>& keys, const std::shared_ptr<Gather>& gather);
   void RunLocalParts(const std::shared_ptr<LocalWork>& work);
   void RunLocalPart(LocalWork& work, std::uint32_t position);
 
@@ -175,6 +206,7 @@ class Router {
   const DispatcherOptions options_;
 
   // This loop's.
+  const std::shared_ptr<ClientMemoryShare> share_;  // of errands, which may outlive the router
   Executor executor_;
   Prefetcher prefetcher_;
   WaitingRoom waiting_;
@@ -183,6 +215,8 @@ class Router {
   UnixMillis now_ = 0;  // 0: to be read
   Replicator::Ticket newest_errand_ticket_ = 0;
   RouterStats stats_;
+  std::deque<std::function<void()>> steps_;
+  bool runs_steps_ = false;
   std::vector<Key> keys_;      // memory to use again
   Executor::Tickets tickets_;  // likewise
   std::shared_ptr<Token> alive_ = std::make_shared<Token>();

@@ -2,6 +2,8 @@
 // or wait for copies.
 #include <algorithm>
 #include <cassert>
+#include <limits>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -22,6 +24,7 @@ constexpr Duration kReadPatience = std::chrono::milliseconds(250);
 }  // namespace
 
 void Router::Resume(const ErrandPtr& errand) {
+  if (NeedsChunks(errand->command, errand->request->args)) return BeginChunks(errand);
   std::vector<Key> keys;
   const Request& request = *errand->request;
   if (const Status read = ReadKeys(errand->command, request.args, errand->origin, keys); !read) {
@@ -39,8 +42,17 @@ bool Router::TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
 
   Role role = Role::kAbsent;
   if (!blocked && RunsTogether(command, keys)) {
-    const Executor::Execution done =
-        TryHere(command, request, errand->origin, keys, errand->reply.writer());
+    Executor::Execution done;
+    try {
+      done = TryHere(command, request, errand->origin, keys, errand->reply.writer());
+    } catch (const std::bad_alloc&) {
+      errand->reply.FinishWithError(ReplyTooLarge());
+      return true;
+    }
+    if (done.large) {
+      if (!StreamKeys(errand, keys.size())) errand->reply.FinishWithError(ReplyTooLarge());
+      return true;
+    }
     if (done.executed) {
       if (done.ticket != 0) newest_errand_ticket_ = done.ticket;
       if (done.failed && (command.fold == Fold::kArray || done.overrun)) {
@@ -52,7 +64,7 @@ bool Router::TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
     }
     role = done.role;
   }
-  if (SamePartition(keys)) {
+  if (SamePartition(keys) && RunsTogether(command, keys)) {
     return Follow(RoadFor(keys.front().partition, role, request, errand->origin), errand,
                   keys.front());
   }
@@ -85,9 +97,14 @@ bool Router::Follow(Road road, const ErrandPtr& errand, const Key& key) {
   switch (road) {
     case Road::kWait:
       return false;
-    case Road::kForward:
-      Forward(errand, AnswererOf(errand->command, key.partition), key.partition);
+    case Road::kForward: {
+      const ClusterView* known = view();  // may be newer than the one that the road was chosen by
+      if (known == nullptr) return false;
+      const MemberIndex to = AnswererOf(*known, errand->command, key.partition);
+      if (to == kNoMember || to == known->self) return false;
+      Forward(errand, known->members[to].id, key.partition);
       return true;
+    }
     case Road::kMoved:
     case Road::kNotOwner:
       FinishFailed(*errand, Refusal(road, key));
@@ -123,7 +140,7 @@ void Router::LookAgain(PartitionId partition) {
   }
 }
 
-void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId partition) {
+void Router::Forward(const ErrandPtr& errand, NodeId to, PartitionId partition) {
   const Duration left = errand->deadline - services_.steady_now();
   const auto left_ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
   if (left_ms <= 0) return FinishFailed(*errand, DeadlineError(partition));
@@ -137,12 +154,11 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
   request.deadline_ms = told_deadline_ms;
 
   Duration patience = left + kReplyGrace;
-  if (errand->command.Is(kReadOnly) && !errand->command.Is(kSlow)) {
+  if (errand->command.Is(kReadOnly)) {
     patience = std::min(patience, kReadPatience * (1U << errand->impatient_forwards));
   }
   ++stats_.forwarded;
-  services_.transport.Call(view()->members[owner].id, FrameType::kRequest, std::move(payload),
-                           patience,
+  services_.transport.Call(to, FrameType::kRequest, std::move(payload), patience,
                            [this, alive = std::weak_ptr<Token>(alive_), errand,
                             partition](const Result<std::string_view>& wire) {
                              // Without us the errand's slot answers when its last handle goes.
@@ -156,7 +172,10 @@ void Router::Forward(const ErrandPtr& errand, MemberIndex owner, PartitionId par
 void Router::OnForwarded(const ErrandPtr& errand, PartitionId partition,
                          const Result<std::string_view>& wire) {
   if (!wire) return OnLost(errand, partition, wire.error());
-  Result<Reply> reply = DecodeReply(*wire, nullptr);
+  Result<Reply> reply = DecodeReply(*wire, nullptr, TreeBytesMax());
+  if (!reply && reply.error().code == ErrorCode::kTooLarge) {
+    return errand->reply.FinishWithError(reply.error());
+  }
   if (!reply) return OnLost(errand, partition, reply.error());
   if (reply->kind == Reply::Kind::kError) {
     switch (reply->error) {
@@ -169,9 +188,10 @@ void Router::OnForwarded(const ErrandPtr& errand, PartitionId partition,
         return FinishFailed(*errand, Error{reply->error, std::move(reply->bytes)});
     }
   }
-  errand->reply.writer().MarkStaleRing();
-  Play(*reply, errand->reply.writer());
-  errand->reply.Finish();
+  errand->reply.FinishWith([&reply](ReplyWriter& writer) {
+    writer.MarkStaleRing();
+    Play(*reply, writer);
+  });
 }
 
 void Router::OnLost(const ErrandPtr& errand, PartitionId partition, const Error& error) {
@@ -199,6 +219,15 @@ void Router::FinishFailed(const Errand& errand, const Error& error) {
                          "the key's owner was lost while it had the command, which may have been "
                          "executed; then: " +
                              error.message});
+}
+
+// What the tree of another node's reply may take, which is more than its bytes: not charged, for it
+// is gone, or gathered, by the end of the turn.
+std::size_t Router::TreeBytesMax() const {
+  const ClientMemory* const memory = services_.client_memory;
+  return memory == nullptr
+             ? std::numeric_limits<std::size_t>::max()
+             : memory->limit_of_large() - std::min(memory->used(), memory->limit_of_large());
 }
 
 Error Router::DeadlineError(PartitionId partition) {
@@ -241,12 +270,17 @@ void Router::SettleAll(const Executor::Tickets& tickets, std::uint32_t acks, Pen
 void Router::Answer(Arguments args, TimePoint deadline, PendingReply reply) {
   const Command* command = CommandTable::Get().Find(args.front());
   assert(command != nullptr && command->keyed != nullptr);
-  Resume(std::make_shared<Errand>(*command, OwnedRequest(Request{}, args), Origin{}, deadline,
-                                  std::move(reply)));
+  try {
+    Errand::Charge charge(share_, *command, args);
+    Resume(std::make_shared<Errand>(std::move(charge), *command, OwnedRequest(Request{}, args),
+                                    Origin{}, deadline, reply));
+  } catch (const std::bad_alloc&) {
+    reply.FinishWithError(ReplyTooLarge());
+  }
 }
 
 void Router::Ask(Arguments args, TimePoint deadline, std::function<void(Reply)> done) {
-  Answer(args, deadline, RecordingSlot::Make(std::move(done)));
+  Answer(args, deadline, RecordingSlot::Make(std::move(done), gathered()));
 }
 
 void Router::AskNode(const NodeId& node, Arguments args, TimePoint deadline,
@@ -261,8 +295,9 @@ void Router::AskNode(const NodeId& node, Arguments args, TimePoint deadline,
                             done = std::move(done)](Result<std::string_view> wire) {
                              if (alive.expired()) return;
                              now_ = 0;
-                             Result<Reply> reply = wire ? DecodeReply(*wire, nullptr)
-                                                        : tl::unexpected(std::move(wire.error()));
+                             Result<Reply> reply = wire
+                                                       ? DecodeReply(*wire, nullptr, TreeBytesMax())
+                                                       : tl::unexpected(std::move(wire.error()));
                              if (!reply) {
                                Reply failure;
                                failure.kind = Reply::Kind::kError;

@@ -1,8 +1,12 @@
-// The router's scattered commands: keys on several nodes.
+// The router's commands of several keys: on several nodes, or very many.
 
+#include <algorithm>
 #include <map>
+#include <new>
+#include <numeric>
 #include <utility>
 
+#include "command/messages.h"
 #include "command/recording_slot.h"
 #include "command/router.h"
 
@@ -11,9 +15,6 @@ namespace {
 
 // Keys run here in one turn of the loop.
 constexpr std::size_t kKeysPerTurn = 1024;
-constexpr std::size_t kSlowKeysPerTurn = 4;
-// Keys of a slow command in one part sent to another node, so that each reply fits a frame.
-constexpr std::size_t kSlowKeysPerPart = 32;
 
 // The reply to one key as the reply to a command with that key alone.
 Reply Folded(const Command& command, Reply reply) {
@@ -43,20 +44,63 @@ struct Router::LocalWork {
   std::size_t next = 0;
 };
 
+// A command of very many keys, divided.
+struct Router::Chunks {
+  ErrandPtr errand;
+  std::shared_ptr<Gather> gather;
+  std::uint32_t key_count;
+  std::uint32_t next = 0;
+};
+
+// Values are gathered in one list, whoever reads them; what is written or counted is not.
+bool Router::NeedsChunks(const Command& command, Arguments args) {
+  if (command.fold != Fold::kSum && command.fold != Fold::kAllOk) return false;
+  return args.size() > command.keys.first + kTogetherMax * command.keys.step;
+}
+
+void Router::BeginChunks(const ErrandPtr& errand) {
+  const Command& command = errand->command;
+  const std::size_t words = errand->request->args.size() - command.keys.first;
+  if (words % command.keys.step != 0) {
+    return errand->reply.FinishWithError(WrongArgumentCount(command.name));
+  }
+  const std::size_t key_count = words / command.keys.step;
+  auto chunks = std::make_shared<Chunks>();
+  chunks->errand = errand;
+  chunks->gather = std::make_shared<Gather>(command, key_count, errand->reply, gathered());
+  chunks->key_count = static_cast<std::uint32_t>(key_count);
+  RunChunk(chunks);
+}
+
+void Router::RunChunk(const std::shared_ptr<Chunks>& chunks) {
+  const std::uint32_t left = chunks->key_count - chunks->next;
+  std::vector<std::uint32_t> positions(std::min<std::size_t>(left, kTogetherMax));
+  std::iota(positions.begin(), positions.end(), chunks->next);
+  chunks->next += static_cast<std::uint32_t>(positions.size());
+  Resume(MakePart(chunks->errand, std::move(positions), chunks->gather));
+  if (chunks->next < chunks->key_count) return NextTurn([this, chunks] { RunChunk(chunks); });
+  chunks->gather->Started();
+}
+
 void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
   ++stats_.scattered;
-  auto gather = std::make_shared<Gather>(errand->command, keys.size(), errand->reply);
   auto work = std::make_shared<LocalWork>();
-  std::map<MemberIndex, std::vector<std::uint32_t>> remote;
+  std::map<NodeId, std::vector<std::uint32_t>> remote;
   const ClusterView* known = view();
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
     const PartitionId partition = keys[i].partition;
-    const MemberIndex owner = AnswererOf(errand->command, partition);
+    const MemberIndex owner =
+        known == nullptr ? kNoMember : AnswererOf(*known, errand->command, partition);
     const bool here = owner == kNoMember || owner == known->self || waiting_.Blocks(partition);
-    (here ? work->positions : remote[owner]).push_back(i);
+    (here ? work->positions : remote[known->members[owner].id]).push_back(i);
   }
-  for (const auto& [owner, positions] : remote) {
-    ForwardParts(errand, owner, positions, keys, gather);
+  const bool streams = remote.empty() && errand->command.fold == Fold::kArray &&
+                       errand->command.Is(kReadOnly) && !errand->command.Is(kPartitionKeys);
+  if (streams && StreamKeys(errand, keys.size())) return;
+  auto gather = std::make_shared<Gather>(errand->command, keys.size(), errand->reply, gathered());
+  if (gather->failed()) return gather->Started();
+  for (auto& [node, positions] : remote) {
+    ForwardPart(errand, node, std::move(positions), keys, gather);
   }
   if (!work->positions.empty()) {
     gather->ExpectPart();  // stands for the keys that have not begun
@@ -68,23 +112,15 @@ void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
   gather->Started();
 }
 
-void Router::ForwardParts(const ErrandPtr& errand, MemberIndex owner,
-                          const std::vector<std::uint32_t>& positions, const std::vector<Key>& keys,
-                          const std::shared_ptr<Gather>& gather) {
-  const std::size_t part_size = errand->command.Is(kSlow) ? kSlowKeysPerPart : positions.size();
-  for (std::size_t begin = 0; begin < positions.size(); begin += part_size) {
-    const std::size_t end = std::min(begin + part_size, positions.size());
-    const Key& first = keys[positions[begin]];
-    const ErrandPtr part = MakePart(
-        errand, std::vector<std::uint32_t>(positions.begin() + begin, positions.begin() + end),
-        gather);
-    const Road road = RoadFor(first.partition, Role::kAbsent, *part->request, part->origin);
-    if (road == Road::kForward) {
-      Forward(part, owner, first.partition);
-    } else {
-      part->reply.FinishWithError(Refusal(Road::kNotOwner, first));
-    }
-  }
+void Router::ForwardPart(const ErrandPtr& errand, const NodeId& to,
+                         std::vector<std::uint32_t> positions, const std::vector<Key>& keys,
+                         const std::shared_ptr<Gather>& gather) {
+  const Key& first = keys[positions.front()];
+  const ErrandPtr part = MakePart(errand, std::move(positions), gather);
+  const Road road = RoadFor(first.partition, Role::kAbsent, *part->request, part->origin);
+  if (road == Road::kForward) return Forward(part, to, first.partition);
+  if (road == Road::kWait) return Resume(part);  // another view came meanwhile
+  part->reply.FinishWithError(Refusal(Road::kNotOwner, first));
 }
 
 ErrandPtr Router::MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> positions,
@@ -98,22 +134,23 @@ ErrandPtr Router::MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> po
     part_args.insert(part_args.end(), key, key + step);
   }
   gather->ExpectPart();
-  auto part = std::make_shared<Errand>(
-      whole->command, OwnedRequest(*whole->request, part_args), whole->origin, whole->deadline,
-      RecordingSlot::Make([gather, positions = std::move(positions)](Reply reply) {
-        gather->Deliver(positions, std::move(reply));
-      }));
+  const auto part = std::make_shared<Errand>(
+      Errand::Charge(), whole->command, OwnedRequest(*whole->request, part_args), whole->origin,
+      whole->deadline,
+      RecordingSlot::Make([gather, positions = std::move(positions)](
+                              Reply reply) { gather->Deliver(positions, std::move(reply)); },
+                          gathered()));
   part->maybe_applied = whole->maybe_applied;
   return part;
 }
 
 void Router::RunLocalParts(const std::shared_ptr<LocalWork>& work) {
-  const std::size_t budget = work->errand->command.Is(kSlow) ? kSlowKeysPerTurn : kKeysPerTurn;
-  for (std::size_t i = 0; i < budget && work->next < work->positions.size(); ++i) {
+  if (work->gather->failed()) return work->gather->Started();
+  for (std::size_t i = 0; i < kKeysPerTurn && work->next < work->positions.size(); ++i) {
     RunLocalPart(*work, work->positions[work->next++]);
   }
   if (work->next < work->positions.size()) {
-    return Later(Duration(0), [this, work] { RunLocalParts(work); });
+    return NextTurn([this, work] { RunLocalParts(work); });
   }
   work->gather->Started();  // closes the part that stood for them
 }
@@ -123,12 +160,17 @@ void Router::RunLocalPart(LocalWork& work, std::uint32_t position) {
   const Request& request = *work.errand->request;
   const Key& key = work.keys[position];
   Executor::Execution done;
-  ReplyRecorder recorder;
+  ReplyRecorder recorder(gathered());
   const std::uint32_t acks = AcksOf(request);
   if (!waiting_.Blocks(key.partition)) {
     const std::size_t key_index = command.keys.first + position * command.keys.step;
-    done = executor_.Run(command, request.args, key_index, key, work.errand->origin, acks, now(),
-                         recorder, Executor::Says::kElement);
+    try {
+      done = executor_.Run(command, request.args, key_index, key, work.errand->origin, acks, now(),
+                           recorder, Executor::Says::kElement);
+    } catch (const std::bad_alloc&) {
+      work.gather->ExpectPart();
+      return work.gather->Deliver({position}, FailureOf(ReplyTooLarge()));
+    }
   }
   if (!done.executed) return Resume(MakePart(work.errand, {position}, work.gather));
 

@@ -10,6 +10,8 @@
 #include "base/prng.h"
 #include "command/arguments.h"
 #include "command/flush.h"
+#include "command/gather.h"
+#include "command/glob.h"
 #include "command/messages.h"
 #include "command/partition_commands.h"
 #include "command/plain_call.h"
@@ -19,9 +21,15 @@ namespace gyre {
 namespace {
 
 constexpr std::size_t kScanCountDefault = 10;
-// Partitions that one SCAN visits at most, so that an empty cluster costs a few dozen calls and no
-// call takes long.
+// Questions that one SCAN asks at most, so that no call takes long.
 constexpr int kScanStepsMax = 64;
+// After so many empty partitions it asks for those that are not empty, so many at a time: a few keys
+// among many partitions cost one call.
+constexpr int kEmptyVisitsMax = 4;
+constexpr PartitionId kSurveyMax = 1024;
+
+// A SCAN that has found so many bytes of keys answers, whatever its COUNT.
+constexpr std::size_t kScanBytesMax = std::size_t{1} << 20;
 
 // ---- Which partitions ---------------------------------------------------------------------------
 
@@ -70,14 +78,99 @@ void DbSize(PlainCall& call) {
   call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
-void Keys(PlainCall& call) {
-  const std::vector<PartitionId> partitions = PartitionsFor(call);
-  if (partitions.empty()) {
-    call.reply().BeginList(ListShape::kArray, 0);
-    return call.reply().EndList();
+// What one gyre.scan found.
+struct ScanPage {
+  std::uint64_t position = 0;  // to go on from; 0: the end of the partition
+  std::size_t visits = 0;
+  Reply keys;  // a list
+};
+
+Result<ScanPage> ReadPage(Reply&& reply) {
+  if (reply.kind == Reply::Kind::kError) return Fail(reply.error, std::move(reply.bytes));
+  if (reply.elements.size() != 3) {
+    return Fail(ErrorCode::kInternal, "a node's scan reply is malformed");
   }
-  const PartitionRequest request({"gyre.keys", std::string(call.arg(1))}, partitions);
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
+  return ScanPage{.position = static_cast<std::uint64_t>(reply.elements[0].integer),
+                  .visits = static_cast<std::size_t>(reply.elements[1].integer),
+                  .keys = std::move(reply.elements[2])};
+}
+
+// Asks the owner of the cursor's partition for the next page: at most `count` visits.
+void AskForPage(Router& router, ScanCursor cursor, std::size_t count, std::string_view pattern,
+                TimePoint deadline, std::function<void(Result<ScanPage>)> done) {
+  const std::string words[] = {"gyre.scan", std::to_string(cursor.partition),
+                               std::to_string(cursor.position), std::to_string(count),
+                               std::string(pattern)};
+  const std::vector<std::string_view> args(std::begin(words), std::end(words));
+  router.Ask(args, deadline,
+             [done = std::move(done)](Reply reply) { done(ReadPage(std::move(reply))); });
+}
+
+// One KEYS: all pages of all partitions, several partitions at a time, each page a step of its own.
+// A position means the same on each node, so a partition may change its owner between two pages.
+class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
+ public:
+  KeysWalk(PlainCall& call, std::vector<PartitionId> partitions)
+      : router_(call.router),
+        partitions_(std::move(partitions)),
+        pattern_(call.arg(1)),
+        patience_(router_.DeadlineOf(call.request) - router_.services().steady_now()),
+        gather_(kKeysOfPages, 0, call.DeferAlone(), router_.gathered()) {}
+
+  void Start() {
+    for (int i = 0; i < kPartitionsAtOnce; ++i) NextPartition();
+    gather_.Started();
+  }
+
+ private:
+  static constexpr int kPartitionsAtOnce = 16;
+  static constexpr Command kKeysOfPages{.name = "keys", .fold = Fold::kConcat};
+
+  void NextPartition() {
+    if (!failed_ && !gather_.failed() && next_ < partitions_.size())
+      NextPage({partitions_[next_++], 0});
+  }
+  void NextPage(ScanCursor cursor) {
+    gather_.ExpectPart();
+    router_.NextTurn([self = shared_from_this(), cursor] {
+      AskForPage(self->router_, cursor, kScanVisitsMax, self->pattern_,
+                 self->router_.services().steady_now() + self->patience_,
+                 [self, partition = cursor.partition](Result<ScanPage> page) {
+                   self->OnPage(partition, std::move(page));
+                 });
+    });
+  }
+  void OnPage(PartitionId partition, Result<ScanPage> page) {
+    Reply keys;
+    if (!page) {
+      failed_ = true;
+      keys.kind = Reply::Kind::kError;
+      keys.error = page.error().code;
+      keys.bytes = std::move(page.error().message);
+    } else {
+      if (page->position != 0 && !gather_.failed()) {
+        NextPage({partition, page->position});
+      } else {
+        NextPartition();
+      }
+      keys = std::move(page->keys);
+    }
+    gather_.Deliver({}, std::move(keys));
+  }
+
+  Router& router_;
+  const std::vector<PartitionId> partitions_;
+  const std::string pattern_;
+  const Duration patience_;  // for each page
+  std::size_t next_ = 0;
+  bool failed_ = false;
+  Gather gather_;
+};
+
+void Keys(PlainCall& call) {
+  if (const Result<Glob> glob = Glob::Parse(call.arg(1)); !glob) return call.Fail(glob.error());
+  std::vector<PartitionId> partitions = PartitionsFor(call);
+  std::make_shared<KeysWalk>(call, std::move(partitions))->Start();
 }
 
 // FLUSHALL [ASYNC|SYNC]: both are the same, for the memory is always reclaimed in the background.
@@ -112,9 +205,9 @@ void AnswerSample(const Reply& samples, PendingReply& pending) {
   for (const Reply& sample : samples.elements) {
     if (sample.kind == Reply::Kind::kBulk) keys.push_back(&sample);
   }
-  keys.empty() ? pending.writer().Null()
-               : pending.writer().Bulk(keys[Random().Below(keys.size())]->bytes);
-  pending.Finish();
+  pending.FinishWith([&keys](ReplyWriter& reply) {
+    keys.empty() ? reply.Null() : reply.Bulk(keys[Random().Below(keys.size())]->bytes);
+  });
 }
 
 // Partitions hold about the same number of keys, so a random key of a random partition is fair
@@ -152,6 +245,7 @@ Result<ScanOptions> ParseScanOptions(const PlainCall& call) {
     if (i + 1 >= call.argument_count()) return tl::unexpected(SyntaxError());
     const std::string_view value = call.arg(i + 1);
     if (IsWord(call.arg(i), "MATCH")) {
+      if (const Result<Glob> glob = Glob::Parse(value); !glob) return tl::unexpected(glob.error());
       options.pattern = value;
     } else if (IsWord(call.arg(i), "TYPE")) {
       options.wants_strings = IsWord(value, "STRING");
@@ -180,50 +274,89 @@ class Scan : public std::enable_shared_from_this<Scan> {
         pending_(call.DeferAlone()) {}
 
   void Step() {
-    Engine& engine = router_.services().engine;
-    while (only_here_ && cursor_.partition < engine.options().partition_count &&
-           !IsOwnedHere(engine, cursor_.partition)) {
+    while (cursor_.partition < partition_count() && MayPass(cursor_)) {
       cursor_ = {cursor_.partition + 1, 0};
     }
-    if (cursor_.partition >= engine.options().partition_count) return Finish(0);
+    if (cursor_.partition >= partition_count()) return Finish(0);
     if (left_ == 0 || steps_++ >= kScanStepsMax) return Finish(cursor_.Encode());
+    if (empty_visits_ >= kEmptyVisitsMax && cursor_.position == 0 &&
+        cursor_.partition >= surveyed_end()) {
+      return Survey();
+    }
 
-    const std::string words[] = {"gyre.scan", std::to_string(cursor_.partition),
-                                 std::to_string(cursor_.position), std::to_string(left_),
-                                 options_.pattern};
-    const std::vector<std::string_view> args(std::begin(words), std::end(words));
-    router_.Ask(args, deadline_,
-                [self = shared_from_this()](Reply part) { self->OnPart(std::move(part)); });
+    AskForPage(
+        router_, cursor_, left_, options_.pattern, deadline_,
+        [self = shared_from_this()](Result<ScanPage> page) { self->OnPage(std::move(page)); });
   }
 
  private:
-  void OnPart(Reply part) {
-    if (part.kind == Reply::Kind::kError) {
-      return pending_.FinishWithError({part.error, part.bytes});
+  PartitionId partition_count() const {
+    return router_.services().engine.options().partition_count;
+  }
+  PartitionId surveyed_end() const {
+    return surveyed_begin_ + static_cast<PartitionId>(records_.size());
+  }
+  // Whether there is nothing for us in the partition from there on.
+  bool MayPass(const ScanCursor& at) {
+    const bool surveyed = at.partition >= surveyed_begin_ && at.partition < surveyed_end();
+    if (surveyed && at.position == 0 && records_[at.partition - surveyed_begin_] == 0) return true;
+    return only_here_ && !IsOwnedHere(router_.services().engine, at.partition);
+  }
+
+  // Learns how many records the next partitions have.
+  void Survey() {
+    const PartitionId end = std::min(cursor_.partition + kSurveyMax, partition_count());
+    std::vector<PartitionId> partitions(end - cursor_.partition);
+    std::iota(partitions.begin(), partitions.end(), cursor_.partition);
+    surveyed_begin_ = cursor_.partition;
+    records_.assign(partitions.size(), 1);
+    if (only_here_) {
+      std::erase_if(partitions,
+                    [this](PartitionId id) { return !IsOwnedHere(router_.services().engine, id); });
     }
-    if (part.elements.size() != 3) {
-      return pending_.FinishWithError({ErrorCode::kInternal, "a node's scan reply is malformed"});
+    if (partitions.empty()) return Finish(cursor_.Encode());  // they went to others just now
+    const PartitionRequest request({"gyre.counts"}, partitions);
+    router_.Ask(request.args(), deadline_,
+                [self = shared_from_this(), partitions](const Reply& counts) {
+                  self->OnSurvey(partitions, counts);
+                });
+  }
+
+  void OnSurvey(const std::vector<PartitionId>& partitions, const Reply& counts) {
+    if (counts.kind == Reply::Kind::kError) {
+      return pending_.FinishWithError({counts.error, counts.bytes});
     }
-    const auto position = static_cast<std::uint64_t>(part.elements[0].integer);
-    const auto visited = static_cast<std::size_t>(part.elements[1].integer);
-    cursor_ = position == 0 ? ScanCursor{cursor_.partition + 1, 0}
-                            : ScanCursor{cursor_.partition, position};
-    left_ -= std::min(left_, visited);
+    for (std::size_t i = 0; i < std::min(partitions.size(), counts.elements.size()); ++i) {
+      records_[partitions[i] - surveyed_begin_] = counts.elements[i].integer;
+    }
+    Step();
+  }
+
+  void OnPage(Result<ScanPage> page) {
+    if (!page) return pending_.FinishWithError(page.error());
+    cursor_ = page->position == 0 ? ScanCursor{cursor_.partition + 1, 0}
+                                  : ScanCursor{cursor_.partition, page->position};
+    left_ -= std::min(left_, page->visits);
+    if (page->visits == 0) ++empty_visits_;
     if (options_.wants_strings) {
-      for (Reply& key : part.elements[2].elements) keys_.push_back(std::move(key.bytes));
+      for (Reply& key : page->keys.elements) {
+        key_bytes_ += key.bytes.size();
+        keys_.push_back(std::move(key.bytes));
+      }
+      if (key_bytes_ >= kScanBytesMax) left_ = 0;
     }
     Step();
   }
 
   void Finish(std::uint64_t cursor) {
-    ReplyWriter& reply = pending_.writer();
-    reply.BeginList(ListShape::kArray, 2);
-    reply.Bulk(std::to_string(cursor));
-    reply.BeginList(ListShape::kArray, keys_.size());
-    for (const std::string& key : keys_) reply.Bulk(key);
-    reply.EndList();
-    reply.EndList();
-    pending_.Finish();
+    pending_.FinishWith([this, cursor](ReplyWriter& reply) {
+      reply.BeginList(ListShape::kArray, 2);
+      reply.Bulk(std::to_string(cursor));
+      reply.BeginList(ListShape::kArray, keys_.size());
+      for (const std::string& key : keys_) reply.Bulk(key);
+      reply.EndList();
+      reply.EndList();
+    });
   }
 
   Router& router_;
@@ -233,7 +366,12 @@ class Scan : public std::enable_shared_from_this<Scan> {
   ScanCursor cursor_;
   std::size_t left_;  // of the count
   int steps_ = 0;
+  int empty_visits_ = 0;
+  // Of the partitions from there on, as the last survey found them.
+  PartitionId surveyed_begin_ = 0;
+  std::vector<std::int64_t> records_;
   std::vector<std::string> keys_;
+  std::size_t key_bytes_ = 0;
   PendingReply pending_;
 };
 
@@ -268,8 +406,9 @@ void FlushCluster(PlainCall& call) {
   call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
-void FlushClusterSilently(Router& router) {
-  const PartitionRequest request({"gyre.flush"}, AllPartitions(router));
+void FlushClusterUnlessSince(Router& router, UnixMillis since) {
+  const PartitionRequest request({"gyre.flush.since", std::to_string(since)},
+                                 AllPartitions(router));
   router.Ask(request.args(), router.DeadlineOf(Request{}), [](const Reply&) {});
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "base/client_memory.h"
 #include "base/clock.h"
 #include "cluster/lease_table.h"
 #include "cluster/replicator.h"
@@ -31,6 +32,9 @@ struct Services {
 
   // --consistency majority: an owner executes only under a lease. Null: available.
   LeaseTable* leases = nullptr;
+
+  // What requests that wait and replies that are gathered are charged to. Null: to nobody.
+  ClientMemory* client_memory = nullptr;
 
   // Read once for each batch of requests, and for each callback of the transport.
   std::function<UnixMillis()> unix_now = UnixNow;

@@ -16,6 +16,12 @@ void Get(KeyedCall& call) { SayRecordOrNull(call.Find(), call.reply); }
 
 // ---- SET ----------------------------------------------------------------------------------------
 
+// An expiry as it was asked for. Redis reads its number late: another mistake is told first.
+struct AskedExpiry {
+  ExpiryForm form;
+  std::string_view number;
+};
+
 struct SetOptions {
   bool if_absent = false;
   bool if_present = false;
@@ -24,9 +30,14 @@ struct SetOptions {
   UnixMillis expiry_ms = kNeverExpires;
 };
 
+// The same form may be given twice, the later number counts; two forms are a mistake.
+bool MayFollow(const std::optional<AskedExpiry>& asked, ExpiryForm form) {
+  return !asked || asked->form == form;
+}
+
 Result<SetOptions> ParseSetOptions(const KeyedCall& call) {
   SetOptions options;
-  bool has_expiry = false;
+  std::optional<AskedExpiry> asked;
   for (std::size_t i = 3; i < call.args.size(); ++i) {
     const std::string_view word = call.arg(i);
     if (IsWord(word, "NX") && !options.if_present) {
@@ -35,17 +46,20 @@ Result<SetOptions> ParseSetOptions(const KeyedCall& call) {
       options.if_present = true;
     } else if (IsWord(word, "GET")) {
       options.return_old = true;
-    } else if (IsWord(word, "KEEPTTL") && !has_expiry) {
+    } else if (IsWord(word, "KEEPTTL") && !asked) {
       options.keep_expiry = true;
-    } else if (const auto form = ExpiryFormOf(word);
-               form && !has_expiry && !options.keep_expiry && i + 1 < call.args.size()) {
-      Result<UnixMillis> expiry = ParseExpiry(call.arg(++i), *form, call.now, "set");
-      if (!expiry) return tl::unexpected(std::move(expiry.error()));
-      options.expiry_ms = *expiry;
-      has_expiry = true;
+    } else if (const auto form = ExpiryFormOf(word); form && MayFollow(asked, *form) &&
+                                                     !options.keep_expiry &&
+                                                     i + 1 < call.args.size()) {
+      asked = AskedExpiry{*form, call.arg(++i)};
     } else {
       return tl::unexpected(SyntaxError());
     }
+  }
+  if (asked) {
+    Result<UnixMillis> expiry = ParseExpiry(asked->number, asked->form, call.now, "set");
+    if (!expiry) return tl::unexpected(std::move(expiry.error()));
+    options.expiry_ms = *expiry;
   }
   return options;
 }
@@ -54,7 +68,9 @@ Result<SetOptions> ParseSetOptions(const KeyedCall& call) {
 class OldValue {
  public:
   OldValue(KeyedCall& call, const Record& old) : call_(call), existed_(old) {
-    if (existed_) old.AppendValueTo(call.scratch);
+    if (!existed_) return;
+    call.reply.Reserve(old.value_bytes());
+    old.AppendValueTo(call.scratch);
   }
   void Say() const { existed_ ? call_.reply.Bulk(call_.scratch.view()) : call_.reply.Null(); }
 
@@ -66,7 +82,7 @@ class OldValue {
 void SetWithOptions(KeyedCall& call) {
   const Result<SetOptions> options = ParseSetOptions(call);
   if (!options) return call.Fail(options.error());
-  const Record old = call.Find();
+  const Record old = options->return_old ? call.Find() : call.FindToChange();
   const bool refused = (options->if_absent && old) || (options->if_present && !old);
   if (refused) {
     if (options->return_old) return SayRecordOrNull(old, call.reply);
@@ -95,7 +111,7 @@ void SetEx(KeyedCall& call) { SetWithExpiry(call, {.seconds = true}, "setex"); }
 void PSetEx(KeyedCall& call) { SetWithExpiry(call, {.seconds = false}, "psetex"); }
 
 void SetNx(KeyedCall& call) {
-  if (call.Find()) return call.reply.Integer(0);
+  if (call.FindToChange()) return call.reply.Integer(0);
   if (call.Store(call.arg(2), kNeverExpires)) call.reply.Integer(1);
 }
 
@@ -118,27 +134,48 @@ void GetDel(KeyedCall& call) {
   call.Remove();
 }
 
-// The new expiry that GETEX's options ask for; nothing if they ask for none.
-Result<std::optional<UnixMillis>> ParseGetExOptions(const KeyedCall& call) {
-  if (call.args.size() == 2) return std::optional<UnixMillis>();
-  if (call.args.size() == 3 && IsWord(call.arg(2), "PERSIST")) {
-    return std::optional<UnixMillis>(kNeverExpires);
+struct GetExOptions {
+  bool persist = false;
+  std::optional<AskedExpiry> asked;
+};
+
+Result<GetExOptions> ParseGetExOptions(const KeyedCall& call) {
+  GetExOptions options;
+  for (std::size_t i = 2; i < call.args.size(); ++i) {
+    const auto form = ExpiryFormOf(call.arg(i));
+    if (IsWord(call.arg(i), "PERSIST") && !options.asked) {
+      options.persist = true;
+    } else if (form && MayFollow(options.asked, *form) && !options.persist &&
+               i + 1 < call.args.size()) {
+      options.asked = AskedExpiry{*form, call.arg(++i)};
+    } else {
+      return tl::unexpected(SyntaxError());
+    }
   }
-  const auto form = ExpiryFormOf(call.arg(2));
-  if (call.args.size() != 4 || !form) return tl::unexpected(SyntaxError());
-  Result<UnixMillis> expiry = ParseExpiry(call.arg(3), *form, call.now, "getex");
-  if (!expiry) return tl::unexpected(std::move(expiry.error()));
-  return std::optional<UnixMillis>(*expiry);
+  return options;
 }
 
 void GetEx(KeyedCall& call) {
-  const auto wanted = ParseGetExOptions(call);
-  if (!wanted) return call.Fail(wanted.error());
+  const Result<GetExOptions> options = ParseGetExOptions(call);
+  if (!options) return call.Fail(options.error());
   const Record record = call.Find();
-  if (!record || !*wanted || **wanted == record.expiry_ms()) {
-    return SayRecordOrNull(record, call.reply);
+  if (!record) {
+    call.reply.Null();
+    const auto expiry = options->asked ? ParseExpiry(options->asked->number, options->asked->form,
+                                                     call.now, "getex")
+                                       : Result<UnixMillis>(kNeverExpires);
+    if (expiry && *expiry != kNeverExpires && *expiry <= call.now) call.Remove();
+    return;
   }
-  SayAndExpire(call, record, **wanted);
+  UnixMillis wanted = options->persist ? kNeverExpires : record.expiry_ms();
+  if (options->asked) {
+    const auto expiry =
+        ParseExpiry(options->asked->number, options->asked->form, call.now, "getex");
+    if (!expiry) return call.Fail(expiry.error());
+    wanted = *expiry;
+  }
+  if (wanted == record.expiry_ms()) return SayRecord(record, call.reply);
+  SayAndExpire(call, record, wanted);
 }
 
 void StrLen(KeyedCall& call) {

@@ -1,4 +1,4 @@
-// Commands with subcommands (CLIENT, CONFIG, CLUSTER, COMMAND).
+// Commands with subcommands (CLIENT, CONFIG, CLUSTER, COMMAND, OBJECT).
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,15 @@ struct Subcommand {
   std::string_view word;  // upper case
   std::int16_t arity;     // as Command::arity, container and subcommand included
   PlainHandler handler;
+  std::string_view arguments;  // as HELP shows them; empty: none
+  std::string_view help;       // one line
 };
 
-// Runs the subcommand that the first argument names, or answers with Redis's error.
+// The subcommand that the first argument names. Null where there is none, or it is HELP, or its
+// arguments are too many or too few: then the call is answered.
+const Subcommand* FindSubcommand(PlainCall& call, std::span<const Subcommand> subcommands);
+
+// Runs it.
 void RunSubcommand(PlainCall& call, std::span<const Subcommand> subcommands);
 
 }  // namespace gyre

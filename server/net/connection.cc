@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 #include <utility>
@@ -11,9 +12,6 @@
 
 namespace gyre {
 namespace {
-
-// Seconds of silence after which the kernel asks whether the client's machine is still there.
-constexpr unsigned kKeepaliveSeconds = 60;
 
 std::string LocalAddress(const uv_tcp_t& handle) {
   sockaddr_storage local{};
@@ -27,29 +25,36 @@ std::string LocalAddress(const uv_tcp_t& handle) {
 // ---- Begin ------------------------------------------------------------------------------------
 
 Connection::Connection(ConnectionContext& context, const ListenOptions& options,
-                       std::uint32_t sleeps)
+                       std::uint32_t sleeps, Place place)
     : context_(context),
       handler_(*options.handler),
       keys_(options.keys),
       sleep_watch_(options.sleep_watch),
-      sleeps_seen_(sleeps) {
+      sleeps_seen_(sleeps),
+      place_(place),
+      active_at_(context.loop.now()) {
   session_.id = context.sessions.NextId();
+  session_.owner = &context;
+  if (context.memory != nullptr) {
+    codec_bytes_ = ClientMemoryCharge(&context.memory->account(ClientMemory::Kind::kBuffers));
+  }
   session_.protocol = options.protocol;
   session_.cluster_port = options.cluster_port;
   codec_ = options.codec(session_);
   ordered_ = codec_->ordered();
-  if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_);
+  if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_, context.buffers());
 }
 
 void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
-                       const SocketAddress& peer, std::uint32_t sleeps) {
-  auto* connection = new Connection(context, options, sleeps);
+                       const std::string& peer, std::uint32_t sleeps, Place place) {
+  auto* connection = new Connection(context, options, sleeps, place);
   uv_tcp_t& handle = connection->handle;
   uv_tcp_init(context.loop.raw(), &handle);
   handle.data = connection;
   context.all.PushBack(*connection);
   context.counters.connections.Add(1);
-  connection->session_.peer_address = peer.ToString();
+  connection->session_.peer_address = peer;
+  if (place == Place::kUndecided) context.undecided.PushBack(*connection);
   connection->session_.connected_ms = context.loop.unix_now();
   connection->session_.last_active_ms = context.loop.unix_now();
   if (uv_tcp_open(&handle, file) != 0) {
@@ -70,7 +75,7 @@ void Connection::Start(ConnectionContext& context, const ListenOptions& options,
 ReplyWriter& Connection::writer() {
   current_.answered = true;
   if (current_.slot != nullptr) return current_.slot->writer();
-  if (current_.request->quiet) return DiscardWriter::Instance();
+  if (current_.request->quiet || session_.mute()) return DiscardWriter::Instance();
   if (current_.writer == nullptr) {
     current_.writer = codec_->WriterFor(*current_.request, *current_.target);
   }
@@ -83,7 +88,7 @@ PendingReply Connection::Defer() {
   slot.connection_ = this;
   current_.slot = &slot;
   ++pending_;
-  if (current_.request->quiet) {
+  if (current_.request->quiet || session_.mute()) {
     floating_.PushBack(slot);
     return PendingReply(slot);
   }
@@ -92,11 +97,27 @@ PendingReply Connection::Defer() {
   if (current_.writer != nullptr) {
     // A reply that is written already moves into the slot.
     codec_->Recycle(std::exchange(current_.writer, nullptr));
-    slot.reply_.Append(current_.target->view().substr(current_.target_bytes));
-    current_.target->Truncate(current_.target_bytes);
+    if (current_.target_bytes == 0) {
+      std::swap(slot.reply_, *current_.target);
+    } else {
+      slot.reply_.Append(current_.target->view().substr(current_.target_bytes));
+      current_.target->Truncate(current_.target_bytes);
+    }
   }
   (ordered_ ? queue_ : floating_).PushBack(slot);
   return PendingReply(slot);
+}
+
+PendingReply Connection::DeferAnew() {
+  DiscardWritten();
+  return Defer();
+}
+
+void Connection::DiscardWritten() {
+  if (current_.writer == nullptr) return;
+  current_.writer->Restart();
+  codec_->Recycle(std::exchange(current_.writer, nullptr));
+  current_.target->Truncate(current_.target_bytes);
 }
 
 void Connection::HoldLaterRequests() {
@@ -121,10 +142,25 @@ void Connection::OnSlotFinished(PendingSlot& slot) {
   MarkDue();
 }
 
+void Connection::BreakReply(const Error& error) {
+  if (broken_) return;
+  broken_ = true;
+  GYRE_LOG_WARN("client closed: a part of its reply was sent, then: {} peer={}", error.message,
+                session_.peer_address);
+  MarkDue();
+}
+
 void Connection::MarkDue() {
   if (executing_ || closed_ || IntrusiveListNode<Connection, DueTag>::linked()) return;
   context_.due.PushBack(*this);
   context_.flush_due.Schedule();
+}
+
+// For CLIENT LIST.
+void Connection::NoteBuffers() {
+  session_.input_bytes.store(input_.size(), std::memory_order_relaxed);
+  session_.input_free_bytes.store(input_.capacity() - input_.size(), std::memory_order_relaxed);
+  session_.output_bytes.store(output_bytes_, std::memory_order_relaxed);
 }
 
 // ---- End --------------------------------------------------------------------------------------
@@ -135,7 +171,7 @@ void Connection::EndInput() {
   if (lingering_ || closed_) return;
   input_over_ = true;
   StopReading();
-  if (!Outstanding() && !paused_) return Close();
+  if (!Outstanding() && !paused_ && !awaits_turn()) return Close();
   Flush();
 }
 
@@ -169,6 +205,120 @@ void Connection::CheckProgress(TimePoint now) {
   }
 }
 
+void Connection::CheckIdle(TimePoint now) {
+  const ConnectionLimits& limits = context_.limits;
+  const Duration timeout =
+      place_ == Place::kReserved ? limits.reserved_idle_timeout : limits.idle_timeout;
+  const bool is_client = place_ == Place::kClient || place_ == Place::kReserved;
+  if (!is_client || timeout == Duration{} || now - active_at_ < timeout) return;
+  if (Outstanding() || paused_ || awaits_turn() || lingering_) return;
+  context_.counters.closed_idle.Add(1);
+  Close();
+}
+
+void Connection::AddGathered(std::ptrdiff_t bytes) {
+  gathered_bytes_ += bytes;
+  NoteMemory();
+}
+
+void Connection::NoteMemory() {
+  constexpr std::size_t kPendingBytes = 1024;  // of a reply that is not there yet
+  const std::size_t output =
+      std::max(output_bytes_, output_.capacity() + writing_.capacity()) + pending_ * kPendingBytes;
+  session_.memory_bytes.store(
+      input_.capacity() + codec_bytes_.bytes() + output + static_cast<std::size_t>(gathered_bytes_),
+      std::memory_order_relaxed);
+}
+
+// Waits until there is room for `bytes`.
+void Connection::Starve(std::size_t bytes) {
+  starved_bytes_ = std::max<std::size_t>(bytes, 1);
+  starved_at_ = context_.loop.now();
+  paused_ = true;
+  StopReading();
+  if (IntrusiveListNode<Connection, StarvedTag>::linked()) return;
+  context_.Starve(*this);
+  context_.memory->AddWaiting(1);
+}
+
+// Likewise, for a request (or the next piece of its reply) that is refused if it lasts.
+void Connection::StarveRequest(std::size_t bytes) {
+  session_.wanted_bytes.store(bytes, std::memory_order_relaxed);
+  Starve(bytes);
+}
+
+void Connection::EndStarving() {
+  starved_bytes_ = 0;
+  session_.wanted_bytes.store(0, std::memory_order_relaxed);
+  if (IntrusiveListNode<Connection, StarvedTag>::linked()) {
+    IntrusiveListNode<Connection, StarvedTag>::Unlink();
+    context_.memory->AddWaiting(-1);
+  }
+}
+
+std::size_t Connection::CheckStarved(TimePoint now) {
+  const std::size_t bytes = starved_bytes_;
+  if (!context_.memory->HasRoomFor(bytes)) {
+    if (now - starved_at_ < kStarvedPatience) return 0;
+    starved_at_ = now;
+    return bytes;
+  }
+  EndStarving();
+  MarkDue();
+  return 0;
+}
+
+// For a piece of `slot`'s reply. False: it waited for long enough, or cannot fit.
+bool Connection::AwaitRoom(PendingSlot& slot, std::size_t bytes) {
+  slot.full_ = true;
+  if (bytes > context_.memory->limit_of_large()) return false;
+  // What is on its way, however slowly its client reads, makes room first.
+  if (write_in_flight_ || !output_.empty() || !slot.reply_.empty()) return true;
+  const TimePoint now = context_.loop.now();
+  if (slot.full_from_ == TimePoint{}) slot.full_from_ = now;
+  if (now - slot.full_from_ >= kStarvedMax) return false;
+  StarveRequest(bytes);
+  return true;
+}
+
+// Has what waits for memory answered with an error where it is a request that changed nothing. False
+// if it is something else.
+bool Connection::RefuseStarved() {
+  if (starved_bytes_ == 0 || session_.wanted_bytes.load(std::memory_order_relaxed) == 0)
+    return false;
+  const TimePoint long_ago = context_.loop.now() - kStarvedMax;
+  if (starved_from_ != TimePoint{}) starved_from_ = long_ago;
+  if (!queue_.empty() && queue_.front().full_from_ != TimePoint{}) {
+    queue_.front().full_from_ = long_ago;
+  }
+  context_.sessions.Update(session_, [](Session& session) { session.closing = false; });
+  EndStarving();
+  MarkDue();
+  return true;
+}
+
+void Connection::CloseForMemory() {
+  if (closed_) return;
+  if (!context_.memory->over() && RefuseStarved()) return;
+  context_.counters.closed_memory.Add(1);
+  if (context_.memory_log.Admits(context_.loop.now())) {
+    GYRE_LOG_WARN(
+        "client closed: it held most when the memory for clients was full (see --client-memory) "
+        "peer={} bytes={}",
+        session_.peer_address, session_.memory_bytes.load(std::memory_order_relaxed));
+  }
+  if (Outstanding() || ending_ || !ordered_) return Close();
+  ReplyError(Request{},
+             {ErrorCode::kTooLarge,
+              "closed: this connection held most when the memory for clients was full; send less "
+              "at once, or raise --client-memory"});
+  ending_ = true;
+  EndStarving();
+  codec_->Rewind();
+  codec_bytes_.Set(0);
+  Flush();
+}
+
 void Connection::CloseAsSlow(const char* reason) {
   context_.counters.closed_slow.Add(1);
   GYRE_LOG_WARN("client closed: {} peer={} output_bytes={}", reason, session_.peer_address,
@@ -181,12 +331,18 @@ void Connection::Close() {
   assert(!executing_);
   closed_ = true;
   context_.sessions.Remove(session_);
+  context_.admission().Leave(place_, session_.peer_address);
+  if (IntrusiveListNode<Connection, UndecidedTag>::linked()) {
+    IntrusiveListNode<Connection, UndecidedTag>::Unlink();
+  }
   if (IntrusiveListNode<Connection, DueTag>::linked()) {
     IntrusiveListNode<Connection, DueTag>::Unlink();
   }
   if (IntrusiveListNode<Connection, WatchTag>::linked()) {
     IntrusiveListNode<Connection, WatchTag>::Unlink();
   }
+  if (awaits_turn()) IntrusiveListNode<Connection, TurnTag>::Unlink();
+  EndStarving();
   IntrusiveListNode<Connection>::Unlink();
   for (IntrusiveList<PendingSlot>* slots : {&queue_, &floating_, &ready_}) {
     while (!slots->empty()) {

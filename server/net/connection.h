@@ -21,15 +21,30 @@
 // and discard its bytes until it closes, too: closing a socket with unread input would make the
 // kernel send a reset, which can destroy the last reply on its way.
 //
+// Turns. In one iteration a connection executes what came for a few milliseconds at most, if the
+// iteration is long already: then the rest stays in `input_`, nothing more is read, and the
+// connection goes on in a later iteration, in the order in which connections began to wait. So what
+// one client pipelines delays the others by a turn, not by all of it.
+//
 // After a sleep of the process (sleep_watch.h) the bytes that are in the kernel by then came at
 // some time during it: the requests that begin in them are marked. What is sent later is behind
-// them.
+// them, or comes on a connection of which it was seen that nothing waited.
 //
 // Links of peers. Where the port has keys, a PeerGate stands between the socket and the codec until
 // the first bytes tell a client from a peer. A client's connection goes on without it, and may not
 // speak as a peer; a peer's is opened and sealed by the gate from then on:
 //
 //   kernel -> scratch -> gate -> input ...                       output -> gate -> kernel
+//
+// Replies in pieces (PendingReply::Stream). The source of the first reply in the queue writes on
+// whenever less than output_bytes_pause waits to be sent; so a reply of any size is here in pieces
+// only.
+//
+// Memory (base/client_memory.h). All buffers are charged. Where there is no room to read on, or for
+// a reply that could fit, the connection starves: it stops reading, and looks again every few
+// milliseconds. If that lasts, the client that holds most is closed, whichever it is; but where it
+// is the request that waits which wants too much, that is refused. A reply that can never fit is
+// refused at once. A reply in pieces waits for room between them.
 //
 // Close() is called only where no handler or codec is on the stack. A slot that becomes finished
 // elsewhere marks the connection as due; due connections flush before the loop sleeps.
@@ -45,9 +60,12 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/buffer.h"
+#include "base/client_memory.h"
 #include "base/log_limit.h"
+#include "net/admission.h"
 #include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/intrusive_list.h"
@@ -61,8 +79,11 @@
 
 namespace gyre {
 
-struct DueTag {};    // has output or work before the loop sleeps
-struct WatchTag {};  // waits for its client: to read, or to close
+struct DueTag {};        // has output or work before the loop sleeps
+struct WatchTag {};      // waits for its client: to read, or to close
+struct StarvedTag {};    // waits for memory
+struct TurnTag {};       // goes on in a later iteration
+struct UndecidedTag {};  // has not shown yet whether it is a client or a peer
 
 // The requests that were decoded and not executed yet. Several, so that the handler can foresee
 // what they need (Handler::Foresee).
@@ -92,10 +113,12 @@ struct ReadAhead {
 };
 
 // What all connections of a Server share.
-class ConnectionContext {
+class ConnectionContext final : public SessionOwner {
  public:
   // One read. Larger requests are read into the connection's own buffer.
   static constexpr std::size_t kScratchBytes = 64 * 1024;
+  // How long an iteration goes on executing what connections have read, before it turns to others.
+  static constexpr Duration kTurnMax = std::chrono::milliseconds(10);
 
   ConnectionContext(EventLoop& loop, SessionRegistry& sessions, const ConnectionLimits& limits);
   ~ConnectionContext();
@@ -107,34 +130,77 @@ class ConnectionContext {
   void CloseAll();
 
   // For connections.
+  Admission& admission() { return *admission_; }
   void OnClosed();
   void Watch(Connection& connection);
+  // Its TakeTurn comes in a later iteration.
+  void AwaitTurn(Connection& connection);
+  // SteadyNow as of the kernel's latest tick, a few milliseconds ago at most, for a fifth of the
+  // cost.
+  static TimePoint CoarseNow();
+  // At the time `now` of CoarseNow.
+  bool IsTurnOver(TimePoint now) { return now - loop.now() >= kTurnMax; }
+  // Looks what waits on connections, if the process slept since the last look.
+  void NoteSleep();
+  void Starve(Connection& connection);
+  // Closes the largest clients of the node if the memory for clients is over its limit. Where no
+  // connection is in use further up the stack.
+  void KeepMemory();
+  // SessionOwner. Any thread.
+  void CloseForMemory(std::vector<std::uint64_t> ids) override;
+
+  // What buffers are charged to; null: nobody.
+  ClientMemoryAccount* buffers() const {
+    return ClientMemory::AccountOf(memory, ClientMemory::Kind::kBuffers);
+  }
 
   EventLoop& loop;
   SessionRegistry& sessions;
   const ConnectionLimits limits;
-  ReplyPool::Owner pool = ReplyPool::Create();
+  const SleepWatch* sleep_watch = nullptr;  // of the ports that have one
+  ClientMemory* const memory;
+  ReplyPool::Owner pool;
   std::unique_ptr<char[]> scratch;
   ReadAhead read_ahead;  // used again by each connection, so that its vectors keep their memory
   EndOfIteration flush_due;
   IntrusiveList<Connection> all;
   IntrusiveList<Connection, DueTag> due;
   IntrusiveList<Connection, WatchTag> watched;
-  LogLimit plain_log;  // of peers without a key
-  LogLimit links_log;  // of links with another key, or broken
+  IntrusiveList<Connection, StarvedTag> starved;
+  IntrusiveList<Connection, TurnTag> turns;
+  IntrusiveList<Connection, UndecidedTag> undecided;  // the oldest first
+  LogLimit plain_log;                                 // of peers without a key
+  LogLimit links_log;                                 // of links with another key, or broken
+  LogLimit memory_log;                                // of clients closed for their memory
 
   struct {
-    Counter connections, accepted, rejected, accept_errors, closed_slow, protocol_errors, requests,
-        bytes_in, bytes_out, pauses;
+    Counter connections, accepted, rejected, accept_errors, closed_slow, closed_idle, closed_memory,
+        protocol_errors, requests, bytes_in, bytes_out, pauses;
   } counters;
 
  private:
-  void Refuse(const ListenOptions& options, int file);
+  Status TakePlace(Place place, const std::string& address);
+  void Refuse(const ListenOptions& options, int file, const Error& error);
+  void CheckIdle();
   void FlushDue();
   void CheckWatched();
-  void EndAll();
+  void GiveTurns();
+  void CheckStarved();
+  // Closes the clients of the node that hold most, until `bytes` are free again. A request that
+  // waits for more than `wish_bytes_max` counts as if it held them, and is refused if it comes first.
+  void CloseLargest(std::size_t bytes, std::size_t wish_bytes_max);
+  void CloseNow(const std::vector<std::uint64_t>& ids);
 
+  struct Token {};  // posted tasks hold it weakly: it is gone when the context is
+  std::shared_ptr<Token> alive_ = std::make_shared<Token>();
+  std::unique_ptr<Admission> own_admission_;
+  Admission* const admission_;
+  Timer idle_timer_;
+  bool turns_posted_ = false;
+  std::uint32_t sleeps_seen_ = 0;
   Timer watch_timer_;
+  Timer starved_timer_;
+  TimePoint next_cut_{};
   Timer drain_timer_;
   std::function<void()> drained_;  // set while draining
 };
@@ -142,38 +208,70 @@ class ConnectionContext {
 class Connection final : public IntrusiveListNode<Connection>,
                          public IntrusiveListNode<Connection, DueTag>,
                          public IntrusiveListNode<Connection, WatchTag>,
+                         public IntrusiveListNode<Connection, StarvedTag>,
+                         public IntrusiveListNode<Connection, TurnTag>,
+                         public IntrusiveListNode<Connection, UndecidedTag>,
                          private Responder {
  public:
   // Reads of full buffers from one connection in one iteration; then others get their turn.
   static constexpr int kReadsPerIteration = 4;
+  // Likewise, pieces of a reply.
+  static constexpr int kPiecesPerIteration = 4;
+  // How long a request that waits for memory leaves it to others before the largest client is
+  // closed, and before it is refused.
+  static constexpr Duration kStarvedPatience = std::chrono::milliseconds(100);
+  static constexpr Duration kStarvedMax = std::chrono::seconds(2);
 
   // Takes over `file`; begins to read. Deletes itself once closed. `sleeps` as in
-  // Listener::OnAccept.
+  // Listener::OnAccept. `place`, which was taken for it, is left with the connection.
   static void Start(ConnectionContext& context, const ListenOptions& options, int file,
-                    const SocketAddress& peer, std::uint32_t sleeps);
+                    const std::string& peer, std::uint32_t sleeps, Place place);
 
   // From PendingSlot.
   void OnSlotFinished(PendingSlot& slot);
+  // Whether replies may leave in pieces.
+  bool MayStream() const { return ordered_; }
+  // A reply failed of which a part was sent: the connection ends.
+  void BreakReply(const Error& error);
+  void AddGathered(std::ptrdiff_t bytes);
+  // Flush, soon.
+  void MarkDue();
 
   // Sends what may leave, goes on with what was paused, ends what is over.
   void Flush();
+  // Goes on with what it did not finish in its last turn.
+  void TakeTurn();
+  // Where there was a sleep since it was called last: what waits in the kernel and in `input_` by
+  // now is taken for as old. `fresh`: bytes that were just read.
+  void NoteSleep(std::size_t fresh);
   // No more requests are read; what came in is answered, then the connection closes. At once if it
   // is idle.
   void EndInput();
   // What its client kept waiting for too long is closed. (watched ones)
   void CheckProgress(TimePoint now);
+  // Closes it if it is a client that has been idle for too long.
+  void CheckIdle(TimePoint now);
+  TimePoint active_at() const { return active_at_; }
+  // Goes on if there is memory by now; else what it misses, once it has waited for long. (starved)
+  std::size_t CheckStarved(TimePoint now);
+  // Because it holds most. Its client is told why, where that is possible.
+  void CloseForMemory();
   void Close();
+  std::uint64_t id() const { return session_.id; }
 
  private:
   friend struct CloseAndDelete<Connection>;
 
-  Connection(ConnectionContext& context, const ListenOptions& options, std::uint32_t sleeps);
+  Connection(ConnectionContext& context, const ListenOptions& options, std::uint32_t sleeps,
+             Place place);
   ~Connection() override = default;
 
   // Responder: the request in `current_`.
   ReplyWriter& writer() override;
   PendingReply Defer() override;
+  PendingReply DeferAnew() override;
   void HoldLaterRequests() override;
+  void DiscardWritten();
 
   // Input (connection_input.cc).
   void StartReading();
@@ -183,15 +281,24 @@ class Connection final : public IntrusiveListNode<Connection>,
   void OnInput(std::string_view fresh, bool in_scratch);
   void OnGateInput(std::string_view fresh);
   bool TakeThroughGate(std::string_view fresh);
-  void NoteSleep(std::size_t fresh);
   void MarkWaited(std::size_t begin);
   void OnEof();
   void ExecuteInput();
+  void GiveInput();
   std::size_t Execute(std::string_view input);
   void Decode(std::string_view input, std::size_t from);
-  void HandleRequest(const Request& request);
+  // False: it waits for memory, and is to be handled again.
+  bool HandleRequest(const Request& request);
+  bool OnNoMemory(std::size_t missing_bytes);
+  void Starve(std::size_t bytes);
+  void StarveRequest(std::size_t bytes);
+  bool AwaitRoom(PendingSlot& slot, std::size_t bytes);
+  bool RefuseStarved();
+  void EndStarving();
   void ReplyError(const Request& request, const Error& error);
   bool RefusesPeer(const Request& request);
+  bool Decide(const Request& request);
+  Status MoveTo(Place place);
   void NoteMalformed(const Error& error);
   void YieldAfterFullReads();
 
@@ -202,26 +309,36 @@ class Connection final : public IntrusiveListNode<Connection>,
     if (target.capacity() == 0) target = context_.pool->TakeBuffer();
     return target;
   }
-  void Promote();
-  void Emit(Buffer& bytes);
+  void FlushNow();
+  bool Promote();
+  bool MayPull(const PendingSlot& slot) const;
+  bool Pull(PendingSlot& slot);
+  bool PullMore();
+  bool EmitPiece(PendingSlot& slot);
+  bool Emit(Buffer& bytes);
+  bool SealOutput();
   bool Write();
   void OnWritten(int status);
   std::size_t output_bytes() const { return output_bytes_; }
   bool MustPause() const {
-    return awaited_ != nullptr || output_bytes_ >= context_.limits.output_bytes_pause ||
+    return awaited_ != nullptr || starved_bytes_ != 0 ||
+           output_bytes_ >= context_.limits.output_bytes_pause ||
            pending_ >= context_.limits.pending_replies_max;
   }
   bool MayResume() const {
-    return awaited_ == nullptr && output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
+    return awaited_ == nullptr && starved_bytes_ == 0 &&
+           output_bytes_ <= context_.limits.output_bytes_pause / 2 &&
            pending_ <= context_.limits.pending_replies_max / 2;
   }
   bool PauseIfNeeded();
+  bool awaits_turn() const { return IntrusiveListNode<Connection, TurnTag>::linked(); }
 
   // End.
   bool Outstanding() const;
   void MaybeEnd();
   void CloseAsSlow(const char* reason);
-  void MarkDue();
+  void NoteBuffers();
+  void NoteMemory();
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle); }
 
   // The request being handled.
@@ -258,6 +375,17 @@ class Connection final : public IntrusiveListNode<Connection>,
   IntrusiveList<PendingSlot> ready_;     // unordered, finished, not yet in the output
   std::size_t output_bytes_ = 0;
   std::size_t pending_ = 0;  // slots not finished
+  int pieces_ = 0;           // of a reply, in this iteration
+
+  // Memory.
+  std::ptrdiff_t gathered_bytes_ = 0;  // see PendingReply::AddHeld
+  ClientMemoryCharge codec_bytes_;     // Codec::held_bytes, while a large request comes in
+  std::size_t starved_bytes_ = 0;      // it waits for so many; 0: it does not
+  TimePoint starved_at_{};             // since when nobody was closed for it
+  TimePoint starved_from_{};           // since when the next request waits; zero: it does not
+
+  Place place_;
+  TimePoint active_at_;  // sent something last
 
   // Progress of the client, while watched.
   TimePoint progress_at_{};
@@ -276,6 +404,7 @@ class Connection final : public IntrusiveListNode<Connection>,
   bool ending_ = false;
   bool lingering_ = false;  // our side is closed, the client's not yet
   bool write_in_flight_ = false;
+  bool broken_ = false;  // see BreakReply
   bool closed_ = false;
 };
 

@@ -17,6 +17,9 @@ constexpr std::size_t kReadBytesMin = 16 * 1024;
 // clients that only announce large values must not get the memory for them.
 constexpr std::size_t kReserveAtOnce = 1024 * 1024;
 
+constexpr char kNoRoomForFrame[] =
+    "there is no room for its frame in the memory for clients (see --client-memory)";
+
 // Room to make behind `have` bytes of a request that needs `wanted`.
 std::size_t Reserve(std::size_t have, std::size_t wanted) {
   const std::size_t missing = wanted > have ? wanted - have : 0;
@@ -49,29 +52,41 @@ void Connection::OnAllocate(uv_buf_t* buffer) {
     *buffer = uv_buf_init(context_.scratch.get(), ConnectionContext::kScratchBytes);
     return;
   }
-  char* room = input_.Prepare(Reserve(input_.size(), wanted_));
-  *buffer = uv_buf_init(room, static_cast<unsigned>(input_.writable()));
+  const bool room = input_.TryReserve(Reserve(input_.size(), wanted_)) || input_.writable() > 0 ||
+                    input_.TryReserve(kReadBytesMin);
+  // Without room: OnRead is told so.
+  *buffer = room ? uv_buf_init(input_.Prepare(0), static_cast<unsigned>(input_.writable()))
+                 : uv_buf_init(nullptr, 0);
 }
 
 void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   if (count == 0) return;  // EAGAIN
   if (count == UV_EOF) return OnEof();
+  if (count == UV_ENOBUFS && context_.memory != nullptr) {
+    return Starve(Reserve(input_.size(), wanted_));
+  }
   if (count < 0) return Close();  // reset by the client
   const auto bytes = static_cast<std::size_t>(count);
   context_.counters.bytes_in.Add(bytes);
   if (ending_) return;  // discarded: see "The end of a connection"
   session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
-  if (sleep_watch_ != nullptr) NoteSleep(bytes);
+  active_at_ = context_.loop.now();
+  NoteSleep(bytes);
   const bool in_scratch = buffer->base == context_.scratch.get();
   if (gate_ != nullptr) {
     OnGateInput({buffer->base, bytes});
   } else {
     OnInput({buffer->base, bytes}, in_scratch);
   }
-  if (!closed_ && bytes == buffer->len) YieldAfterFullReads();
+  if (!closed_) {
+    NoteBuffers();
+    if (bytes == buffer->len) YieldAfterFullReads();
+  }
+  context_.KeepMemory();
 }
 
 void Connection::NoteSleep(std::size_t fresh) {
+  if (sleep_watch_ == nullptr) return;
   const std::uint32_t sleeps = sleep_watch_->Sleeps(SteadyNow());
   if (sleeps == sleeps_seen_) [[likely]]
     return;
@@ -83,6 +98,7 @@ void Connection::NoteSleep(std::size_t fresh) {
   }
   // Sealed bytes of a peer are somewhat more than what they hold: a few requests too many.
   waited_bytes_ = input_.size() + fresh + static_cast<std::size_t>(std::max(in_kernel, 0));
+  context_.NoteSleep();  // the others, before more comes
 }
 
 // Of the requests that were decoded at input[begin].
@@ -98,14 +114,14 @@ void Connection::OnInput(std::string_view fresh, bool in_scratch) {
     const std::string_view rest = fresh.substr(Execute(fresh));
     if (!rest.empty()) {
       input_ = context_.pool->TakeBuffer();
-      input_.Prepare(rest.size() + Reserve(rest.size(), wanted_));
+      (void)input_.TryReserve(rest.size() + Reserve(rest.size(), wanted_));
       input_.Append(rest);
     }
   } else {
     input_.Commit(fresh.size());
-    if (input_.size() < wanted_) return;
+    if (input_.size() < wanted_) return NoteMemory();
     input_.Consume(Execute(input_.view()));
-    if (input_.empty()) context_.pool->GiveBuffer(input_);
+    if (input_.empty()) GiveInput();
   }
   handler_.EndOfBatch();
   Flush();
@@ -121,7 +137,12 @@ void Connection::OnGateInput(std::string_view fresh) {
 
 // False if there is nothing more to do: the connection is closed, or ending.
 bool Connection::TakeThroughGate(std::string_view fresh) {
-  const PeerGate::Step step = gate_->Take(fresh, input_);
+  PeerGate::Step step;
+  try {
+    step = gate_->Take(fresh, input_);
+  } catch (const std::bad_alloc&) {
+    step = {.next = PeerGate::Next::kBroken, .error = {ErrorCode::kTooLarge, kNoRoomForFrame}};
+  }
   switch (step.next) {
     case PeerGate::Next::kGoOn:
       break;
@@ -156,8 +177,15 @@ bool Connection::TakeThroughGate(std::string_view fresh) {
       return false;
     }
     context_.counters.bytes_out.Add(step.answer.size());
+    // Where peers have taken all, its first request will be told so.
+    if (place_ == Place::kUndecided) (void)MoveTo(Place::kPeer);
   }
   return true;
+}
+
+void Connection::TakeTurn() {
+  if (!paused_ && !ending_) ExecuteInput();
+  Flush();
 }
 
 void Connection::OnEof() {
@@ -170,8 +198,13 @@ void Connection::OnEof() {
 
 void Connection::ExecuteInput() {
   input_.Consume(Execute(input_.view()));
-  if (input_.empty()) context_.pool->GiveBuffer(input_);
+  if (input_.empty()) GiveInput();
   handler_.EndOfBatch();
+}
+
+void Connection::GiveInput() {
+  context_.pool->GiveBuffer(input_);
+  if (codec_bytes_.bytes() != 0) codec_bytes_.Set(0);
 }
 
 // Decodes the requests at input[from], as many as may be read ahead, into `context_.read_ahead`.
@@ -204,18 +237,27 @@ std::size_t Connection::Execute(std::string_view input) {
   std::uint64_t requests = 0;
   wanted_ = 0;
   bool more = true;
-  while (more && consumed < input.size() && !ending_ && !PauseIfNeeded()) {
+  const TimePoint began = ConnectionContext::CoarseNow();
+  // Some progress in each turn, even where others have used it up.
+  const auto turn_is_over = [this, began] {
+    const TimePoint now = ConnectionContext::CoarseNow();
+    if (now == began || !context_.IsTurnOver(now)) return false;
+    if (!awaits_turn()) context_.AwaitTurn(*this);
+    return true;
+  };
+  while (more && consumed < input.size() && !ending_ && !PauseIfNeeded() && !turn_is_over()) {
     Decode(input, consumed);
     if (waited_bytes_ > consumed) [[unlikely]]
       MarkWaited(consumed);
     if (ahead.count > 1) handler_.Foresee(ahead.view());
     std::size_t executed = 0;
     while (executed < ahead.count) {
-      HandleRequest(ahead.requests[executed]);
+      if (!HandleRequest(ahead.requests[executed])) break;
       consumed = ahead.ends[executed++];
-      if (ending_ || (executed < ahead.count && PauseIfNeeded())) break;
+      if (ending_ || (executed < ahead.count && (PauseIfNeeded() || turn_is_over()))) break;
     }
     requests += executed;
+    if (executed > 0) starved_from_ = {};
     ahead.Trim();
     if (ending_) break;
     const bool fails = ahead.stop.status == Decoded::Status::kError ||
@@ -232,6 +274,10 @@ std::size_t Connection::Execute(std::string_view input) {
       case Decoded::Status::kNeedMore:
         wanted_ = ahead.stop.wanted;
         more = false;
+        if (consumed + ClientMemory::kSmallBytes < input.size() &&
+            !codec_bytes_.Set(codec_->held_bytes())) {
+          Starve(codec_->held_bytes());
+        }
         break;
       case Decoded::Status::kError:
         ReplyError(ahead.requests[ahead.count], ahead.stop.error);
@@ -286,23 +332,86 @@ bool Connection::RefusesPeer(const Request& request) {
   return true;
 }
 
-void Connection::HandleRequest(const Request& request) {
-  if (keys_ != nullptr && RefusesPeer(request)) return;
+// What an undecided connection is, by its first request: false if there is no place for it. Without
+// a key a peer is whoever speaks as one.
+bool Connection::Decide(const Request& request) {
+  const bool is_peer = request.kind == Request::Kind::kPeer || request.hops != 0 ||
+                       (gate_ != nullptr && gate_->sealed());
+  Status moved = MoveTo(is_peer ? Place::kPeer : Place::kClient);
+  if (!moved && !is_peer && MoveTo(Place::kReserved)) return true;
+  if (moved) return true;
+  context_.counters.rejected.Add(1);
+  ReplyError(request, moved.error());
+  ending_ = true;
+  return false;
+}
+
+Status Connection::MoveTo(Place place) {
+  Status taken = context_.admission().Take(place, session_.peer_address);
+  if (!taken) return taken;
+  context_.admission().Leave(place_, session_.peer_address);
+  IntrusiveListNode<Connection, UndecidedTag>::Unlink();
+  place_ = place;
+  return {};
+}
+
+bool Connection::HandleRequest(const Request& request) {
+  if (keys_ != nullptr && RefusesPeer(request)) return true;
+  if (place_ == Place::kUndecided && !Decide(request)) [[unlikely]]
+    return true;
   Buffer& target = Target();
   current_ = {.request = &request, .target = &target, .target_bytes = target.size()};
-  handler_.Handle(request, session_, *this);
+  try {
+    // A small answer, above all of what changed something, finds room.
+    target.Prepare(kReserveSlack);
+    handler_.Handle(request, session_, *this);
+  } catch (const ClientMemoryFull& full) {
+    if (!OnNoMemory(full.bytes())) return false;
+  } catch (const std::bad_alloc&) {
+    (void)OnNoMemory(0);
+  }
   if (!current_.answered && current_.slot == nullptr) {
     writer().Fail({ErrorCode::kInternal, "the request was dropped without a reply: see the log"});
   }
   if (current_.writer != nullptr) codec_->Recycle(current_.writer);
   output_bytes_ += target.size() - current_.target_bytes;  // 0 where it was deferred
   current_ = {};
+  if (session_.replies_skipped > 0) --session_.replies_skipped;
   if (session_.close_after_reply) ending_ = true;
+  return true;
+}
+
+// The request being handled found no room for `missing_bytes` (0: not known), and changed nothing.
+// False: it is to be handled again when there is; else the error is its reply.
+bool Connection::OnNoMemory(std::size_t missing_bytes) {
+  current_.answered = true;
+  if (current_.slot != nullptr) {
+    current_.slot->FinishWithError(ReplyTooLarge());
+    return true;
+  }
+  DiscardWritten();
+  const TimePoint now = context_.loop.now();
+  if (starved_from_ == TimePoint{}) starved_from_ = now;
+  const bool may_fit = missing_bytes != 0 && missing_bytes <= context_.memory->limit_of_large() &&
+                       now - starved_from_ < kStarvedMax;
+  if (may_fit) {
+    // What it took for its reply so far is not missing when it is tried again.
+    if (current_.target->empty()) current_.target->Release();
+    current_ = {};
+    StarveRequest(missing_bytes);
+    return false;
+  }
+  starved_from_ = {};
+  Defer().FinishWithError(ReplyTooLarge());  // its buffer is small
+  return true;
 }
 
 void Connection::ReplyError(const Request& request, const Error& error) {
+  if (session_.mute()) return;
   Buffer& target = Target();
   const std::size_t before = target.size();
+  // Behind a large reply that was not sent, when the memory is full.
+  if (!target.TryReserve(kReserveSlack + error.message.size())) return BreakReply(error);
   ReplyWriter* writer = codec_->WriterFor(request, target);
   writer->Fail(error);
   codec_->Recycle(writer);

@@ -1,55 +1,127 @@
 // From replies to bytes that the kernel took: their order, writes, and when reading goes on.
+#include <new>
 #include <utility>
 
+#include "base/log.h"
 #include "net/connection.h"
 
 namespace gyre {
 
 void Connection::Flush() {
+  pieces_ = 0;
+  FlushNow();
+  if (!closed_) NoteMemory();
+}
+
+void Connection::FlushNow() {
   if (closed_) return;
   for (;;) {
-    Promote();
+    const bool all = Promote();
+    if (broken_) return Close();
     if (output_bytes_ > context_.limits.output_bytes_max) {
       return CloseAsSlow("its output is over the limit");
     }
     if (!Write()) return;
+    if (PullMore() || (!all && output_.empty())) continue;
     if (!paused_ || !MayResume()) break;
     paused_ = false;
     ExecuteInput();
   }
-  if (input_over_ && !paused_) ending_ = true;
+  if (input_over_ && !paused_ && !awaits_turn()) ending_ = true;
   if (ending_) return MaybeEnd();
   if (!IntrusiveListNode<Connection, DueTag>::linked()) yielded_ = false;  // its turn is over
   if (paused_ || MustPause()) {
     paused_ = true;
+    StopReading();
+  } else if (awaits_turn()) {
     StopReading();
   } else if (!input_over_ && !yielded_) {
     StartReading();
   }
 }
 
-// Moves replies that may leave into the output.
-void Connection::Promote() {
-  while (!queue_.empty() && queue_.front().finished()) {
-    PendingSlot& slot = queue_.PopFront();
-    Emit(slot.reply_);
-    Emit(slot.tail_);
+// Moves replies that may leave into the output. False: there is no room there for all before it is
+// sent.
+bool Connection::Promote() {
+  while (!queue_.empty() && (queue_.front().finished() || Pull(queue_.front()))) {
+    if (!queue_.front().finished()) continue;
+    PendingSlot& slot = queue_.front();
+    if (!Emit(slot.reply_) || !Emit(slot.tail_)) return false;
+    slot.Unlink();
     slot.Detach();
   }
   while (!ready_.empty()) {
-    PendingSlot& slot = ready_.PopFront();
-    Emit(slot.reply_);
+    PendingSlot& slot = ready_.front();
+    if (!Emit(slot.reply_)) return false;
+    slot.Unlink();
     slot.Detach();
   }
+  return true;
 }
 
-void Connection::Emit(Buffer& bytes) {
-  if (bytes.empty()) return;
+// Whether the first reply's source, if it has one, can go on. Where memory is scarce, one piece is
+// here at a time: else a client that reads a long reply would be the one that holds most.
+bool Connection::MayPull(const PendingSlot& slot) const {
+  if (!slot.source_ || slot.waiting_) return false;
+  if (slot.full_) return !write_in_flight_ && starved_bytes_ == 0;
+  return !write_in_flight_ || context_.memory == nullptr || context_.memory->waiting() == 0;
+}
+
+// Has it write a piece, if there is room for it.
+bool Connection::Pull(PendingSlot& slot) {
+  if (!MayPull(slot) || broken_ || pieces_ >= kPiecesPerIteration ||
+      output_bytes_ >= context_.limits.output_bytes_pause) {
+    return false;
+  }
+  if (!EmitPiece(slot)) return false;
+  ++pieces_;
+  // Kept here meanwhile: it may finish the reply, and with that itself.
+  ReplySource source = std::move(slot.source_);
+  PendingReply reply(slot);
+  bool goes_on = true;
+  try {
+    slot.waiting_ = !source();
+    slot.full_ = false;
+    slot.full_from_ = {};
+  } catch (const ClientMemoryFull& full) {
+    goes_on = false;
+    if (!AwaitRoom(slot, full.bytes())) reply.FinishWithError(ReplyTooLarge());
+  } catch (const std::bad_alloc&) {
+    reply.FinishWithError(ReplyTooLarge());
+  }
+  if (slot.finished()) return true;
+  slot.source_ = std::move(source);
+  return EmitPiece(slot) && goes_on && !slot.waiting_;
+}
+
+bool Connection::EmitPiece(PendingSlot& slot) {
+  const std::size_t bytes = slot.reply_.size();
+  if (!Emit(slot.reply_)) return false;
+  output_bytes_ += bytes;
+  slot.in_pieces_ = slot.in_pieces_ || bytes > 0;
+  return true;
+}
+
+// Whether another piece may follow what was written, in this iteration.
+bool Connection::PullMore() {
+  if (queue_.empty() || !MayPull(queue_.front())) return false;
+  if (output_bytes_ >= context_.limits.output_bytes_pause / 2) return false;  // OnWritten goes on
+  if (pieces_ < kPiecesPerIteration) return true;
+  if (!awaits_turn()) context_.AwaitTurn(*this);
+  return false;
+}
+
+// Moves `bytes` behind the output and empties it. False, and nothing changes: there is no room.
+bool Connection::Emit(Buffer& bytes) {
+  if (bytes.empty()) return true;
   if (output_.empty()) {
     std::swap(output_, bytes);
-  } else {
-    output_.Append(bytes.view());
+    return true;
   }
+  if (!output_.TryReserve(bytes.size())) return false;
+  output_.Append(bytes.view());
+  bytes.Clear();
+  return true;
 }
 
 // Gives the output to the kernel. False if that ended the connection.
@@ -57,7 +129,7 @@ bool Connection::Write() {
   if (write_in_flight_ || output_.empty()) return true;
   if (gate_ != nullptr && gate_->sealed()) {
     const std::size_t plain_bytes = output_.size();
-    if (!gate_->Seal(output_)) {
+    if (!SealOutput()) {
       Close();
       return false;
     }
@@ -95,6 +167,15 @@ bool Connection::Write() {
   return true;
 }
 
+bool Connection::SealOutput() {
+  try {
+    return gate_->Seal(output_);
+  } catch (const std::bad_alloc&) {
+    GYRE_LOG_WARN("link closed: {} peer={}", ReplyTooLarge().message, session_.peer_address);
+    return false;
+  }
+}
+
 void Connection::OnWritten(int status) {
   if (closed_) return;
   write_in_flight_ = false;
@@ -104,6 +185,8 @@ void Connection::OnWritten(int status) {
   output_bytes_ -= writing_.size();
   context_.pool->GiveBuffer(writing_);
   Flush();
+  NoteBuffers();
+  context_.KeepMemory();
 }
 
 }  // namespace gyre

@@ -1,12 +1,15 @@
 #include "net/frame_link.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/buffer.h"
+#include "base/client_memory.h"
 #include "base/prng.h"
 #include "net/resolver.h"
 #include "protocol/native_codec.h"
+#include "protocol/native_writer.h"
 #include "secret/link_handshake.h"
 
 namespace gyre {
@@ -42,6 +45,8 @@ void Trim(Buffer& buffer) {
 // One socket of one attempt. It outlives the link until libuv has closed it; `link` is null from
 // then on.
 struct Socket {
+  explicit Socket(ClientMemoryAccount* account) : writing(account) {}
+
   uv_tcp_t handle{};
   uv_connect_t connect{};
   uv_write_t write{};
@@ -78,7 +83,11 @@ struct FrameLink::Impl {
         connect_timer(loop_in),
         flush(loop_in, [this] { Flush(); }),
         jitter(reinterpret_cast<std::uintptr_t>(this) ^
-               static_cast<std::uint64_t>(loop_in.now().time_since_epoch().count())) {}
+               static_cast<std::uint64_t>(loop_in.now().time_since_epoch().count())),
+        sealed(Account(ClientMemory::Kind::kLinkInput)),
+        spare(Account(ClientMemory::Kind::kLinkOutput)),
+        output(Account(ClientMemory::Kind::kLinkOutput)),
+        input(Account(ClientMemory::Kind::kLinkInput)) {}
 
   ~Impl() {
     CloseSocket();
@@ -92,6 +101,7 @@ struct FrameLink::Impl {
   void OnConnected(int status);
   void BeginHandshake();
   void OnHandshake();
+  bool Greet();
   void GoUp();
   void CloseSocket();
   void GoDown(ErrorCode code, const std::string& reason, int uv_error);
@@ -105,6 +115,10 @@ struct FrameLink::Impl {
   void OnRead(ssize_t count);
   bool OpenInput();
   void DeliverFrames();
+  bool PassOver();
+  ClientMemoryAccount* Account(ClientMemory::Kind kind) const {
+    return ClientMemory::AccountOf(options.memory, kind);
+  }
 
   std::size_t QueueBytes() const {
     return output.size() + (socket == nullptr ? 0 : socket->writing.size());
@@ -145,7 +159,8 @@ struct FrameLink::Impl {
   std::uint64_t output_frames = 0;  // whole ones among them
   bool write_in_flight = false;
   Buffer input;
-  std::size_t wanted = 0;
+  std::size_t skip_bytes = 0;  // left of a frame that found no room
+  FrameHeader skipped;         // its header
 
   // Set by the destructor; a callback that is running keeps the flag and looks.
   const std::shared_ptr<bool> destroyed = std::make_shared<bool>(false);
@@ -191,7 +206,7 @@ void FrameLink::Impl::TryNextAddress() {
   const SocketAddress address = addresses.back();
   addresses.pop_back();
   CloseSocket();
-  socket.reset(new Socket);
+  socket.reset(new Socket(Account(ClientMemory::Kind::kLinkOutput)));
   socket->link = this;
   socket->handle.data = socket.get();
   socket->connect.data = socket.get();
@@ -262,7 +277,27 @@ void FrameLink::Impl::OnHandshake() {
   GoUp();
 }
 
+// False: the link went down.
+bool FrameLink::Impl::Greet() {
+  if (options.greeting.empty()) return true;
+  std::string frame;
+  AppendFrame(FrameType::kPeerRequest, 0, options.greeting, frame);
+  Buffer greeting;
+  if (stream != nullptr) {
+    stream->Seal(frame, greeting);
+  } else {
+    greeting.Append(frame);
+  }
+  uv_buf_t bytes = uv_buf_init(greeting.mutable_data(), static_cast<unsigned>(greeting.size()));
+  const int written = uv_try_write(stream_handle(), &bytes, 1);
+  // As the hello: its socket has room for them, unless it is broken again.
+  if (written == static_cast<int>(greeting.size())) return true;
+  GoDown(ErrorCode::kUnavailable, "it broke at once", written < 0 ? written : 0);
+  return false;
+}
+
 void FrameLink::Impl::GoUp() {
+  if (!Greet()) return;
   connect_timer.Stop();
   addresses.clear();
   state = State::kUp;
@@ -305,7 +340,7 @@ void FrameLink::Impl::GoDown(ErrorCode code, const std::string& reason, int uv_e
   output.Release();
   output_frames = 0;
   input.Release();
-  wanted = 0;
+  skip_bytes = 0;
   state = State::kDown;
   const auto kept = callbacks;
   if (kept->on_down) kept->on_down(down);  // may destroy the link: nothing follows
@@ -314,13 +349,14 @@ void FrameLink::Impl::GoDown(ErrorCode code, const std::string& reason, int uv_e
 // ---- Traffic ----------------------------------------------------------------------------------
 
 bool FrameLink::Impl::Send(FrameType type, std::uint64_t request_id, std::string_view payload) {
-  if (QueueBytes() + FrameHeader::kBytes + payload.size() > options.queue_bytes_max) return false;
+  const std::size_t bytes = FrameHeader::kBytes + payload.size();
+  if (QueueBytes() + bytes > options.queue_bytes_max || !output.TryReserve(bytes)) return false;
   if (!BeginConnect()) return false;
   FrameHeader header;
   header.type = type;
   header.request_id = request_id;
   header.payload_bytes = static_cast<std::uint32_t>(payload.size());
-  EncodeFrameHeader(header, output.Prepare(FrameHeader::kBytes + payload.size()));
+  EncodeFrameHeader(header, output.Prepare(bytes));
   output.Commit(FrameHeader::kBytes);
   output.Append(payload);
   ++output_frames;
@@ -385,11 +421,9 @@ void FrameLink::Impl::OnAllocate(uv_buf_t* buffer) {
     *buffer = uv_buf_init(room, static_cast<unsigned>(sealed.writable()));
     return;
   }
-  const std::size_t missing = wanted > input.size() ? wanted - input.size() : 0;
-  // Not all at once: a header alone must not get memory for the payload that it announces.
-  const std::size_t step = std::max(3 * input.size(), kReserveAtOnce);
-  char* room = input.Prepare(std::max(std::min(missing, step), kReadBytes));
-  *buffer = uv_buf_init(room, static_cast<unsigned>(input.writable()));
+  // Less than that is there where a large frame found room for its next step only.
+  if (!input.TryReserve(kReadBytes)) (void)input.TryReserve(1);
+  *buffer = uv_buf_init(input.Prepare(0), static_cast<unsigned>(input.writable()));
 }
 
 void FrameLink::Impl::OnRead(ssize_t count) {
@@ -410,7 +444,13 @@ void FrameLink::Impl::OnRead(ssize_t count) {
 
 // False if the link went down.
 bool FrameLink::Impl::OpenInput() {
-  const Result<std::size_t> opened = stream->Open(sealed.view(), input);
+  Result<std::size_t> opened = std::size_t{0};
+  try {
+    opened = stream->Open(sealed.view(), input);
+  } catch (const std::bad_alloc&) {
+    GoDown(ErrorCode::kIo, "there is no room for a frame of it (see --client-memory)", 0);
+    return false;
+  }
   if (!opened) {
     options.keys->counters().links_broken.fetch_add(1, std::memory_order_relaxed);
     GoDown(ErrorCode::kProtocol, opened.error().message, 0);
@@ -421,20 +461,48 @@ bool FrameLink::Impl::OpenInput() {
   return true;
 }
 
+// Drops what came of a frame that found no room, and delivers an error in its place once it is over.
+// False: there is no more to deliver, or the link is gone.
+bool FrameLink::Impl::PassOver() {
+  const std::size_t bytes = std::min(skip_bytes, input.size());
+  input.Consume(bytes);
+  skip_bytes -= bytes;
+  if (skip_bytes > 0) return false;
+  Request request;
+  request.id = skipped.request_id;
+  if (skipped.type == FrameType::kPeerReply) request.kind = Request::Kind::kPeer;
+  Buffer reply;
+  NativeWriter writer;
+  writer.Start(request, reply);
+  writer.Fail(ReplyTooLarge());
+  const auto kept = callbacks;
+  const Socket* const source = socket.get();
+  const std::shared_ptr<bool> gone = destroyed;
+  if (kept->on_frame) kept->on_frame(skipped, reply.view().substr(FrameHeader::kBytes));
+  return !*gone && socket.get() == source;
+}
+
 void FrameLink::Impl::DeliverFrames() {
+  if (skip_bytes > 0 && !PassOver()) return;
   // The callback may close or destroy the link; what it was given stays valid until it returns.
   Buffer batch = std::move(input);
   const auto kept = callbacks;
   const Socket* const source = socket.get();
   const std::shared_ptr<bool> gone = destroyed;
-  wanted = 0;
   Result<FrameHeader> header;
   while (batch.size() >= FrameHeader::kBytes) {
     header = DecodeFrameHeader(batch.data(), options.payload_bytes_max);
     if (!header) break;
     const std::size_t frame_bytes = FrameHeader::kBytes + header->payload_bytes;
     if (batch.size() < frame_bytes) {
-      wanted = frame_bytes;
+      // Not all at once: a header alone must not get memory for the payload that it announces.
+      const std::size_t missing = frame_bytes - batch.size();
+      const std::size_t step = std::max(3 * batch.size(), kReserveAtOnce);
+      if (!batch.TryReserve(std::min(missing, step))) {
+        skipped = *header;
+        skip_bytes = missing;
+        batch.Release();
+      }
       break;
     }
     heard = true;
@@ -491,7 +559,7 @@ void FrameLink::Renew() {
   link.CloseSocket();
   link.addresses.clear();
   link.input.Release();
-  link.wanted = 0;
+  link.skip_bytes = 0;
   link.state = State::kDown;
   ResetBackoff();
   if (!link.output.empty()) link.BeginConnect();
@@ -504,7 +572,7 @@ void FrameLink::Close() {
   impl_->addresses.clear();
   impl_->output.Release();
   impl_->output_frames = 0;
-  impl_->wanted = 0;
+  impl_->skip_bytes = 0;
   impl_->input.Release();
   impl_->state = State::kDown;
 }

@@ -31,6 +31,7 @@
 
 namespace gyre {
 
+class ClientMemory;
 class Keyring;
 
 struct FrameLinkOptions {
@@ -46,6 +47,13 @@ struct FrameLinkOptions {
   // Where set, the link is encrypted, and a peer that does not know the key is none. Outlives the
   // link.
   Keyring* keys = nullptr;
+  // Where set, the payload of a peer request that is sent first on each connection, with request id
+  // 0, and counts for nothing else.
+  std::string greeting;
+  // Where set, what is queued and what came in part is charged to it: Send is refused where there
+  // is no room, and a frame that finds none is passed over and delivered as an error. Outlives the
+  // link.
+  ClientMemory* memory = nullptr;
 };
 
 class FrameLink {

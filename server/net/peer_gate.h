@@ -34,8 +34,9 @@ class PeerGate {
     std::uint64_t request_id = 0;  // of the hello that is refused
   };
 
-  // `keys` outlives it.
-  explicit PeerGate(Keyring& keys) : keys_(keys) {}
+  // `keys` outlives it, and `account`, which its buffers are charged to (null: nobody).
+  explicit PeerGate(Keyring& keys, ClientMemoryAccount* account = nullptr)
+      : keys_(keys), raw_(account), spare_(account) {}
 
   // Takes what came from the socket.
   Step Take(std::string_view fresh, Buffer& input);

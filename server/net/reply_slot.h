@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "net/intrusive_list.h"
 #include "protocol/handler.h"
 
@@ -37,6 +38,9 @@ class PendingSlot final : public ReplySlot, public IntrusiveListNode<PendingSlot
   void Finish() override;
   void FinishWithError(const Error& error) override;
   bool finished() const override { return finished_; }
+  bool Stream(ReplySource source) override;
+  void Continue() override;
+  void AddHeld(std::ptrdiff_t bytes) override;
   void AddRef() override { ++handles_; }
   void Unref() override;
 
@@ -54,22 +58,31 @@ class PendingSlot final : public ReplySlot, public IntrusiveListNode<PendingSlot
   ReplyWriter* writer_ = nullptr;     // of the connection's codec, into reply_; null: discards
   Buffer reply_;
   Buffer tail_;
+  ReplySource source_;       // writes on, where the reply leaves in pieces; has a handle
+  std::ptrdiff_t held_ = 0;  // see AddHeld
   std::uint32_t handles_ = 0;
   bool finished_ = false;
+  bool in_pieces_ = false;  // the first piece has left
+  bool waiting_ = false;    // the source waits for something
+  bool full_ = false;       // its next piece found no room
+  TimePoint full_from_{};   // since when it waits for that alone; zero: it does not
 };
 
 class ReplyPool {
  public:
-  // Memory of larger buffers, and what is over the sum, returns to the system.
+  // Memory of larger buffers returns to the system.
   static constexpr std::size_t kBufferBytesMax = 64 * 1024;
-  static constexpr std::size_t kPooledBytesMax = 2 * 1024 * 1024;
   static constexpr std::size_t kPooledSlotsMax = 4096;
 
   struct Retire {
     void operator()(ReplyPool* pool) const;
   };
   using Owner = std::unique_ptr<ReplyPool, Retire>;
-  static Owner Create() { return Owner(new ReplyPool); }
+  // What its buffers hold is charged to `account` (null: to nobody), pooled or not; it outlives the
+  // pool and its last slot. Pooled are `bytes_max` at most.
+  static Owner Create(ClientMemoryAccount* account, std::size_t bytes_max) {
+    return Owner(new ReplyPool(account, bytes_max));
+  }
 
   // An empty buffer, the one that was given back last (its memory is in the cache).
   Buffer TakeBuffer();
@@ -80,10 +93,13 @@ class ReplyPool {
 
  private:
   friend class PendingSlot;
-  ReplyPool() = default;
+  ReplyPool(ClientMemoryAccount* account, std::size_t bytes_max)
+      : account_(account), bytes_max_(bytes_max) {}
   ~ReplyPool() = default;
   void GiveSlot(PendingSlot& slot);
 
+  ClientMemoryAccount* const account_;
+  const std::size_t bytes_max_;
   std::vector<Buffer> buffers_;
   std::size_t pooled_bytes_ = 0;
   std::vector<std::unique_ptr<PendingSlot>> slots_;

@@ -24,12 +24,25 @@
 
 namespace gyre {
 
+class Admission;
+class ClientMemory;
 class Keyring;
 
+// Seconds of silence after which the kernel asks whether the client's machine is still there.
+inline constexpr unsigned kKeepaliveSeconds = 60;
+
 struct ConnectionLimits {
-  // Of the whole process (all that are in the SessionRegistry). One more is answered with an error
-  // and closed.
+  // Clients of the whole process. One more is answered with an error and closed.
   std::size_t connections_max = 65'536;
+  // Shared by the servers of a process, and outlives them. Null: a count of the server's own, of
+  // connections_max clients.
+  Admission* admission = nullptr;
+  // A client that neither asks nor waits for anything is closed after this long; 0: never.
+  Duration idle_timeout{};
+  // Likewise, one that was let in beyond connections_max.
+  Duration reserved_idle_timeout = std::chrono::seconds(10);
+  // Who has not sent its first request for this long may be closed to make room for another.
+  Duration undecided_timeout = std::chrono::seconds(10);
   // Bytes of output, waiting replies included, above which a connection's requests are neither
   // executed nor read until its client has read half of it. Higher: longer pipelines go on at once;
   // costs memory for each client that reads slowly.
@@ -44,6 +57,10 @@ struct ConnectionLimits {
   // After the last reply of a connection that we close, how long its client has to read it and
   // close, too.
   Duration linger_timeout = std::chrono::seconds(2);
+  // What all connections hold is charged to it; borrowed, outlives the server. Null: to nobody.
+  ClientMemory* memory = nullptr;
+  // Memory that this loop keeps in empty buffers, for the next replies.
+  std::size_t pooled_bytes_max = std::size_t{2} << 20;
 };
 
 struct ListenOptions {
@@ -66,9 +83,11 @@ struct ListenOptions {
 struct ServerStats {
   std::uint64_t connections = 0;  // gauge
   std::uint64_t accepted = 0;
-  std::uint64_t rejected = 0;         // over connections_max
+  std::uint64_t rejected = 0;         // over connections_max, or another bound of Admission
+  std::uint64_t closed_idle = 0;      // over idle_timeout
   std::uint64_t accept_errors = 0;    // out of files or memory; accepting pauses for a moment
   std::uint64_t closed_slow = 0;      // over slow_client_timeout or output_bytes_max
+  std::uint64_t closed_memory = 0;    // they held most when the memory for clients was full
   std::uint64_t protocol_errors = 0;  // connections closed because of malformed input
   std::uint64_t requests = 0;
   std::uint64_t bytes_in = 0;
@@ -98,8 +117,9 @@ class Server {
   // The port of the latest Listen.
   std::uint16_t bound_port() const;
   void StopListening();
-  // See Listener::AcceptSome: to be called now and then where ports have a `sleep_watch`.
-  void AcceptWaiting();
+  // To be called after a sleep, and now and then, where ports have a `sleep_watch`: what waits now
+  // may have waited through it, what comes later did not (Listener::AcceptSome).
+  void NoteSleep();
 
   // Stops listening and reading, answers the requests that came in, closes connections as they fall
   // idle, and the rest at `deadline`. Then calls `done`, from the loop, never from within the call.

@@ -149,6 +149,9 @@ void WriteLeases(const LeaseStats& stats, MetricsWriter& out) {
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
   out.Counter("gyre_peer_requests_malformed_total", "Requests of other nodes that made no sense.",
               stats.peers.requests_malformed);
+  out.Counter("gyre_peer_requests_strange_total",
+              "Requests between nodes refused: who asked had not proven to be a member.",
+              stats.peers.requests_strange);
   out.Counter("gyre_peer_versions_refused_total",
               "Records of other nodes refused because their versions are more than a week ahead of "
               "this node's clock: set the clocks.",
@@ -166,6 +169,14 @@ void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out) {
   WriteRelay(stats.relay, out);
 }
 
+void WriteRingFileMetrics(const RingFileStats& stats, MetricsWriter& out) {
+  out.Counter("gyre_ring_file_writes_total", "Times that the ring was written to --data-dir.",
+              stats.writes);
+  out.Counter("gyre_ring_file_failures_total",
+              "Attempts to do so that failed: after a restart this node may not find its ring.",
+              stats.failures);
+}
+
 void WriteSnapshotMetrics(const SnapshotStats& stats, MetricsWriter& out) {
   for (const std::string_view name : SnapshotStats::kOutcomes) {
     out.Gauge("gyre_snapshot_outcome", "What became of the last life's snapshot at the start.",
@@ -179,27 +190,20 @@ void WriteSnapshotMetrics(const SnapshotStats& stats, MetricsWriter& out) {
 }
 
 void WriteViewMetrics(const ClusterView& view, MetricsWriter& out) {
-  static constexpr std::array<std::pair<MemberState, std::string_view>, 4> kStates = {
-      {{MemberState::kAlive, "alive"},
-       {MemberState::kSuspect, "suspect"},
-       {MemberState::kDead, "dead"},
-       {MemberState::kStopped, "stopped"}}};
-  for (const auto& [state, name] : kStates) {
-    const auto count =
-        std::count_if(view.members.begin(), view.members.end(),
-                      [state = state](const MemberInfo& member) { return member.state == state; });
+  for (const std::string_view state : {"alive", "suspect", "dead", "stopped", "drained"}) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < view.members.size(); ++i) count += view.StateName(i) == state;
     out.Gauge("gyre_members", "Members as this node sees them.", static_cast<double>(count),
-              {{"state", name}});
+              {{"state", state}});
   }
   out.Gauge("gyre_ring_members", "Nodes that hold a place on the ring.",
             static_cast<double>(std::count(view.on_ring.begin(), view.on_ring.end(), true)));
   out.Gauge("gyre_ring_partitions_unowned", "Partitions without an owner, as this node sees them.",
             static_cast<double>(std::count(view.owner.begin(), view.owner.end(), kNoMember)));
-  const auto lacking =
-      std::count_if(view.complete.begin(), view.complete.end(),
-                    [&](const auto& complete) { return complete.size() < view.replicas; });
-  out.Gauge("gyre_ring_partitions_under_replicated",
-            "Partitions with fewer complete copies than --replicas.", static_cast<double>(lacking));
+  out.Gauge(
+      "gyre_ring_partitions_under_replicated",
+      "Partitions with fewer complete copies than --replicas, or than a smaller ring has nodes.",
+      static_cast<double>(view.UnderReplicated()));
 }
 
 }  // namespace gyre

@@ -5,11 +5,13 @@
 #include "cluster/stats.h"
 #include "cluster/view.h"
 #include "ops/metrics.h"
+#include "ops/ring_file.h"
 #include "ops/snapshot_stats.h"
 
 namespace gyre {
 
 void WriteClusterMetrics(const ClusterStats& stats, MetricsWriter& out);
+void WriteRingFileMetrics(const RingFileStats& stats, MetricsWriter& out);
 void WriteSnapshotMetrics(const SnapshotStats& stats, MetricsWriter& out);
 void WriteViewMetrics(const ClusterView& view, MetricsWriter& out);
 

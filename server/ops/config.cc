@@ -1,5 +1,7 @@
 #include "ops/config.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -93,8 +95,26 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   return line;
 }
 
+// What others are told must be something that they can mean, and who is reached from other machines
+// must know its friends.
+Status CheckAddresses(const Config& config) {
+  const std::string& told = config.advertise.host;
+  if (IsUnspecified(told)) {
+    return Invalid((told == config.host ? "--host " : "--advertise ") + told +
+                   " is no address that others can be told: say which reaches this node with "
+                   "--advertise HOST[:PORT]");
+  }
+  const bool alone = IsLoopback(config.host) && IsLoopback(told);
+  if (alone || config.insecure || !config.gossip_key.empty()) return {};
+  return Invalid("--host " + config.host + (told == config.host ? "" : " --advertise " + told) +
+                 " is reached from other machines, where without a key anybody can take the ring: "
+                 "start all nodes with --gossip-key FILE (gyred --gen-gossip-key > FILE makes "
+                 "one), or say --insecure");
+}
+
 // What concerns several options.
 Status CheckTogether(const Config& config) {
+  if (Status addresses = CheckAddresses(config); !addresses) return addresses;
   if (config.write_acks > config.replicas) {
     return Invalid("--write-acks " + std::to_string(config.write_acks) +
                    " is more than --replicas " + std::to_string(config.replicas) +
@@ -106,6 +126,13 @@ Status CheckTogether(const Config& config) {
   if (config.value_bytes_max > config.memory_bytes / 2) {
     return Invalid(
         "--max-value is more than half of --memory: raise --memory or lower --max-value");
+  }
+  // A value comes in as one block, of those that leave an eighth to others (client_memory.h).
+  const std::size_t client_memory_needed = (config.value_bytes_max + kFrameSlackBytes) / 7 * 8;
+  if (client_memory_needed > config.client_memory_bytes) {
+    return Invalid(
+        "--max-value exceeds what --client-memory has room for: raise --client-memory to " +
+        std::to_string((client_memory_needed >> 20) + 1) + "MiB or more, or lower --max-value");
   }
   const std::pair<const char*, std::uint16_t> ports[] = {
       {"--port", config.port},
@@ -142,6 +169,21 @@ Status ApplyFile(const std::string& path, Config& config) {
 
 }  // namespace
 
+bool IsLoopback(const std::string& host) {
+  in_addr address{};
+  if (inet_pton(AF_INET, host.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24 == 127;
+  in6_addr wide{};
+  if (inet_pton(AF_INET6, host.c_str(), &wide) == 1) return IN6_IS_ADDR_LOOPBACK(&wide) != 0;
+  return host == "localhost";
+}
+
+bool IsUnspecified(const std::string& host) {
+  in_addr address{};
+  if (inet_pton(AF_INET, host.c_str(), &address) == 1) return address.s_addr == 0;
+  in6_addr wide{};
+  return inet_pton(AF_INET6, host.c_str(), &wide) == 1 && IN6_IS_ADDR_UNSPECIFIED(&wide) != 0;
+}
+
 Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
   Result<CommandLine> line = ReadCommandLine(argc, argv);
   if (!line) return tl::unexpected(line.error());
@@ -167,9 +209,14 @@ Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
       return Invalid("--" + std::string(option->name) + ": " + status.error().message);
     }
   }
+  if (config.advertise.host.empty()) config.advertise.host = config.host;
+  if (config.advertise.port == 0) config.advertise.port = config.port;
   if (config.name.empty()) config.name = DefaultName(config.port);
   if (config.value_bytes_max == 0) {
     config.value_bytes_max = std::min(kValueBytesDefaultMax, config.memory_bytes / 2);
+  }
+  if (config.client_memory_bytes == 0) {
+    config.client_memory_bytes = std::max(kClientMemoryBytesDefault, config.memory_bytes / 4);
   }
   if (Status status = CheckTogether(config); !status) return tl::unexpected(status.error());
   return parsed;

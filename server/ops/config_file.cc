@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <optional>
-#include <sstream>
 
+#include "base/file.h"
 #include "ops/config_options.h"
 
 namespace gyre {
@@ -66,19 +65,24 @@ std::string Suggestion(const std::string& key) {
 }  // namespace
 
 Result<std::vector<FileEntry>> ReadConfigFile(const std::string& path) {
+  const auto fail = [&path](const std::string& why) {
+    return Fail(ErrorCode::kInvalidArgument, "cannot read --config " + path + ": " + why);
+  };
+  Result<std::optional<File>> file = OpenToRead(path, Links::kFollow);
+  if (!file) return fail(file.error().message);
+  if (!*file) return fail(std::strerror(ENOENT));
+  const Result<std::string> text = ReadAll(**file, path, kConfigFileBytesMax);
+  if (!text) return fail(text.error().message);
+  return ParseConfigText(*text, path);
+}
+
+Result<std::vector<FileEntry>> ParseConfigText(std::string_view text, const std::string& path) {
   const auto fail = [&path](int line, const std::string& what) {
     return Fail(ErrorCode::kInvalidArgument, path + ':' + std::to_string(line) + ": " + what);
   };
-  std::ifstream file(path);
-  std::ostringstream content;
-  if (file) content << file.rdbuf();
-  if (!file || content.fail()) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "cannot read --config " + path + ": " + std::strerror(errno == 0 ? EISDIR : errno));
-  }
   toml::table table;
   try {
-    table = toml::parse(content.str(), path);
+    table = toml::parse(text, path);
   } catch (const toml::parse_error& error) {
     return fail(static_cast<int>(error.source().begin.line), std::string(error.description()));
   }

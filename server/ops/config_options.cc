@@ -79,6 +79,23 @@ Status StoreHost(const std::string& text, std::string& out) {
   return {};
 }
 
+// The port is that of --port if none is said.
+Status StoreAdvertise(const std::string& text, HostPort& out) {
+  if (Result<HostPort> both = ParseHostPort(text)) {
+    out = *both;
+    return {};
+  }
+  out.port = 0;
+  if (text.starts_with('[') && text.ends_with(']')) {
+    return StoreHost(text.substr(1, text.size() - 2), out.host);
+  }
+  // One colon only separates a port; an IPv6 address has more.
+  if (std::count(text.begin(), text.end(), ':') == 1) {
+    return Invalid("'" + text + "' is not HOST or HOST:PORT");
+  }
+  return StoreHost(text, out.host);
+}
+
 Status StoreJoin(const std::string& text, std::vector<HostPort>& out) {
   std::size_t begin = 0;
   while (begin <= text.size()) {
@@ -153,9 +170,15 @@ const std::vector<Option>& ConfigOptions() {
        "people: identity is kept in --data-dir.",
        [](Text t, Config& c) { return StoreName(t, false, c.name); }},
       {"host", "ADDRESS", kText,
-       "Address that all ports listen on and that other nodes and clients are told. Default: "
-       "127.0.0.1, which nobody reaches from another machine.",
+       "Address that all ports listen on and that other nodes and clients are told, unless "
+       "--advertise says another. Default: 127.0.0.1, which nobody reaches from another machine. "
+       "Any that others reach needs --gossip-key; 0.0.0.0 and :: need --advertise.",
        [](Text t, Config& c) { return StoreHost(t, c.host); }},
+      {"advertise", "HOST[:PORT]", kText,
+       "Address that other nodes and clients are told, where it is not --host and --port: behind "
+       "NAT, in a container, with --host 0.0.0.0. The other ports are told as they are. A node "
+       "that is not found there is not let into a ring. Default: --host and --port.",
+       [](Text t, Config& c) { return StoreAdvertise(t, c.advertise); }},
       {"port", "PORT", kNumber,
        "Native protocol for clients and peers (TCP), and gossip (UDP, same number). Default: 7700.",
        [](Text t, Config& c) { return StorePort(t, 1, c.port); }},
@@ -176,7 +199,7 @@ const std::vector<Option>& ConfigOptions() {
       {"join", "HOST:PORT,...", kList,
        "Nodes of the cluster to join; one that answers is enough, and all are tried again for "
        "ever. "
-       "Default: none, which begins a cluster.",
+       "Default: none, which begins a cluster, or goes back to the ring that --data-dir remembers.",
        [](Text t, Config& c) { return StoreJoin(t, c.join); }},
       {"memory", "SIZE", kAmount,
        "Bytes for records and their index. Default: 256MiB. When it is full, records that are used "
@@ -190,14 +213,33 @@ const std::vector<Option>& ConfigOptions() {
        [](Text t, Config& c) {
          return StoreBytes(t, kValueBytesMin, kValueBytesHardMax, c.value_bytes_max);
        }},
+      {"client-memory", "SIZE", kAmount,
+       "Bytes, beside --memory, for all that clients make the node hold: unfinished requests, "
+       "replies that they have not read. Default: 64MiB, or a quarter of --memory where that is "
+       "more. When it is full, the clients that hold most are closed; a reply that would not fit "
+       "is "
+       "refused.",
+       [](Text t, Config& c) {
+         return StoreBytes(t, kClientMemoryBytesMin, kMemoryBytesMax, c.client_memory_bytes);
+       }},
       {"threads", "N", kNumber,
        "Worker loops. Default: one a core. More than the cores there are costs latency.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kThreadsMax, c.threads); }},
       {"max-connections", "N", kNumber,
-       "Clients at a time, of all protocols; one more is refused. Default: 65536, or as many as "
-       "the "
-       "limit of open files (ulimit -Hn) has room for.",
+       "Clients at a time, of all protocols; one more is refused. Peers, the HTTP port and `gyre` "
+       "have places of their own. Default: 65536, or as many as the limit of open files (ulimit "
+       "-Hn) has room for.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kConnectionsHardMax, c.connections_max); }},
+      {"max-connections-per-address", "N", kNumber,
+       "Clients at a time from one IP address; one more is refused. Default: 0, any number: many "
+       "clients may stand behind one proxy. Peers do not count.",
+       [](Text t, Config& c) {
+         return StoreNumber(t, 0, kConnectionsHardMax, c.connections_of_address_max);
+       }},
+      {"idle-timeout", "DURATION", kAmount,
+       "A client that has sent nothing and waits for nothing for this long is closed. Default: 0, "
+       "never. Peers are not closed.",
+       [](Text t, Config& c) { return StoreDuration(t, Duration{}, c.idle_timeout); }},
       {"replicas", "N", kNumber,
        "Copies of each record, the owner's included, 1 to 7. Default: 2. More survive more deaths "
        "and "
@@ -229,6 +271,10 @@ const std::vector<Option>& ConfigOptions() {
          c.gossip_key = t;
          return Status();
        }},
+      {"insecure", "", kFlag,
+       "Serve beyond loopback without --gossip-key: whoever reaches the ports can join the ring "
+       "and take its data. Default: off, such a node does not start.",
+       [](Text t, Config& c) { return StoreFlag(t, c.insecure); }},
       {"partitions", "N", kNumber,
        "Units of ownership, a power of two up to 16384. Default: 1024. Fixed for the life of a "
        "cluster, the same on all nodes.",
@@ -258,8 +304,8 @@ const std::vector<Option>& ConfigOptions() {
          return StoreDuration(t, std::chrono::seconds(10), c.tombstone_ttl);
        }},
       {"data-dir", "DIR", kText,
-       "Where the node's identity is kept; created if missing. Default: none, then each start is a "
-       "new node to the ring.",
+       "Where the node's identity and the ring that it belongs to are kept; created if missing. "
+       "Default: none, then each start is a new node to the ring, and only --join leads to it.",
        [](Text t, Config& c) { return StorePath(t, c.data_dir); }},
       {"snapshot-on-exit", "", kFlag,
        "On SIGTERM, write all records into --data-dir once ownership is handed over; the next "
@@ -267,6 +313,12 @@ const std::vector<Option>& ConfigOptions() {
        "loads them and fetches only what changed since. Default: off, a node starts empty. A "
        "second SIGTERM ends the writing, without a snapshot.",
        [](Text t, Config& c) { return StoreFlag(t, c.snapshot_on_exit); }},
+      {"stop-timeout", "DURATION", kAmount,
+       "How long a stop (SIGTERM) takes at most: it waits until another node has what only this "
+       "one "
+       "has, then hands over. Default: 25s. 0: no waiting. Shorter: keys of which the only copy is "
+       "here are lost, and the log says how many. Give a supervisor 5s more before it kills.",
+       [](Text t, Config& c) { return StoreDuration(t, Duration{}, c.stop_timeout); }},
       {"log-level", "LEVEL", kText, "trace, debug, info, warn, error or off. Default: info.",
        [](Text t, Config& c) { return StoreLogLevel(t, c.log_level); }},
       {"log-format", "FORMAT", kText, "text, or json: one object a line. Default: text.",

@@ -1,12 +1,15 @@
 #include "ops/gossip_key_file.h"
 
-#include <fcntl.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <string>
+
+#include "base/file.h"
 
 namespace gyre {
 namespace {
@@ -15,20 +18,17 @@ tl::unexpected<Error> Refused(const std::string& path, const std::string& why) {
   return Fail(ErrorCode::kInvalidArgument, "--gossip-key " + path + ": " + why);
 }
 
-// Closes it at the end of the scope.
-struct File {
-  ~File() {
-    if (descriptor >= 0) ::close(descriptor);
-  }
-  int descriptor;
-};
-
-// What is checked is what is read: the open file, whatever its name points to a moment later.
-Status CheckMode(int descriptor, const std::string& path) {
+// As ssh judges its keys: a file of our own is for us alone. One of root, which packages and
+// Kubernetes let a group read, may be read by the group that this process is in.
+Status CheckMode(const File& file, const std::string& path) {
   struct stat facts {};
-  if (::fstat(descriptor, &facts) != 0) return Refused(path, std::strerror(errno));
-  if (S_ISDIR(facts.st_mode)) return Refused(path, "it is a directory, not a file with a key");
-  if ((facts.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+  if (::fstat(file.descriptor(), &facts) != 0) return Refused(path, std::strerror(errno));
+  const bool ours = facts.st_uid == ::geteuid();
+  if (!ours && facts.st_uid != 0) {
+    return Refused(path, "it belongs to another user: chown it to the one that gyred runs as");
+  }
+  const mode_t others = ours ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO;
+  if ((facts.st_mode & others) != 0) {
     return Refused(path, "others can read or change it: chmod 600 " + path);
   }
   return {};
@@ -37,23 +37,18 @@ Status CheckMode(int descriptor, const std::string& path) {
 }  // namespace
 
 Result<std::vector<GossipKey>> ReadGossipKeyFile(const std::string& path) {
-  const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.descriptor < 0) return Refused(path, std::strerror(errno));
-  if (Status allowed = CheckMode(file.descriptor, path); !allowed) {
-    return tl::unexpected(allowed.error());
+  // A link is followed: Kubernetes mounts secrets as links.
+  Result<std::optional<File>> file = OpenToRead(path, Links::kFollow);
+  if (!file) return Refused(path, file.error().message);
+  if (!*file) return Refused(path, std::strerror(ENOENT));
+  if (Status allowed = CheckMode(**file, path); !allowed) return tl::unexpected(allowed.error());
+  Result<std::string> text = ReadAll(**file, path, kGossipKeyFileBytesMax);
+  if (!text && text.error().code == ErrorCode::kTooLarge) {
+    return Refused(path, "it is too long for a file of keys");
   }
-  std::string text(kGossipKeyFileBytesMax + 1, '\0');
-  std::size_t bytes = 0;
-  while (bytes < text.size()) {
-    const ssize_t count = ::read(file.descriptor, text.data() + bytes, text.size() - bytes);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Refused(path, std::strerror(errno));
-    if (count == 0) break;
-    bytes += static_cast<std::size_t>(count);
-  }
-  if (bytes > kGossipKeyFileBytesMax) return Refused(path, "it is too long for a file of keys");
-  Result<std::vector<GossipKey>> keys = ParseGossipKeys(std::string_view(text).substr(0, bytes));
-  sodium_memzero(text.data(), text.size());
+  if (!text) return Refused(path, text.error().message);
+  Result<std::vector<GossipKey>> keys = ParseGossipKeys(*text);
+  sodium_memzero(text->data(), text->size());
   if (!keys) return Refused(path, keys.error().message);
   return keys;
 }

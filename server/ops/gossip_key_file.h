@@ -9,8 +9,8 @@
 
 namespace gyre {
 
-// Its keys. Refused where others than the file's owner and group can read it, or others than its
-// owner can write to it; an error is one line that says what to do.
+// Its keys. A file of this process's user is refused where anybody else can use it, one of root
+// where others than its group can read it; an error is one line that says what to do.
 Result<std::vector<GossipKey>> ReadGossipKeyFile(const std::string& path);
 
 }  // namespace gyre

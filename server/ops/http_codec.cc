@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "protocol/decoded.h"
+
 namespace gyre {
 namespace {
 
@@ -110,18 +112,18 @@ Decoded HttpCodec::Decode(std::string_view input, Request& request) {
   }
   input_ = nullptr;
   if (body_too_large_) {
-    return Refuse(input.size(), kBodyTooLarge, ErrorCode::kTooLarge,
+    return Refuse(kBodyTooLarge, ErrorCode::kTooLarge,
                   "the body is over " + std::to_string(limits_.body_bytes_max) + " bytes");
   }
   if (complete_) return Complete(input, request);
   const http_errno error = HTTP_PARSER_ERRNO(&parser_);
   if (error != HPE_OK) {
     const int status = error == HPE_HEADER_OVERFLOW ? kHeaderTooLarge : kBadRequest;
-    return Refuse(input.size(), status, ErrorCode::kProtocol,
+    return Refuse(status, ErrorCode::kProtocol,
                   std::string("not an HTTP/1.1 request: ") + http_errno_description(error));
   }
   if (!header_complete_ && parsed_ >= limits_.header_bytes_max) {
-    return Refuse(input.size(), kHeaderTooLarge, ErrorCode::kTooLarge,
+    return Refuse(kHeaderTooLarge, ErrorCode::kTooLarge,
                   "the header is over " + std::to_string(limits_.header_bytes_max) + " bytes");
   }
   if (in_header && header_complete_ && parsed_ < input.size()) return Decode(input, request);
@@ -140,12 +142,10 @@ Decoded HttpCodec::Complete(std::string_view input, Request& request) {
   return {.status = Decoded::Status::kRequest, .consumed = parsed_};
 }
 
-Decoded HttpCodec::Refuse(std::size_t consumed, int status, ErrorCode code, std::string message) {
+Decoded HttpCodec::Refuse(int status, ErrorCode code, std::string message) {
   BeginMessage();
   error_status_ = status;
-  return {.status = Decoded::Status::kMalformed,
-          .consumed = consumed,
-          .error = {code, std::move(message)}};
+  return MalformedInput(code, std::move(message));
 }
 
 ReplyWriter* HttpCodec::WriterFor(const Request&, Buffer& out) {

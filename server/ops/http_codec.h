@@ -64,7 +64,7 @@ class HttpCodec final : public Codec {
 
   void BeginMessage();
   Decoded Complete(std::string_view input, Request& request);
-  Decoded Refuse(std::size_t consumed, int status, ErrorCode code, std::string message);
+  Decoded Refuse(int status, ErrorCode code, std::string message);
 
   const HttpLimits limits_;
   http_parser parser_{};

@@ -5,62 +5,75 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <random>
 #include <sstream>
+#include <string>
 #include <system_error>
+
+#include "base/file.h"
+#include "secret/node_key.h"
 
 namespace gyre {
 namespace {
 
 constexpr char kFileName[] = "identity";
 constexpr char kLockName[] = "lock";
+constexpr std::size_t kIdentityBytesMax = 256;
 
 std::string Reason() { return std::strerror(errno); }
 
-NodeId DrawNodeId() {
-  std::random_device device;
-  std::array<std::uint8_t, 16> random;
-  for (std::uint8_t& byte : random) byte = static_cast<std::uint8_t>(device());
-  return NodeIdFromRandom(random);
+Identity DrawIdentity() {
+  const Secret32 seed = NodeKey::DrawSeed();
+  return {NodeKey(seed).id(), 0, false, seed};
 }
 
-// The file holds one line: "<uuid> <incarnation>".
-Result<std::optional<Identity>> Read(const std::filesystem::path& path) {
-  std::error_code failure;
-  if (!std::filesystem::exists(path, failure)) return std::nullopt;
-  std::ifstream file(path);
+std::string ToHex(const Secret32& seed) {
+  std::string hex(2 * Secret32::size() + 1, '\0');
+  sodium_bin2hex(hex.data(), hex.size(), seed.data(), Secret32::size());
+  hex.pop_back();
+  return hex;
+}
+
+std::optional<Secret32> FromHex(const std::string& hex) {
+  Secret32 seed;
+  std::size_t bytes = 0;
+  const char* end = nullptr;
+  if (sodium_hex2bin(seed.data(), Secret32::size(), hex.data(), hex.size(), nullptr, &bytes,
+                     &end) != 0 ||
+      bytes != Secret32::size() || end != hex.data() + hex.size()) {
+    return std::nullopt;
+  }
+  return seed;
+}
+
+// The file holds one line: "<uuid> <incarnation> <seed of the key, in hex>".
+Result<std::optional<Identity>> Read(const std::string& path) {
+  Result<std::optional<File>> file = OpenToRead(path, Links::kRefuse);
+  if (!file) return tl::unexpected(file.error());
+  if (!*file) return std::nullopt;
+  const Result<std::string> text = ReadAll(**file, path, kIdentityBytesMax);
+  if (!text && text.error().code != ErrorCode::kTooLarge) return tl::unexpected(text.error());
+  std::istringstream words(text ? *text : std::string());
   std::string uuid;
   std::uint64_t incarnation = 0;
-  const bool readable = static_cast<bool>(file >> uuid >> incarnation);
+  std::string hex;
+  const bool readable = static_cast<bool>(words >> uuid >> incarnation >> hex);
   const std::optional<NodeId> id = NodeId::Parse(uuid);
-  if (!readable || !id) {
+  const std::optional<Secret32> seed = FromHex(hex);
+  if (!readable || !id || !seed || NodeKey(*seed).id() != *id) {
     return Fail(ErrorCode::kInvalidArgument,
-                path.string() + " is damaged: restore it, or delete it to start as a new node");
+                path + " is damaged: restore it, or delete it to start as a new node");
   }
-  return Identity{*id, incarnation, true};
-}
-
-Status WriteSynced(const std::filesystem::path& path, const std::string& text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return Fail(ErrorCode::kIo, "cannot write " + path.string() + ": " + Reason());
-  const ssize_t written = ::write(fd, text.data(), text.size());
-  const bool synced = written == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  const std::string reason = synced ? "" : Reason();
-  ::close(fd);
-  if (!synced) return Fail(ErrorCode::kIo, "cannot write " + path.string() + ": " + reason);
-  return {};
+  return Identity{*id, incarnation, true, *seed};
 }
 
 // Holds an advisory lock for the life of the process (the descriptor is closed by its end).
 Status LockDirectory(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / kLockName;
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return Fail(ErrorCode::kIo, "cannot open " + path.string() + ": " + Reason());
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     ::close(fd);
@@ -74,7 +87,11 @@ Status LockDirectory(const std::filesystem::path& directory) {
 
 Result<Identity> LoadIdentity(const std::string& data_dir, UnixMillis now) {
   const auto wall = static_cast<std::uint64_t>(now);
-  if (data_dir.empty()) return Identity{DrawNodeId(), wall, false};
+  if (data_dir.empty()) {
+    Identity identity = DrawIdentity();
+    identity.incarnation = wall;
+    return identity;
+  }
 
   const std::filesystem::path directory(data_dir);
   std::error_code failure;
@@ -84,22 +101,18 @@ Result<Identity> LoadIdentity(const std::string& data_dir, UnixMillis now) {
   }
   if (Status locked = LockDirectory(directory); !locked) return tl::unexpected(locked.error());
 
-  const std::filesystem::path path = directory / kFileName;
+  const std::string path = directory / kFileName;
   Result<std::optional<Identity>> saved = Read(path);
   if (!saved) return tl::unexpected(saved.error());
-  Identity identity = saved->value_or(Identity{DrawNodeId(), 0, false});
+  Identity identity = *saved ? **saved : DrawIdentity();
   identity.incarnation = std::max(identity.incarnation + 1, wall);
 
-  // A crash between the two steps leaves the old file or the new one, never half of one.
-  const std::filesystem::path fresh = directory / (std::string(kFileName) + ".new");
   std::ostringstream line;
-  line << identity.id.ToString() << ' ' << identity.incarnation << '\n';
-  if (Status written = WriteSynced(fresh, line.str()); !written) {
+  line << identity.id.ToString() << ' ' << identity.incarnation << ' ' << ToHex(identity.seed)
+       << '\n';
+  if (Status written = ReplaceFile(path, line.str()); !written) {
     return tl::unexpected(written.error());
   }
-  std::filesystem::rename(fresh, path, failure);
-  if (failure)
-    return Fail(ErrorCode::kIo, "cannot write " + path.string() + ": " + failure.message());
   return identity;
 }
 

@@ -1,5 +1,5 @@
-// Who this node is, across restarts: a UUID in the data directory, and the incarnation that must
-// never go back.
+// Who this node is, across restarts: its key in the data directory, of which its id is the
+// fingerprint (secret/node_key.h), and the incarnation that must never go back.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
+#include "secret/secret_bytes.h"
 
 namespace gyre {
 
@@ -16,6 +17,7 @@ struct Identity {
   // max(saved + 1, unix ms): higher than in any earlier life, whatever the wall clock did.
   std::uint64_t incarnation = 0;
   bool restored = false;  // an earlier life's identity was found
+  Secret32 seed;          // of the node's key
 };
 
 // Reads `data_dir`/identity, or draws a new identity; writes it back (atomically, synced) with the

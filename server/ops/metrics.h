@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/client_memory.h"
 #include "cluster/membership.h"
 #include "cluster/replicator.h"
 #include "net/duration_histogram.h"
@@ -56,11 +57,13 @@ class MetricsWriter {
 void WriteShardMetrics(const ShardStats& stats, MetricsWriter& out);
 void WriteServerMetrics(const std::vector<ServerStats>& loops, MetricsWriter& out);
 void WriteLoopMetrics(const std::vector<DurationHistogram::Snapshot>& loops, MetricsWriter& out);
+void WriteClientMemoryMetrics(const ClientMemory& memory, MetricsWriter& out);
 void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWriter& out);
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out);
 // With --gossip-key.
 void WriteSecretMetrics(const SecretStats& stats, MetricsWriter& out);
-// gyre_build_info, start time, resident memory, CPU seconds, open files, sleeps of this process.
+// gyre_build_info, start time, resident memory, CPU seconds, open files, lost log lines and sleeps of
+// this process.
 void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, MetricsWriter& out);
 
 }  // namespace gyre

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/log.h"
 #include "ops/metrics.h"
 
 namespace gyre {
@@ -58,6 +59,9 @@ constexpr Row<ShardStats> kShardRows[] = {
      "Records evicted to stay within --memory."},
     {"gyre_expired_total", Type::kCounter, &ShardStats::expired,
      "Records reclaimed after their time."},
+    {"gyre_tombstones_evicted_total", Type::kCounter, &ShardStats::tombstones_evicted,
+     "Remembered deletions that went before --tombstone-ttl, for room: they may take an eighth of "
+     "--memory."},
     {"gyre_refused_memory_total", Type::kCounter, &ShardStats::refused_memory,
      "Stores that found no room even after eviction."},
     {"gyre_tables_rebuilt_total", Type::kCounter, &ShardStats::tables_rebuilt,
@@ -79,8 +83,12 @@ constexpr Row<ServerStats> kServerRows[] = {
      "Connections refused because too many were open."},
     {"gyre_accept_errors_total", Type::kCounter, &ServerStats::accept_errors,
      "Failed accepts, mostly for want of file descriptors."},
+    {"gyre_idle_clients_closed_total", Type::kCounter, &ServerStats::closed_idle,
+     "Connections closed because their client was idle (--idle-timeout)."},
     {"gyre_slow_clients_closed_total", Type::kCounter, &ServerStats::closed_slow,
      "Connections closed because their client did not read its replies."},
+    {"gyre_clients_closed_for_memory_total", Type::kCounter, &ServerStats::closed_memory,
+     "Connections closed because they held most when the memory for clients was full."},
     {"gyre_protocol_errors_total", Type::kCounter, &ServerStats::protocol_errors,
      "Connections closed because of malformed input."},
     {"gyre_requests_total", Type::kCounter, &ServerStats::requests, "Requests handled."},
@@ -117,6 +125,13 @@ constexpr Row<MembershipStats> kMembershipRows[] = {
      "Times that this node denied its own suspicion or death."},
     {"gyre_gossip_datagrams_dropped_total", Type::kCounter, &MembershipStats::datagrams_dropped,
      "Datagrams that were malformed, of another cluster or another version."},
+    {"gyre_gossip_datagrams_strange_total", Type::kCounter, &MembershipStats::datagrams_strange,
+     "Datagrams dropped: their sender is no member."},
+    {"gyre_gossip_datagrams_forged_total", Type::kCounter, &MembershipStats::datagrams_forged,
+     "Datagrams dropped: not by the member that they name, not for this node, or of an older "
+     "life."},
+    {"gyre_gossip_newcomers_refused_total", Type::kCounter, &MembershipStats::newcomers_refused,
+     "Calls to nodes that want to join which did not find them at the address that they tell."},
     {"gyre_gossip_records_refused_total", Type::kCounter, &MembershipStats::records_refused,
      "What peers said that lies far ahead of this node's clock, or leaps."},
     {"gyre_gossip_push_pulls_total", Type::kCounter, &MembershipStats::push_pulls,
@@ -172,6 +187,24 @@ void WriteServerMetrics(const std::vector<ServerStats>& loops, MetricsWriter& ou
   WriteLoops(kServerRows, loops, out);
 }
 
+void WriteClientMemoryMetrics(const ClientMemory& memory, MetricsWriter& out) {
+  for (std::size_t i = 0; i < ClientMemory::kKinds; ++i) {
+    const auto kind = static_cast<ClientMemory::Kind>(i);
+    out.Gauge("gyre_client_memory_bytes",
+              "Memory held for clients: buffers of connections, arguments of requests that wait, "
+              "gathered replies, frames on links to other nodes.",
+              static_cast<double>(memory.account(kind).bytes()),
+              {{"kind", ClientMemory::kKindNames[i]}});
+  }
+  out.Gauge("gyre_client_memory_limit_bytes", "--client-memory.",
+            static_cast<double>(memory.limit()));
+  out.Gauge("gyre_client_memory_waiting", "Clients that wait for room in it.",
+            static_cast<double>(memory.waiting()));
+  out.Counter("gyre_client_memory_refused_total",
+              "Blocks for requests and replies that found no room; they waited, or were refused.",
+              memory.refused());
+}
+
 void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWriter& out) {
   WriteLoops(kReplicatorRows, loops, out);
 }
@@ -211,6 +244,9 @@ void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, Metrics
       "Times that the process did not run for 1.5 s or longer (stopped, suspended, starved); "
       "writes that waited meanwhile were refused, reads answered by who owned the key by then.",
       sleeps);
+  out.Counter("gyre_log_lines_dropped_total",
+              "Lines of the log that were lost because their output did not take them.",
+              DroppedLogLines());
   out.Gauge("gyre_open_files", "Open file descriptors.", OpenFiles());
 }
 

@@ -4,6 +4,7 @@
 // cursor on, `Buffer::Commit` by what it moved. One bounds check an item, one memcpy a value.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -45,6 +46,14 @@ inline char* PutDouble(char* at, double value) {
 inline char* PutOneLine(char* at, std::string_view text) {
   for (const char c : text) *at++ = (c == '\r' || c == '\n') ? ' ' : c;
   return at;
+}
+
+// Whether `text` is `lower`, a word in lower case, in any case.
+inline bool EqualsLetters(std::string_view text, std::string_view lower) {
+  return text.size() == lower.size() &&
+         std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
+           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
+         });
 }
 
 // Decimal, an optional sign in front, nothing else around it; nothing if out of the type's range.

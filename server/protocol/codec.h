@@ -62,6 +62,9 @@ class Codec {
   virtual ReplyWriter* WriterFor(const Request& request, Buffer& out) = 0;
   virtual void Recycle(ReplyWriter* writer) = 0;
 
+  // Memory that it has for a request which is not complete, beside the input.
+  virtual std::size_t held_bytes() const { return 0; }
+
   // Whether replies must leave in the order of the requests (false: native, they carry ids).
   virtual bool ordered() const = 0;
 };

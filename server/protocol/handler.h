@@ -2,14 +2,28 @@
 // for each loop; all calls on its thread.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <new>
 #include <span>
 #include <utility>
 
+#include "base/client_memory.h"
 #include "protocol/reply.h"
 #include "protocol/request.h"
 #include "protocol/session.h"
 
 namespace gyre {
+
+// About what a source writes at once, and beyond which a reply leaves in pieces at all.
+inline constexpr std::size_t kReplyPieceBytes = std::size_t{256} << 10;
+inline constexpr std::size_t kReplyWholeBytes = std::size_t{1} << 20;
+
+// Writes the next piece of a reply, and finishes it after the last one. False while it waits for
+// something: then it is called again only after PendingReply::Continue. It may throw
+// ClientMemoryFull where an element finds no room, with that element neither written nor counted:
+// what it wrote before leaves, and it is called again when there may be room.
+using ReplySource = std::function<bool()>;
 
 // Where one reply goes. Counted by PendingReply handles; implemented by net's connection.
 class ReplySlot {
@@ -20,6 +34,14 @@ class ReplySlot {
   // Discards what was written so far, writes `error` instead and finishes.
   virtual void FinishWithError(const Error& error) = 0;
   virtual bool finished() const = 0;
+  // Discards what was written so far: `source` writes the reply, a piece whenever the client has
+  // taken most of those before, so that it is never here as a whole. An error after the first
+  // piece closes the connection, for what was sent cannot be taken back. False, and nothing
+  // changes, where a reply must leave as a whole (native). The source goes with the slot.
+  virtual bool Stream(ReplySource /*source*/) { return false; }
+  virtual void Continue() {}
+  // The node holds so many bytes more, or less, for this reply, elsewhere.
+  virtual void AddHeld(std::ptrdiff_t /*bytes*/) {}
   virtual void AddRef() = 0;
   virtual void Unref() = 0;
 
@@ -49,6 +71,19 @@ class PendingReply {
   void Finish() { slot_->Finish(); }
   void FinishWithError(const Error& error) { slot_->FinishWithError(error); }
   bool finished() const { return slot_->finished(); }
+  // `write` says the reply to its argument; one that finds no room becomes an error.
+  template <typename Write>
+  void FinishWith(Write&& write) {
+    try {
+      write(writer());
+    } catch (const std::bad_alloc&) {
+      return FinishWithError(ReplyTooLarge());
+    }
+    Finish();
+  }
+  bool Stream(ReplySource source) { return slot_->Stream(std::move(source)); }
+  void Continue() { slot_->Continue(); }
+  void AddHeld(std::ptrdiff_t bytes) { slot_->AddHeld(bytes); }
 
  private:
   ReplySlot* slot_;
@@ -62,6 +97,8 @@ class Responder {
   virtual ReplyWriter& writer() = 0;
   // The reply comes later, or (where it is already written) may leave later: when acks arrived.
   virtual PendingReply Defer() = 0;
+  // Likewise, and what is written already is discarded.
+  virtual PendingReply DeferAnew() { return Defer(); }
   // After Defer: the connection's later requests wait until this reply is finished. For a command
   // that goes on over several turns of the loop and must not see what stands behind it in the
   // pipeline (KEYS, FLUSHALL).

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "protocol/decoded.h"
+#include "protocol/memcached_binary.h"
 
 namespace gyre {
 namespace {
@@ -53,6 +54,11 @@ bool TakesNoreply(MemcachedForm form) {
   }
 }
 
+// A request line, or the header that browsers send with all of them.
+bool LooksLikeHttp(const std::vector<std::string_view>& words) {
+  return words.back().starts_with("HTTP/") || EqualsLetters(words.front(), "host:");
+}
+
 bool IsExptime(std::string_view text) { return ParseInteger<std::int64_t>(text).has_value(); }
 
 }  // namespace
@@ -88,7 +94,16 @@ std::size_t MemcachedCodec::DecodeGet(std::string_view input, Request& request) 
   return kBegin.size() + bytes + kCrLf.size();
 }
 
+// A request of the binary protocol: its client is told in binary that it must speak text.
+Decoded MemcachedCodec::RefuseBinary(std::string_view input, Request& request) {
+  if (input.size() < MemcachedBinary::kHeaderBytes) return NeedMore(MemcachedBinary::kHeaderBytes);
+  BeginRequest(request);
+  request.id = MemcachedBinary::Mark(input);
+  return MalformedInput(ErrorCode::kProtocol, "the binary protocol is not supported; use text");
+}
+
 Decoded MemcachedCodec::DecodeLine(std::string_view input, Request& request) {
+  if (input.starts_with(MemcachedBinary::kRequestMagic)) return RefuseBinary(input, request);
   if (scanned_ == 0) {
     if (const std::size_t bytes = DecodeGet(input, request); bytes > 0) return Done(bytes);
   }
@@ -112,6 +127,11 @@ Decoded MemcachedCodec::DecodeLine(std::string_view input, Request& request) {
   SplitWords(line, request.args);
   const std::size_t words = request.args.size();
   const MemcachedCommand* command = words == 0 ? nullptr : FindMemcachedCommand(request.args[0]);
+  if (command == nullptr && words > 0 && LooksLikeHttp(request.args)) {
+    // A web page makes the browser talk to this port. The body could hold commands.
+    request.Clear();
+    return MalformedInput(ErrorCode::kProtocol, "this port speaks memcached, not HTTP");
+  }
   if (command == nullptr || words < command->word_count_min || words > command->word_count_max) {
     return Refuse(request, ErrorCode::kUnknownCommand, "unknown command");
   }
@@ -191,13 +211,18 @@ Decoded MemcachedCodec::BeginStore(const MemcachedCommand& command, std::string_
     return Refuse(request, ErrorCode::kInvalidArgument, kBadFormat);
   }
   data_bytes_ = static_cast<std::size_t>(*bytes);
-  if (!IsMemcachedKey(args[1]) || !ParseInteger<std::uint32_t>(args[2]) || !IsExptime(args[3]) ||
+  if (!IsMemcachedKey(args[1]) || !ParseInteger<std::uint64_t>(args[2]) || !IsExptime(args[3]) ||
       (has_token && !ParseInteger<std::uint64_t>(args[5]))) {
     swallow_left_ = data_bytes_ + kCrLf.size();
     return Refuse(request, ErrorCode::kInvalidArgument, kBadFormat);
   }
   if (data_bytes_ > limits_.value_bytes_max) {
     swallow_left_ = data_bytes_ + kCrLf.size();
+    if (command.target == "mc.set") {
+      // It is executed at once, before its data is swallowed (MayReadAhead).
+      request.args = {"mc.refused", args[1]};
+      return Done(line_bytes_);
+    }
     return Refuse(request, ErrorCode::kTooLarge, "object too large for cache");
   }
   const std::string_view words[] = {args[1], args[2], args[3],

@@ -28,7 +28,8 @@ class MemcachedCodec final : public Codec {
   explicit MemcachedCodec(const CodecLimits& limits) : limits_(limits) {}
 
   Decoded Decode(std::string_view input, Request& request) override;
-  bool MayReadAhead(std::string_view) const override { return true; }
+  // What is to be swallowed is known here alone: Rewind would forget it.
+  bool MayReadAhead(std::string_view) const override { return swallow_left_ == 0; }
   void Rewind() override;
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
@@ -37,6 +38,7 @@ class MemcachedCodec final : public Codec {
  private:
   Decoded Swallow(std::string_view input);
   std::size_t DecodeGet(std::string_view input, Request& request) const;
+  Decoded RefuseBinary(std::string_view input, Request& request);
   Decoded DecodeLine(std::string_view input, Request& request);
   Decoded Interpret(const MemcachedCommand& command, std::string_view input, Request& request);
   Decoded Retrieve(std::size_t keys_begin, Request& request);

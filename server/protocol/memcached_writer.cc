@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "protocol/ascii.h"
+#include "protocol/memcached_binary.h"
 
 namespace gyre {
 namespace {
@@ -42,6 +43,7 @@ void MemcachedWriter::Start(const Request& request, Buffer& out) {
   const std::string_view command = request.args.empty() ? std::string_view() : request.args.front();
   out_ = &out;
   quiet_ = request.quiet;
+  binary_mark_ = request.id;
   retrieval_ = IsRetrieval(command);
   with_token_ = retrieval_ && command.back() == 's';
   Restart();
@@ -100,6 +102,7 @@ void MemcachedWriter::Boolean(bool value) { Line(value ? "1" : "0"); }
 
 void MemcachedWriter::Fail(const Error& error) {
   if (silent()) return;
+  if (binary_mark_ != 0) return Raw(MemcachedBinary::Refusal(binary_mark_, error.message));
   if (depth_ > 0) {
     out_->Truncate(begin_);
     failed_ = true;
@@ -131,7 +134,10 @@ void MemcachedWriter::BeginList(ListShape shape, std::size_t) {
 
 void MemcachedWriter::EndList() {
   assert(depth_ > 0);
-  if (--depth_ > 0) return;
+  if (depth_ > 1) {
+    --depth_;
+    return;
+  }
   if (!silent()) Raw(kEnd);
   Restart();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/buffer.h"
 #include "protocol/reply.h"
@@ -37,6 +38,8 @@ class MemcachedWriter final : public ReplyWriter {
   void Chunk(std::string_view bytes) override;
   void EndRecord() override;
   void Peer(std::string_view payload) override;
+  void Reserve(std::size_t bytes) override { out_->Prepare(bytes + kReserveSlack); }
+  std::size_t output_bytes() const override { return out_->size(); }
   void Restart() override;
 
  private:
@@ -46,6 +49,7 @@ class MemcachedWriter final : public ReplyWriter {
 
   Buffer* out_ = nullptr;
   bool quiet_ = false;
+  std::uint64_t binary_mark_ = 0;  // MemcachedBinary::Mark of a client of the binary protocol
   bool retrieval_ = false;   // get and its kin: END closes the reply also where it is not a list
   bool with_token_ = false;  // gets, gats: VALUE lines carry the CAS token
 

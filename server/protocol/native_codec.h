@@ -7,6 +7,8 @@
 // their request and leave in any order.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -41,7 +43,8 @@ inline constexpr int kReplyDepthMax = 32;
 
 // Reads the payload of a kReply frame (wire::Reply). Where `stale_ring` is not null it gets that
 // field. The result is at most about 64 times as large as the payload, whose length the caller
-// bounds. kProtocol if it cannot be read.
-Result<Reply> DecodeReply(std::string_view wire_reply, bool* stale_ring);
+// bounds; kTooLarge where that would be over `bytes_max`. kProtocol if it cannot be read.
+Result<Reply> DecodeReply(std::string_view wire_reply, bool* stale_ring,
+                          std::size_t bytes_max = std::numeric_limits<std::size_t>::max());
 
 }  // namespace gyre

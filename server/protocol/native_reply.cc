@@ -17,6 +17,10 @@ std::string ToString(protozero::data_view view) { return {view.data(), view.size
 // message, and returns false where they are one that says nothing or too much.
 class ReplyReader {
  public:
+  explicit ReplyReader(std::size_t elements_max) : elements_left_(elements_max) {}
+
+  bool too_large() const { return elements_left_ == 0; }
+
   bool ReadReply(protozero::pbf_reader reader, Reply& reply, bool& stale_ring) {
     bool found = false;
     while (reader.next()) {
@@ -126,6 +130,7 @@ class ReplyReader {
           break;
         }
         case native::kListValues:
+          if (--elements_left_ == 0) return false;
           if (!ReadValue(reader.get_message(), depth, reply.elements.emplace_back())) return false;
           break;
         default:
@@ -179,17 +184,21 @@ class ReplyReader {
       }
     }
   }
+
+  std::size_t elements_left_;  // 0: there were more
 };
 
 }  // namespace
 
-Result<Reply> DecodeReply(std::string_view wire_reply, bool* stale_ring) {
+Result<Reply> DecodeReply(std::string_view wire_reply, bool* stale_ring, std::size_t bytes_max) {
+  if (wire_reply.size() > bytes_max) return tl::unexpected(ReplyTooLarge());
   Reply reply;
   bool stale = false;
   try {
-    ReplyReader reader;
+    ReplyReader reader((bytes_max - wire_reply.size()) / sizeof(Reply) + 2);
     if (!reader.ReadReply(protozero::pbf_reader(wire_reply.data(), wire_reply.size()), reply,
                           stale)) {
+      if (reader.too_large()) return tl::unexpected(ReplyTooLarge());
       return Fail(ErrorCode::kProtocol,
                   "a node's reply has no value, or one that is not understood: are its release and "
                   "this one adjacent?");

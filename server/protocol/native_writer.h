@@ -41,6 +41,7 @@ class NativeWriter final : public ReplyWriter {
   void Chunk(std::string_view bytes) override;
   void EndRecord() override;
   void Peer(std::string_view payload) override;
+  void Reserve(std::size_t bytes) override { out_->Prepare(bytes + kReserveSlack); }
   void MarkStaleRing() override { stale_ring_ = true; }
   void Restart() override { open_.clear(); }
 

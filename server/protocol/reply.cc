@@ -41,10 +41,12 @@ void Play(const Reply& reply, ReplyWriter& writer) {
 
 Reply ReplyRecorder::Take() {
   assert(open_.empty() && !in_record_);
+  charge_.Set(0);
   return std::exchange(root_, Reply{});
 }
 
-Reply& ReplyRecorder::Add(Reply::Kind kind) {
+Reply& ReplyRecorder::Add(Reply::Kind kind, std::size_t bytes) {
+  Charge((open_.empty() ? sizeof(Reply) : 0) + bytes);
   Reply reply;
   reply.kind = kind;
   if (open_.empty()) {
@@ -54,10 +56,18 @@ Reply& ReplyRecorder::Add(Reply::Kind kind) {
   return open_.back().elements.emplace_back(std::move(reply));
 }
 
+void ReplyRecorder::Charge(std::size_t bytes) {
+  if (!charge_.Grow(bytes)) throw ClientMemoryFull(charge_.bytes() + bytes);
+}
+
 void ReplyRecorder::Null() { Add(Reply::Kind::kNull); }
 void ReplyRecorder::Word(Outcome outcome) { Add(Reply::Kind::kOutcome).outcome = outcome; }
-void ReplyRecorder::Text(std::string_view line) { Add(Reply::Kind::kText).bytes = line; }
-void ReplyRecorder::Bulk(std::string_view bytes) { Add(Reply::Kind::kBulk).bytes = bytes; }
+void ReplyRecorder::Text(std::string_view line) {
+  Add(Reply::Kind::kText, line.size()).bytes = line;
+}
+void ReplyRecorder::Bulk(std::string_view bytes) {
+  Add(Reply::Kind::kBulk, bytes.size()).bytes = bytes;
+}
 void ReplyRecorder::Integer(std::int64_t value) { Add(Reply::Kind::kInteger).integer = value; }
 void ReplyRecorder::Unsigned(std::uint64_t value) {
   Add(Reply::Kind::kUnsigned).unsigned_integer = value;
@@ -75,6 +85,7 @@ void ReplyRecorder::BeginList(ListShape shape, std::size_t count) {
   Reply list;
   list.kind = Reply::Kind::kList;
   list.shape = shape;
+  Charge((shape == ListShape::kMap ? 2 * count : count) * sizeof(Reply));
   list.elements.reserve(shape == ListShape::kMap ? 2 * count : count);
   open_.push_back(std::move(list));
 }
@@ -91,6 +102,7 @@ void ReplyRecorder::EndList() {
 
 void ReplyRecorder::BeginRecord(const RecordHead& head) {
   assert(!in_record_);
+  Charge(head.key.size() + head.value_bytes);
   in_record_ = true;
   record_ = Reply{};
   record_.kind = Reply::Kind::kRecord;
@@ -113,6 +125,7 @@ void ReplyRecorder::Restart() {
   open_.clear();
   in_record_ = false;
   root_ = Reply{};
+  charge_.Set(0);
 }
 
 }  // namespace gyre

@@ -4,11 +4,13 @@
 // builds it, `Play` says it again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/client_memory.h"
 #include "proto/result.h"
 
 namespace gyre {
@@ -38,6 +40,9 @@ struct RecordHead {
   std::size_t value_bytes = 0;
 };
 
+// What the words around a value take in any protocol, its key apart.
+inline constexpr std::size_t kReserveSlack = 256;
+
 // One reply is one call, or one BeginList, its elements, EndList; or BeginRecord, chunks,
 // EndRecord. From its first call to its last, nobody else appends to the output or consumes it.
 class ReplyWriter {
@@ -48,6 +53,8 @@ class ReplyWriter {
   virtual void Word(Outcome outcome) = 0;
   virtual void Text(std::string_view line) = 0;  // a status line; no CR or LF in it
   virtual void Bulk(std::string_view bytes) = 0;
+  // Text for people, in lines. RESP3 marks it as such.
+  virtual void Verbatim(std::string_view text) { Bulk(text); }
   virtual void Integer(std::int64_t value) = 0;
   virtual void Unsigned(std::uint64_t value) = 0;
   virtual void Double(double value) = 0;
@@ -71,6 +78,13 @@ class ReplyWriter {
 
   // An encoded PeerReply, for Request::Kind::kPeer. Native only.
   virtual void Peer(std::string_view payload) = 0;
+
+  // Room for a reply of about so many bytes, so that it cannot fail for want of memory once
+  // something was changed. Throws ClientMemoryFull before.
+  virtual void Reserve(std::size_t /*bytes*/) {}
+  // Bytes that wait in the output, those of earlier replies included, where a reply may leave in
+  // pieces (PendingReply::Stream); else 0.
+  virtual std::size_t output_bytes() const { return 0; }
 
   // The request was passed on to its owner: native clients learn it (Reply.stale_ring). Before the
   // reply.
@@ -118,6 +132,10 @@ void Play(const Reply& reply, ReplyWriter& writer);
 // Records what it is told; `Take` hands it over, complete after exactly one reply.
 class ReplyRecorder final : public ReplyWriter {
  public:
+  ReplyRecorder() = default;
+  // What it holds is charged to `account` (null: to nobody) until it is taken.
+  explicit ReplyRecorder(ClientMemoryAccount* account) : charge_(account) {}
+
   Reply Take();
 
   void Null() override;
@@ -138,8 +156,12 @@ class ReplyRecorder final : public ReplyWriter {
   void Restart() override;
 
  private:
-  Reply& Add(Reply::Kind kind);
+  // `bytes`: of text that it will hold.
+  Reply& Add(Reply::Kind kind, std::size_t bytes = 0);
 
+  void Charge(std::size_t bytes);
+
+  ClientMemoryCharge charge_;
   Reply root_;
   std::vector<Reply> open_;  // lists begun and not ended, outermost first
   bool in_record_ = false;

@@ -77,7 +77,9 @@ Decoded OverLimit(std::string_view what, std::size_t limit, std::string_view uni
 
 // An HTTP request's first line or its Host header: a web page makes the browser talk to this port.
 // The body could hold commands, so the connection ends here (as in Redis).
-bool LooksLikeHttp(std::string_view word) { return word == "POST" || word == "Host:"; }
+bool LooksLikeHttp(std::string_view word) {
+  return EqualsLetters(word, "post") || EqualsLetters(word, "host:");
+}
 
 }  // namespace
 
@@ -211,7 +213,7 @@ Decoded RespCodec::DecodeInline(std::string_view input, Request& request) {
 void RespCodec::Rewind() {
   position_ = scanned_ = 0;
   in_body_ = false;
-  spans_.clear();
+  ClearKept(spans_);
 }
 
 ReplyWriter* RespCodec::WriterFor(const Request&, Buffer& out) {

@@ -99,6 +99,15 @@ void RespWriter::Bulk(std::string_view bytes) {
   out_->Commit(static_cast<std::size_t>(at - begin));
 }
 
+void RespWriter::Verbatim(std::string_view text) {
+  if (!resp3()) return Bulk(text);
+  constexpr std::string_view kFormat = "txt:";
+  Header('=', kFormat.size() + text.size());
+  Raw(kFormat);
+  Raw(text);
+  Raw(kCrLf);
+}
+
 void RespWriter::Integer(std::int64_t value) {
   char* const begin = out_->Prepare(kHeaderBytesMax);
   *begin = ':';

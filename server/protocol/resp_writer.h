@@ -20,6 +20,7 @@ class RespWriter final : public ReplyWriter {
   void Word(Outcome outcome) override;
   void Text(std::string_view line) override;
   void Bulk(std::string_view bytes) override;
+  void Verbatim(std::string_view text) override;
   void Integer(std::int64_t value) override;
   void Unsigned(std::uint64_t value) override;
   void Double(double value) override;
@@ -32,6 +33,8 @@ class RespWriter final : public ReplyWriter {
   void EndRecord() override;
   void Record(const RecordHead&, std::string_view value) override { Bulk(value); }
   void Peer(std::string_view payload) override;
+  void Reserve(std::size_t bytes) override { out_->Prepare(bytes + kReserveSlack); }
+  std::size_t output_bytes() const override { return out_->size(); }
 
  private:
   bool resp3() const { return session_.resp_version >= 3; }

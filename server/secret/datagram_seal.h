@@ -4,10 +4,10 @@
 //   magic | nonce | life u64, count u64, sent ms i64 (all LE), payload ... | tag
 //
 // XChaCha20-Poly1305 with random nonces (192 bits: no two are equal), the magic as associated data.
-// The stamp in front of the payload is what replay_guard.h looks at. A datagram is not bound to its
-// receiver: one that is passed on to another node is accepted there once, too. That is harmless by
-// what gossip says (news that everybody may hear, questions that name whom they are for), and it
-// spares the sender from knowing who sits behind an address.
+// The stamp in front of the payload is what replay_guard.h looks at: the sender's process and the
+// time. Whom a datagram is for, in which of its lives, and in which life of the sender it was said
+// stands in the payload, signed by the sender (GossipMessage in cluster.proto): one that is passed
+// on to another node, or kept until its receiver was started again, opens and is refused there.
 #pragma once
 
 #include <string>

@@ -21,8 +21,8 @@
 //   - The MAC of the hello tells the listening side at once whether the other has the key; it
 //     proves nothing, since it can be repeated. The first record that opens does: S1 depends on
 //     f_public, which is new, and on e's private half. Until then nothing of the peer is acted on.
-//   - Who knows K is a member. Nodes do not prove to each other *which* member they are: the
-//     cluster is one trust domain.
+//   - Who knows K is a member. *Which* member it is, a node says as its first request, signed
+//     (Identify in cluster.proto).
 //
 // What is excluded
 //   - reading or changing what is sent, by whoever does not know K;

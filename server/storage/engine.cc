@@ -75,13 +75,33 @@ ShardStats Engine::stats() {
     sum.misses += stats.misses;
     sum.evicted += stats.evicted;
     sum.expired += stats.expired;
+    sum.tombstones_evicted += stats.tombstones_evicted;
     sum.refused_memory += stats.refused_memory;
     sum.pages_moved += stats.pages_moved;
     sum.tables_rebuilt += stats.tables_rebuilt;
     sum.records += stats.records;
     sum.tombstones += stats.tombstones;
+    sum.expiring += stats.expiring;
+    sum.expiry_seconds += stats.expiry_seconds;
     sum.bytes_used += stats.bytes_used;
     sum.bytes_limit += stats.bytes_limit;
+  }
+  return sum;
+}
+
+std::vector<SlabClassUse> Engine::slab_classes() {
+  std::vector<SlabClassUse> sum;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    MutexLock lock(shard->mutex());
+    const std::vector<SlabClassUse> classes = shard->slab_classes();
+    if (sum.empty()) {
+      sum = classes;
+      continue;
+    }
+    for (std::size_t id = 0; id < classes.size(); ++id) {
+      sum[id].pages += classes[id].pages;
+      sum[id].slots_used += classes[id].slots_used;
+    }
   }
   return sum;
 }

@@ -1,6 +1,7 @@
 // The engine: partitions spread over shards. Thread-safe through the shards' locks.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,7 +20,8 @@ struct EngineOptions {
   // A power of two; 0: chosen from `threads` and the memory.
   std::uint32_t shard_count = 0;
   std::uint32_t threads = 1;
-  std::uint8_t version_node = 0;  // the low byte of this node's versions
+  std::uint8_t version_node =
+      0;  // the low byte of this node's versions, until the ring gives it one
   UnixMillis tombstone_ttl_ms = 10 * 60 * 1000;
 };
 
@@ -38,14 +40,21 @@ class Engine {
 
   Key KeyOf(std::string_view bytes) const { return MakeKey(bytes, options_.partition_count); }
 
+  // Flushes that clients of this node order, some for later: a later order replaces those that are
+  // still pending. Any thread.
+  std::uint64_t OrderFlush() { return newest_flush_.fetch_add(1) + 1; }
+  bool IsNewestFlush(std::uint64_t order) const { return newest_flush_.load() == order; }
+
   // Sums over shards, locking one at a time.
   ShardStats stats();
+  std::vector<SlabClassUse> slab_classes();
 
  private:
   explicit Engine(const EngineOptions& options) : options_(options) {}
 
   EngineOptions options_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<std::uint64_t> newest_flush_{0};
 };
 
 }  // namespace gyre

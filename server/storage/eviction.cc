@@ -50,28 +50,40 @@ void Evictor::BidRefused(ClassId id) {
   evictions_to_bid_[id] = std::max(kBidWaitMin, slots / kBidsAPage);
 }
 
+// Where the hand is, which moves on; 0 at the end of a page.
+Ref Evictor::NextSlot(ClassId id) {
+  const PageId page = arena_.use(id).hand;
+  std::uint32_t slot = arena_.use(id).hand_slot;
+  const Ref at = arena_.NextTaken(page, slot);
+  if (at == 0) {
+    LeavePage(id, page);
+  } else {
+    arena_.SetHand(id, page, slot + 1);
+  }
+  return at;
+}
+
+Ref Evictor::NextTombstone(ClassId id) {
+  for (int step = 0; step < kHandStepsMax && arena_.use(id).hand != 0; ++step) {
+    const Ref at = NextSlot(id);
+    if (at == 0) continue;
+    const Ref record = OwnerOf(at);
+    if (!IsPinned(record) && Item(arena_.At(record)).is_tombstone()) return record;
+  }
+  return 0;
+}
+
 Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
   Ref least_used = 0;
   std::uint8_t least_uses = kItemUsesMax + 1;
-  Ref oldest_tombstone = 0;
-  Version oldest_version = ~Version{0};
   for (int step = 0; step < kHandStepsMax && arena_.use(id).hand != 0; ++step) {
-    const PageId page = arena_.use(id).hand;
-    std::uint32_t slot = arena_.use(id).hand_slot;
-    const Ref at = arena_.NextTaken(page, slot);
-    if (at == 0) {
-      LeavePage(id, page);
-      continue;
-    }
-    arena_.SetHand(id, page, slot + 1);
+    const Ref at = NextSlot(id);
+    if (at == 0) continue;
     const Ref record = OwnerOf(at);
     if (IsPinned(record)) continue;
     Item item(arena_.At(record));
     if (item.is_tombstone()) {
-      if (item.version() < oldest_version) {
-        oldest_version = item.version();
-        oldest_tombstone = record;
-      }
+      if (tombstones_may_leave) return record;
       continue;
     }
     Observe(id, item.uses() > 0);
@@ -85,8 +97,7 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
       item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
     }
   }
-  if (least_used != 0) return least_used;
-  return tombstones_may_leave ? oldest_tombstone : 0;
+  return least_used;
 }
 
 void Evictor::Observe(ClassId id, bool used) {

@@ -45,6 +45,8 @@ class Evictor {
   // The record to evict so that a slot of the class becomes free, or 0 if the hand found none that
   // may leave.
   Ref Victim(ClassId id, bool tombstones_may_leave);
+  // The tombstone of the class that the hand meets next, or 0 if there is none nearby.
+  Ref NextTombstone(ClassId id);
 
   using Tried = std::bitset<kClassesMax>;
   // Whether the class, which needs a slot, should ask for another class's page before it evicts:
@@ -83,6 +85,7 @@ class Evictor {
     std::uint64_t used = 0;
   };
 
+  Ref NextSlot(ClassId id);
   void Observe(ClassId id, bool used);
   double UsedShare(ClassId id) const;
   double Worthlessness(ClassId id) const;

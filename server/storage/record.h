@@ -28,6 +28,8 @@ class Record {
     return header_ == nullptr ? 0 : ItemView(header_).value_bytes();
   }
   Version version() const { return header_ == nullptr ? 0 : ItemView(header_).version(); }
+  // How often it was used lately, as the evictor counts: few steps, fading.
+  std::uint8_t uses() const { return header_ == nullptr ? 0 : ItemView(header_).uses(); }
   // kNeverExpires, or absolute. A tombstone never expires for its readers.
   UnixMillis expiry_ms() const {
     return header_ == nullptr || is_tombstone() ? kNeverExpires : ItemView(header_).expiry();

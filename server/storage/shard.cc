@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <random>
 #include <string>
 
 namespace gyre {
@@ -18,12 +19,18 @@ constexpr std::size_t kPagesAShard = 2048;
 constexpr std::size_t kArenaBytesMin = 64 * kPageBytesMin;
 // What the arena keeps about a page, at most.
 constexpr std::size_t kBookBytesAPage = 64;
+// Expiries count up to here in their sum (500 years), so that it does not overflow.
+constexpr UnixMillis kExpirySummedMax = UnixMillis{1} << 44;
 
 std::size_t PageBytesFor(std::size_t memory_bytes) {
   return std::clamp(std::bit_floor(memory_bytes / kPagesAShard + 1), kPageBytesMin, kPageBytesMax);
 }
 
 }  // namespace
+
+std::uint64_t ExpirySeconds(UnixMillis expiry_ms) {
+  return static_cast<std::uint64_t>(std::clamp(expiry_ms, UnixMillis{0}, kExpirySummedMax)) / 1000;
+}
 
 Result<std::unique_ptr<Shard>> Shard::Create(const ShardOptions& options) {
   assert(std::has_single_bit(options.shard_count) && std::has_single_bit(options.partition_count));
@@ -52,6 +59,7 @@ Shard::Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_p
       shard_index_(options.shard_index),
       shard_count_log2_(std::countr_zero(options.shard_count)),
       tombstone_ttl_ms_(options.tombstone_ttl_ms),
+      walk_seed_(std::random_device{}() * std::uint64_t{0x9e3779b97f4a7c15}),
       arena_(std::move(arena)),
       evictor_(*arena_),
       wheel_(arena_->base()),
@@ -60,15 +68,16 @@ Shard::Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_p
 
 Shard::~Shard() = default;
 
-Record Shard::Find(const Key& key, UnixMillis now) {
+Record Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
   now_ = now;
   const Ref ref = Lookup(key);
+  const bool counts = purpose != Purpose::kWrite;
   if (!IsLive(ref, now)) {
-    ++counters_.misses;
+    counters_.misses += counts ? 1 : 0;
     return {};
   }
-  ++counters_.hits;
-  ItemAt(ref).CountUse();
+  counters_.hits += counts ? 1 : 0;
+  if (purpose != Purpose::kInspect) ItemAt(ref).CountUse();
   return RecordAt(ref);
 }
 
@@ -97,7 +106,8 @@ Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis e
     return Fail(ErrorCode::kInvalidArgument, "the partition was flushed after this version");
   }
   if (expiry_ms != kNeverExpires && expiry_ms <= now_) {
-    return RecordAt(PutTombstone(key, Lookup(key), version, info.keeps_tombstones));
+    PutTombstone(key, Lookup(key), version, info.keeps_tombstones);
+    return Record{};
   }
   const Result<Ref> stored =
       Put(key, {.value = value, .version = version, .expiry = expiry_ms, .flags = flags});
@@ -105,12 +115,13 @@ Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis e
   return RecordAt(*stored);
 }
 
-Shard::Removed Shard::Remove(const Key& key, Version version, UnixMillis now) {
+bool Shard::Remove(const Key& key, Version version, UnixMillis now) {
   now_ = now;
   const Ref ref = Lookup(key);
-  if (!IsLive(ref, now)) return {};
-  const bool keeps = StateOf(key.partition).info.keeps_tombstones;
-  return {true, RecordAt(PutTombstone(key, ref, version, keeps))};
+  const bool existed = IsLive(ref, now);
+  if (ref != 0 && !existed && !ItemAt(ref).is_tombstone()) ++counters_.expired;
+  PutTombstone(key, ref, version, StateOf(key.partition).info.keeps_tombstones);
+  return existed;
 }
 
 Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
@@ -234,48 +245,53 @@ void Shard::Overwrite(PartitionState& state, const Key& key, Ref ref, const Item
 }
 
 // Replaces `old` (0: there is none) by a tombstone, or, unless `keep`, by nothing. Never fails:
-// where there is no room for the tombstone, the partition counts it as evicted. Returns the
-// tombstone, or 0.
-Ref Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
+// where nothing is left of the removal, the partition counts it as evicted.
+void Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
   PartitionState& state = StateOf(key.partition);
   const Content content{
       .version = version, .expiry = ForgetAt(state.info, version), .tombstone = true};
-  const ItemShape shape = ShapeOf(key.bytes.size(), content);
+  if (keep && old != 0 && ReplaceByTombstone(state, key, old, content)) return;
   if (keep && old == 0) {
-    if (const Result<Ref> stored = Put(key, content)) return *stored;
-  } else if (keep) {
-    const ClassId id = arena_->classes().ForRecord(shape.slot_bytes());
-    Ref slot = old;
-    if (arena_->ClassOf(old) != id || arena_->SlotBytes(old) < shape.slot_bytes()) {
-      // A tombstone needs little, so it should not keep the record's large slot; but it must not
-      // cost others their place either, if that slot will do.
-      slot = arena_->classes().IsRun(id) ? 0 : arena_->Allocate(id);
-      if (slot == 0 && arena_->SlotBytes(old) >= shape.slot_bytes()) slot = old;
-      if (slot == 0) {
-        evictor_.Pin(1, old);
-        slot = AllocateRecordSlot(shape.slot_bytes());
-        evictor_.Pin(1, 0);
-      }
-    }
-    if (slot == old) {
-      Overwrite(state, key, old, shape, content);
-      return old;
-    }
-    if (slot != 0) {
-      Item item = ItemAt(slot);
-      item.WriteHeader(shape, version, content.expiry, 0);
-      key.bytes.copy(item.key_space(), key.bytes.size());
-      Account(state, key.hash, old, /*added=*/false);
-      state.table.Replace(key.hash, old, slot);
-      FreeRecord(old);
-      wheel_.Insert(slot, now_);
-      Account(state, key.hash, slot, /*added=*/true);
-      return slot;
+    const std::size_t bytes = ShapeOf(key.bytes.size(), content).slot_bytes();
+    if (MakeRoomForTombstone(bytes) && Put(key, content)) return;
+  }
+  if (keep) ++counters_.tombstones_evicted;
+  NoteEvicted(key.partition, version);
+  // Making room may have evicted the old record.
+  if (const Ref left = Lookup(key); left != 0) Discard({&state.table, &state, key.hash}, left);
+}
+
+// False: there is no room for it.
+bool Shard::ReplaceByTombstone(PartitionState& state, const Key& key, Ref old,
+                               const Content& content) {
+  const ItemShape shape = ShapeOf(key.bytes.size(), content);
+  const ClassId id = arena_->classes().ForRecord(shape.slot_bytes());
+  Ref slot = old;
+  if (arena_->ClassOf(old) != id || arena_->SlotBytes(old) < shape.slot_bytes()) {
+    // A tombstone needs little, so it should not keep the record's large slot; but it must not
+    // cost others their place either, if that slot will do.
+    slot = arena_->classes().IsRun(id) ? 0 : arena_->Allocate(id);
+    if (slot == 0 && arena_->SlotBytes(old) >= shape.slot_bytes()) slot = old;
+    if (slot == 0) {
+      evictor_.Pin(1, old);
+      slot = AllocateRecordSlot(shape.slot_bytes());
+      evictor_.Pin(1, 0);
     }
   }
-  if (keep) state.info.newest_evicted = std::max(state.info.newest_evicted, version);
-  if (old != 0) Discard({&state.table, &state, key.hash}, old);
-  return 0;
+  if (slot == 0) return false;
+  if (slot == old) {
+    Overwrite(state, key, old, shape, content);
+    return true;
+  }
+  Item item = ItemAt(slot);
+  item.WriteHeader(shape, content.version, content.expiry, 0);
+  key.bytes.copy(item.key_space(), key.bytes.size());
+  Account(state, key.hash, old, /*added=*/false);
+  state.table.Replace(key.hash, old, slot);
+  FreeRecord(old);
+  wheel_.Insert(slot, now_);
+  Account(state, key.hash, slot, /*added=*/true);
+  return true;
 }
 
 Result<Record> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
@@ -285,7 +301,8 @@ Result<Record> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version ve
   if (!IsLive(ref, now)) return Record{};
   PartitionState& state = StateOf(key.partition);
   if (expiry_ms != kNeverExpires && expiry_ms <= now) {
-    return RecordAt(PutTombstone(key, ref, version, state.info.keeps_tombstones));
+    PutTombstone(key, ref, version, state.info.keeps_tombstones);
+    return Record{};
   }
   Ref target = ref;
   ItemShape shape = ItemAt(ref).shape();
@@ -338,9 +355,9 @@ void Shard::Expire(Ref ref, UnixMillis now) {
   }
   ++counters_.expired;
   // What a peer may still lack must not be forgotten, or its older version would come back.
-  if (place.state->info.keeps_tombstones && ForgetAt(place.state->info, item.version()) > now) {
+  if (ForgetAt(place.state->info, item.version()) > now) {
     const Key key = MakeKey(item.key(), partition_count_);
-    PutTombstone(key, ref, item.version(), /*keep=*/true);
+    PutTombstone(key, ref, item.version(), place.state->info.keeps_tombstones);
     return;
   }
   Discard(place, ref);
@@ -358,6 +375,13 @@ void Shard::Account(PartitionState& state, std::uint64_t hash, Ref ref, bool add
     state.info.records += one;
     counters_.records += one;
     state.info.value_bytes += one * item.value_bytes();
+    if (item.has_expiry()) {
+      const std::uint64_t seconds = ExpirySeconds(item.expiry());
+      state.info.expiring += one;
+      counters_.expiring += one;
+      state.info.expiry_seconds += one * seconds;
+      counters_.expiry_seconds += one * seconds;
+    }
   }
   state.info.digest += one * MixDigest(hash, item.version());
   if (added) state.newest = std::max(state.newest, item.version());

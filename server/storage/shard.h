@@ -17,7 +17,10 @@
 //
 // A record that expires in a partition that keeps tombstones turns into one, for as long as the
 // record is younger than the tombstone time: a peer that missed it must not bring an older version
-// back.
+// back. Removing a key that is not here leaves a tombstone, too: it may have been evicted here and
+// live in other copies. Tombstones may take a share of the memory and no more: beyond it a new one
+// takes an old one's place. What is removed without a trace, or whose trace had to go, counts as
+// evicted (`newest_evicted`): so nobody's older record is taken back.
 #pragma once
 
 #include <algorithm>
@@ -73,18 +76,39 @@ struct PartitionInfo {
   // Whether a removal leaves a tombstone (false on a ring of one node: nobody could bring the
   // record back).
   bool keeps_tombstones = false;
-  Version flushed = 0;         // records of versions up to this are void (FLUSHALL)
-  Version newest_evicted = 0;  // no record of a higher version was ever evicted
+  Version flushed = 0;  // records of versions up to this are void (FLUSHALL)
+  // Nothing of a higher version was ever evicted or removed without a tombstone.
+  Version newest_evicted = 0;
   std::uint64_t digest =
       0;  // sum over records of MixDigest(key hash, version); tombstones count, too
   std::uint64_t records = 0;  // live ones (expired ones count until they are reclaimed)
   std::uint64_t tombstones = 0;
   std::uint64_t value_bytes = 0;
+  std::uint64_t expiring = 0;        // live ones that have an expiry
+  std::uint64_t expiry_seconds = 0;  // the sum of these, as unix seconds (see ExpirySeconds)
   // Restored from a snapshot, whole as of then, and not settled with anybody since; 0 once it is
   // whole again, or if it never was restored.
   UnixMillis as_of = 0;
   bool was_whole = false;  // the copy was whole once, here or in the snapshot it came from
   Outage outage;
+};
+
+// Why a record is looked up. Reads of values count as hits and misses and as uses of the record.
+enum class Purpose : std::uint8_t {
+  kRead,
+  kInspect,  // about the key, not for its value (TTL, EXISTS): counts, but keeps nothing from eviction
+  kWrite,  // what a write depends on (INCR, SET NX): a use, neither hit nor miss
+};
+
+// Where a walk stands: before the records of this hash, or, where several have it, inside them. The
+// order of those is this shard's secret, so that nobody can choose keys that share a place.
+struct WalkPosition {
+  std::uint64_t hash = 0;
+  std::uint32_t within = 0;
+
+  // At the end, as before the beginning, both are 0.
+  bool is_end() const { return hash == 0 && within == 0; }
+  friend auto operator<=>(const WalkPosition&, const WalkPosition&) = default;
 };
 
 // Counters only grow; gauges are marked.
@@ -93,14 +117,29 @@ struct ShardStats {
   std::uint64_t misses = 0;
   std::uint64_t evicted = 0;
   std::uint64_t expired = 0;
-  std::uint64_t refused_memory = 0;  // stores that found no room
-  std::uint64_t pages_moved = 0;     // between size classes
-  std::uint64_t tables_rebuilt = 0;  // of the index, to grow or to shrink
-  std::uint64_t records = 0;         // gauge
-  std::uint64_t tombstones = 0;      // gauge
-  std::uint64_t bytes_used = 0;      // gauge: pages in use, index included
-  std::uint64_t bytes_limit = 0;     // gauge
+  std::uint64_t tombstones_evicted = 0;  // forgotten before their time, or never kept, for room
+  std::uint64_t refused_memory = 0;      // stores that found no room
+  std::uint64_t pages_moved = 0;         // between size classes
+  std::uint64_t tables_rebuilt = 0;      // of the index, to grow or to shrink
+  std::uint64_t records = 0;             // gauge
+  std::uint64_t tombstones = 0;          // gauge
+  std::uint64_t expiring = 0;            // gauge: records that have an expiry
+  std::uint64_t expiry_seconds = 0;      // gauge: the sum of these, as in PartitionInfo
+  std::uint64_t bytes_used = 0;          // gauge: pages in use, index included
+  std::uint64_t bytes_limit = 0;         // gauge
 };
+
+// A size class of the arena, in numbers.
+struct SlabClassUse {
+  std::size_t slot_bytes = 0;
+  std::size_t slots_a_page = 0;
+  std::size_t page_bytes = 0;
+  std::uint64_t pages = 0;
+  std::uint64_t slots_used = 0;
+};
+
+// What an expiry adds to `expiry_seconds`.
+std::uint64_t ExpirySeconds(UnixMillis expiry_ms);
 
 struct ShardOptions {
   std::size_t memory_bytes = 0;  // for everything
@@ -125,9 +164,10 @@ class Shard {
 
   // ---- Records. Requires mutex(). -------------------------------------------------------------
 
-  // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts a hit or a
-  // miss and marks the record as used.
-  Record Find(const Key& key, UnixMillis now) GYRE_REQUIRES(mutex_);
+  // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts what the
+  // purpose says.
+  Record Find(const Key& key, UnixMillis now, Purpose purpose = Purpose::kRead)
+      GYRE_REQUIRES(mutex_);
   // The record in any state, expired and tombstones included; counts and marks nothing.
   Record Peek(const Key& key) const GYRE_REQUIRES(mutex_);
   // Begins to bring the key's index bucket into the CPU's cache; no effect otherwise.
@@ -136,27 +176,23 @@ class Shard {
   void PrefetchRecord(const Key& key) const GYRE_REQUIRES(mutex_);
 
   // Inserts or replaces. `value` must not lie in the arena. Evicts what it must. An expiry that has
-  // passed makes it a removal: the returned record is the tombstone, or empty where the partition
-  // keeps none. `version` is from NextVersion. kInvalidArgument: it is older than the partition's
+  // passed makes it a removal, and the returned record is empty. `version` is from NextVersion. kInvalidArgument: it is older than the partition's
   // flush. kTooLarge: over the key or value bound. kOutOfMemory: it cannot fit even so; the old
   // record, if any, is replaced only on success (but may be among the evicted).
   Result<Record> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                        std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
   // Gives the live record `version` and a new expiry; empty if there is none. An expiry that has
-  // passed removes it, as in Store.
+  // passed is a removal, as in Store.
   Result<Record> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now)
       GYRE_REQUIRES(mutex_);
-  // Removes the live record, leaving a tombstone where the partition keeps them. `existed` says
-  // whether it was there; the returned record is the tombstone (empty if there is none).
-  struct Removed {
-    bool existed = false;
-    Record tombstone;
-  };
-  Removed Remove(const Key& key, Version version, UnixMillis now) GYRE_REQUIRES(mutex_);
+  // Removes the key, as of `version`, whether it is here or not: other copies may have what was
+  // evicted here. Where the partition keeps tombstones it leaves one. Returns whether a live record
+  // was there.
+  bool Remove(const Key& key, Version version, UnixMillis now) GYRE_REQUIRES(mutex_);
 
   // A peer's mutation: applied if its version is higher than what is here and than the partition's
-  // flush. False: not newer, ignored. A removal always leaves a tombstone, so the order of
-  // mutations does not matter; one of a record that has expired is a removal. kInvalidArgument: the
+  // flush. False: not newer, ignored. A removal always leaves a tombstone (while there is room for
+  // it), so the order of mutations does not matter; one of a record that has expired is a removal. kInvalidArgument: the
   // partition is not the key's, or not of this shard. kOutOfMemory: the older record is gone, too,
   // as if the new one had been evicted at once.
   Result<bool> Apply(const Mutation& mutation, UnixMillis now) GYRE_REQUIRES(mutex_);
@@ -166,6 +202,7 @@ class Shard {
   bool Forget(const Key& key, Version version) GYRE_REQUIRES(mutex_);
 
   Version NextVersion(UnixMillis now) GYRE_REQUIRES(mutex_);
+  void SetVersionNode(std::uint8_t node) GYRE_REQUIRES(mutex_) { clock_.set_node(node); }
   // The time of the next version, as far as it is not `now`; see VersionClock.
   UnixMillis clock_millis() const GYRE_REQUIRES(mutex_) { return clock_.millis(); }
   void PassMillis(UnixMillis millis) GYRE_REQUIRES(mutex_) { clock_.PassMillis(millis); }
@@ -182,7 +219,7 @@ class Shard {
   // Before the records of an empty partition are applied from a snapshot that was whole at `as_of`.
   void BeginRestore(PartitionId partition, UnixMillis as_of, Version newest_evicted, UnixMillis now)
       GYRE_REQUIRES(mutex_);
-  // A record of that version is not here, as if it had been evicted.
+  // Records up to that version may be missing here, as if they had been evicted.
   void NoteEvicted(PartitionId partition, Version version) GYRE_REQUIRES(mutex_);
   // Deletions since then are remembered, by a tombstone: a record that another copy had at that
   // time or later, and that is missing here, was not deleted.
@@ -205,6 +242,11 @@ class Shard {
   std::uint64_t Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
                      UnixMillis now, const std::function<bool(const Record&)>& visit) const
       GYRE_REQUIRES(mutex_);
+  // Likewise, but it stops right after a false: where values are read, many large ones of one hash
+  // must not come together.
+  WalkPosition Walk(PartitionId partition, WalkPosition from, std::size_t records_max,
+                    UnixMillis now, const std::function<bool(const Record&)>& visit) const
+      GYRE_REQUIRES(mutex_);
   // A random live record of the partition; empty if there is none.
   Record Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const
       GYRE_REQUIRES(mutex_);
@@ -214,6 +256,8 @@ class Shard {
   bool Tick(UnixMillis now, std::size_t budget) GYRE_REQUIRES(mutex_);
 
   ShardStats stats() const GYRE_REQUIRES(mutex_);
+  // By class.
+  std::vector<SlabClassUse> slab_classes() const GYRE_REQUIRES(mutex_);
 
   // Debug: whether all the invariants above hold. Slow: visits everything.
   bool CheckBooks() const GYRE_REQUIRES(mutex_);
@@ -280,7 +324,9 @@ class Shard {
   void Rewrite(Ref ref, Ref target, const ItemShape& shape, Version version, UnixMillis expiry)
       GYRE_REQUIRES(mutex_);
   Status CheckBounds(std::string_view key, std::string_view value) const;
-  Ref PutTombstone(const Key& key, Ref old, Version version, bool keep) GYRE_REQUIRES(mutex_);
+  void PutTombstone(const Key& key, Ref old, Version version, bool keep) GYRE_REQUIRES(mutex_);
+  bool ReplaceByTombstone(PartitionState& state, const Key& key, Ref old, const Content& content)
+      GYRE_REQUIRES(mutex_);
   void Account(PartitionState& state, std::uint64_t hash, Ref ref, bool added)
       GYRE_REQUIRES(mutex_);
   // When a tombstone of the partition may go.
@@ -303,6 +349,8 @@ class Shard {
   void Discard(const Place& place, Ref ref) GYRE_REQUIRES(mutex_);
   Ref AllocateRecordSlot(std::size_t bytes) GYRE_REQUIRES(mutex_);
   Ref AllocateOrEvict(ClassId id, std::size_t bytes) GYRE_REQUIRES(mutex_);
+  bool TombstonesAreMany() const GYRE_REQUIRES(mutex_);
+  bool MakeRoomForTombstone(std::size_t bytes) GYRE_REQUIRES(mutex_);
   bool MakeRoom(ClassId id) GYRE_REQUIRES(mutex_);
   bool MakeRoomByEviction(ClassId id, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
@@ -318,6 +366,12 @@ class Shard {
   bool Resize(PartitionState& state, std::size_t buckets, bool may_evict) GYRE_REQUIRES(mutex_);
 
   // shard_partitions.cc: partitions and background work
+  enum class Together : std::uint8_t { kHash, kHigh48Bits };  // what a walk does not divide
+  WalkPosition WalkFrom(PartitionId partition, WalkPosition from, std::size_t records_max,
+                        UnixMillis now, Together together,
+                        const std::function<bool(const Record&)>& visit) const
+      GYRE_REQUIRES(mutex_);
+  std::uint32_t PlaceWithin(Ref ref) const GYRE_REQUIRES(mutex_);
   void Bury(PartitionId partition) GYRE_REQUIRES(mutex_);
   std::size_t SweepGraveyard(std::size_t budget) GYRE_REQUIRES(mutex_);
   std::size_t TidyTables(std::size_t budget) GYRE_REQUIRES(mutex_);
@@ -336,6 +390,7 @@ class Shard {
   const std::uint32_t shard_index_;
   const int shard_count_log2_;
   const UnixMillis tombstone_ttl_ms_;
+  const std::uint64_t walk_seed_;  // of the order of records that share a hash
 
   const std::unique_ptr<SlabArena> arena_ GYRE_GUARDED_BY(mutex_);
   Evictor evictor_ GYRE_GUARDED_BY(mutex_);

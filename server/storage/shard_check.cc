@@ -8,7 +8,7 @@ namespace {
 
 bool Agree(const PartitionInfo& a, const PartitionInfo& b) {
   return a.records == b.records && a.tombstones == b.tombstones && a.value_bytes == b.value_bytes &&
-         a.digest == b.digest;
+         a.digest == b.digest && a.expiring == b.expiring && a.expiry_seconds == b.expiry_seconds;
 }
 
 }  // namespace
@@ -38,6 +38,10 @@ bool Shard::CheckTable(const PartitionTable& table, Version flushed, Books& book
       counted.digest += MixDigest(HashOfItem(arena_->base(), ref), item.version());
       counted.value_bytes += item.is_tombstone() ? 0 : value_bytes;
       ++(item.is_tombstone() ? counted.tombstones : counted.records);
+      if (item.has_expiry() && !item.is_tombstone()) {
+        ++counted.expiring;
+        counted.expiry_seconds += ExpirySeconds(item.expiry());
+      }
       if (item.is_tombstone()) books.tombstone_bytes += arena_->SlotBytes(ref);
     }
   }
@@ -48,6 +52,8 @@ bool Shard::CheckBooks() const {
   Books books;
   std::uint64_t records = 0;
   std::uint64_t tombstones = 0;
+  std::uint64_t expiring = 0;
+  std::uint64_t expiry_seconds = 0;
   for (const PartitionState& state : partitions_) {
     PartitionInfo counted;
     if (!state.table.CheckBooks(arena_->base())) return false;
@@ -55,8 +61,11 @@ bool Shard::CheckBooks() const {
     if (!Agree(counted, state.info)) return false;
     records += counted.records;
     tombstones += counted.tombstones;
+    expiring += counted.expiring;
+    expiry_seconds += counted.expiry_seconds;
   }
   if (records != counters_.records || tombstones != counters_.tombstones) return false;
+  if (expiring != counters_.expiring || expiry_seconds != counters_.expiry_seconds) return false;
   if (books.tombstone_bytes != tombstone_bytes_) return false;
   for (const Dead& dead : graveyard_) {
     PartitionInfo unused;

@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kWasteShare = 8;
 // Records freed from the graveyard before the caller looks for a slot again.
 constexpr std::size_t kSweepStep = 64;
-// Beyond this share of the memory, tombstones leave like records.
+// Beyond this share of the memory, tombstones leave like records that nobody uses, and one for a key
+// that is not here takes the place of another.
 constexpr std::size_t kTombstoneShare = 8;
 // Pages that a large record may need beyond its whole ones: its head and tail, and what the records
 // of others that cannot leave at the moment hold.
@@ -151,7 +152,7 @@ Shard::Place Shard::PlaceOf(Ref ref) {
 void Shard::Evict(Ref ref) {
   const Place place = PlaceOf(ref);
   if (place.state != nullptr) {
-    ++counters_.evicted;
+    ++(ItemAt(ref).is_tombstone() ? counters_.tombstones_evicted : counters_.evicted);
     Version& newest = place.state->info.newest_evicted;
     newest = std::max(newest, ItemAt(ref).version());
   }
@@ -176,11 +177,26 @@ Ref Shard::AllocateOrEvict(ClassId id, std::size_t bytes) {
   }
 }
 
+bool Shard::TombstonesAreMany() const { return tombstone_bytes_ > memory_bytes_ / kTombstoneShare; }
+
+// Whether one more may be added. Where they are many, an older one goes for it, so that deleting
+// keys that are not here costs live records no more than the share: one of its class, else of the
+// smallest, since tombstones are small.
+bool Shard::MakeRoomForTombstone(std::size_t bytes) {
+  if (!TombstonesAreMany()) return true;
+  Ref old = evictor_.NextTombstone(arena_->classes().ForRecord(bytes));
+  for (ClassId id = 0; old == 0 && id <= arena_->classes().record_run(); ++id) {
+    old = evictor_.NextTombstone(id);
+  }
+  if (old != 0) Evict(old);
+  return old != 0;
+}
+
 // Frees at least one slot of the class, or a page, or something in the graveyard; false: nothing
 // more can be freed.
 bool Shard::MakeRoom(ClassId id) {
   if (SweepGraveyard(kSweepStep) > 0) return true;
-  const bool tombstones_may_leave = tombstone_bytes_ > memory_bytes_ / kTombstoneShare;
+  const bool tombstones_may_leave = TombstonesAreMany();
   if (MakeRoomByEviction(id, tombstones_may_leave)) return true;
   return !tombstones_may_leave && MakeRoomByEviction(id, /*tombstones_may_leave=*/true);
 }

@@ -11,6 +11,8 @@ namespace {
 
 // Walk: the low bits of a cursor are zero.
 constexpr int kCursorFreeBits = 16;
+// Of a hash, what is not needed to tell the records of one bucket apart.
+constexpr int kPlaceFreeBits = 33;
 // Sample: draws before it searches from the last drawn bucket on.
 constexpr int kDrawsMax = 64;
 // Tick: tables looked at, idle pages kept for the next need and returned to the system.
@@ -52,6 +54,7 @@ void Shard::BeginRestore(PartitionId partition, UnixMillis as_of, Version newest
 }
 
 void Shard::NoteEvicted(PartitionId partition, Version version) {
+  clock_.Observe(version);
   Version& newest = StateOf(partition).info.newest_evicted;
   newest = std::max(newest, version);
 }
@@ -98,43 +101,82 @@ void Shard::Bury(PartitionId partition) {
   state.newest = 0;
   counters_.records -= state.info.records;
   counters_.tombstones -= state.info.tombstones;
+  counters_.expiring -= state.info.expiring;
+  counters_.expiry_seconds -= state.info.expiry_seconds;
   tombstone_bytes_ -= state.tombstone_bytes;
   state.tombstone_bytes = 0;
   state.info.records = state.info.tombstones = state.info.value_bytes = state.info.digest = 0;
+  state.info.expiring = state.info.expiry_seconds = 0;
 }
 
 // ---- Walking -----------------------------------------------------------------------------------
 
 std::uint64_t Shard::Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
                           UnixMillis now, const std::function<bool(const Record&)>& visit) const {
+  return WalkFrom(partition, {cursor, 0}, records_max, now, Together::kHigh48Bits, visit).hash;
+}
+
+WalkPosition Shard::Walk(PartitionId partition, WalkPosition from, std::size_t records_max,
+                         UnixMillis now, const std::function<bool(const Record&)>& visit) const {
+  return WalkFrom(partition, from, records_max, now, Together::kHash, visit);
+}
+
+// Among the records of its hash; never 0.
+std::uint32_t Shard::PlaceWithin(Ref ref) const {
+  const std::string_view key = ItemAt(ref).key();
+  return 1 + static_cast<std::uint32_t>(XXH3_64bits_withSeed(key.data(), key.size(), walk_seed_) >>
+                                        kPlaceFreeBits);
+}
+
+WalkPosition Shard::WalkFrom(PartitionId partition, WalkPosition from, std::size_t records_max,
+                             UnixMillis now, Together together,
+                             const std::function<bool(const Record&)>& visit) const {
   struct Visit {
-    std::uint64_t hash;
+    WalkPosition at;
     Ref ref;
   };
   std::array<Visit, kBucketEntries + kSpillReachMax> visits;
   const PartitionTable& table = StateOf(partition).table;
-  if (table.size() == 0) return 0;
+  if (table.size() == 0) return {};
+  WalkPosition last;  // the one that was visited last
   std::size_t visited = 0;
   bool go_on = true;
-  for (std::uint32_t bucket = table.HomeOf(cursor); bucket < table.bucket_count(); ++bucket) {
+  for (std::uint32_t bucket = table.HomeOf(from.hash); bucket < table.bucket_count(); ++bucket) {
     std::size_t count = 0;
     table.ForEachOfHome(bucket, arena_->base(), [&](std::uint64_t hash, Ref ref) {
-      if (hash >= cursor) visits[count++] = {hash, ref};
+      if (hash >= from.hash) visits[count++] = {{hash, 0}, ref};
     });
-    std::sort(visits.begin(), visits.begin() + static_cast<std::ptrdiff_t>(count),
-              [](const Visit& a, const Visit& b) { return a.hash < b.hash; });
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t group = visits[i].hash >> kCursorFreeBits;
-      // Stopping between two groups, the cursor is where the next one begins.
-      if (!go_on && group != cursor >> kCursorFreeBits) return group << kCursorFreeBits;
-      cursor = visits[i].hash;
-      const ItemView item = ItemAt(visits[i].ref);
+    const auto begin = visits.begin();
+    const auto end = begin + static_cast<std::ptrdiff_t>(count);
+    const auto by_position = [](const Visit& a, const Visit& b) { return a.at < b.at; };
+    std::sort(begin, end, by_position);
+    for (auto first = begin; first != end;) {
+      const auto next = std::find_if(
+          first, end, [first](const Visit& each) { return each.at.hash != first->at.hash; });
+      if (next - first > 1 || first->at.hash == from.hash) {
+        for (auto each = first; each != next; ++each) each->at.within = PlaceWithin(each->ref);
+        std::sort(first, next, by_position);
+      }
+      first = next;
+    }
+    for (auto each = begin; each != end; ++each) {
+      if (each->at < from) continue;
+      if (!go_on) {
+        const bool joined = together == Together::kHash
+                                ? each->at == last
+                                : each->at.hash >> kCursorFreeBits == last.hash >> kCursorFreeBits;
+        // Between two groups, the cursor is where the next one begins.
+        if (!joined && together == Together::kHash) return each->at;
+        if (!joined) return {each->at.hash >> kCursorFreeBits << kCursorFreeBits, 0};
+      }
+      last = each->at;
+      const ItemView item = ItemAt(each->ref);
       if (!item.is_tombstone() && item.IsExpired(now)) continue;
       ++visited;
-      if (!visit(RecordAt(visits[i].ref)) || visited >= records_max) go_on = false;
+      if (!visit(RecordAt(each->ref)) || visited >= records_max) go_on = false;
     }
   }
-  return 0;
+  return {};
 }
 
 Record Shard::Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const {
@@ -227,6 +269,21 @@ ShardStats Shard::stats() const {
   stats.bytes_used = fixed_bytes_ + arena_->pages_used() * arena_->page_bytes();
   stats.bytes_limit = memory_bytes_;
   return stats;
+}
+
+std::vector<SlabClassUse> Shard::slab_classes() const {
+  std::vector<SlabClassUse> classes;
+  for (std::size_t i = 0; i < arena_->classes().count(); ++i) {
+    const auto id = static_cast<ClassId>(i);
+    const SizeClass& shape = arena_->classes().at(id);
+    const SlabArena::ClassUse& use = arena_->use(id);
+    classes.push_back({.slot_bytes = shape.slot_bytes,
+                       .slots_a_page = shape.slot_count,
+                       .page_bytes = arena_->page_bytes(),
+                       .pages = use.pages,
+                       .slots_used = use.slots_used});
+  }
+  return classes;
 }
 
 }  // namespace gyre

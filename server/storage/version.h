@@ -5,8 +5,8 @@
 //   | unix ms (44 bit) | count(12) | node(8) |
 //
 // It grows with the wall clock, never runs backwards, and is ahead of every version seen. The node
-// byte makes two nodes that stamp in the same millisecond differ. 44 bits of milliseconds last
-// until the year 2527.
+// byte makes two nodes that stamp in the same millisecond differ: the ring gives each of its nodes
+// one of its own (cluster/membership.h). 44 bits of milliseconds last until the year 2527.
 #pragma once
 
 #include <algorithm>
@@ -38,6 +38,9 @@ class VersionClock {
     last_ = std::max(last_ + 1, wall);
     return (last_ << kVersionNodeBits) | node_;
   }
+
+  // For the versions from now on; they still grow, so that none comes twice.
+  void set_node(std::uint8_t node) { node_ = node; }
 
   // Of the newest version returned or observed; the next is of this one or a later.
   UnixMillis millis() const { return static_cast<UnixMillis>(last_ >> kVersionCountBits); }

@@ -236,6 +236,22 @@ TEST_F(AsyncTest, DestructionEndsWhatIsInFlight) {
   EXPECT_EQ(CodeOf(write.get()), ErrorCode::kUnknownOutcome);
 }
 
+TEST_F(AsyncTest, CancelAllEndsWhatIsInFlightAndNothingElse) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  ASSERT_TRUE(client().Set(key, "1"));
+  cluster_.node(1).Pause();
+  auto write = client().IncrAsync(key);
+  cluster_.node(1).AwaitCount("INCRBY", 1);
+  auto read = client().GetAsync(key);
+  client().CancelAll();
+  EXPECT_EQ(CodeOf(read.get()), ErrorCode::kCancelled);
+  EXPECT_EQ(CodeOf(write.get()), ErrorCode::kUnknownOutcome);
+  cluster_.node(1).Resume();
+  EXPECT_TRUE(client().Set(key, "2"));
+  EXPECT_EQ(Read(key), "2");
+}
+
 TEST_F(AsyncTest, ACallbackMayDestroyTheClient) {
   Connect();
   std::promise<void> destroyed;

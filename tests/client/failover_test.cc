@@ -238,7 +238,7 @@ TEST_F(FailoverTest, OnceInDoubtLaterRefusalsDoNotMakeItSafe) {
   ASSERT_TRUE(client().Set(key, "old"));
   cluster_.node(1).Misbehave("SET", CloseInsteadOfAnswering(true));
   for (const std::size_t other : {0, 2}) {
-    cluster_.node(other).Misbehave("SET", AnswerError(gyre::ErrorCode::kTooFewReplicas), 100);
+    cluster_.node(other).Misbehave("SET", AnswerError(gyre::ErrorCode::kOutOfMemory), 100);
   }
   EXPECT_EQ(CodeOf(client().Set(key, "new")), ErrorCode::kUnknownOutcome);
 }
@@ -246,13 +246,42 @@ TEST_F(FailoverTest, OnceInDoubtLaterRefusalsDoNotMakeItSafe) {
 TEST_F(FailoverTest, WhatANodeRefusesIsToldAsItIs) {
   Connect();
   const std::string key = cluster_.KeyOwnedBy(1);
-  for (const auto code : {gyre::ErrorCode::kTooFewReplicas, gyre::ErrorCode::kUnknownOutcome,
-                          gyre::ErrorCode::kOutOfMemory, gyre::ErrorCode::kTimeout}) {
+  for (const auto code : {gyre::ErrorCode::kUnknownOutcome, gyre::ErrorCode::kOutOfMemory,
+                          gyre::ErrorCode::kTimeout, gyre::ErrorCode::kWrongType}) {
     cluster_.node(1).Misbehave("SET", AnswerError(code));
     const auto set = client().Set(key, "v");
     EXPECT_EQ(static_cast<int>(CodeOf(set)), static_cast<int>(code));
     EXPECT_EQ(set.error().message, "made up");
   }
+}
+
+TEST_F(FailoverTest, AWriteWaitsForTheCopiesThatItNeeds) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  cluster_.node(1).Misbehave("INCRBY", AnswerError(gyre::ErrorCode::kTooFewReplicas), 5);
+  EXPECT_EQ(*client().Incr(key), 1);
+  EXPECT_EQ(cluster_.node(1).count("INCRBY"), 6u);
+  for (const std::size_t other : {0, 2}) {
+    EXPECT_EQ(cluster_.node(other).count("INCRBY"), 0u) << "it would ask the same owner";
+  }
+}
+
+TEST_F(FailoverTest, AWriteThatNeverGetsItsCopiesSaysSo) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  cluster_.node(1).Misbehave("INCRBY", AnswerError(gyre::ErrorCode::kTooFewReplicas), 1'000'000);
+  const auto sum = client().Incr(key, 1, {.deadline = 200ms});
+  EXPECT_EQ(CodeOf(sum), ErrorCode::kTooFewReplicas);
+  EXPECT_NE(sum.error().message.find("made up"), std::string::npos) << sum.error().message;
+  EXPECT_GE(cluster_.node(1).count("INCRBY"), 2u);
+}
+
+TEST_F(FailoverTest, AWriteInDoubtIsNotTriedAgain) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  cluster_.node(1).Misbehave("INCRBY", AnswerError(gyre::ErrorCode::kUnknownOutcome));
+  EXPECT_EQ(CodeOf(client().Incr(key)), ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(cluster_.node(1).count("INCRBY"), 1u);
 }
 
 TEST_F(FailoverTest, NotOwnerIsNeverSeen) {

@@ -41,8 +41,9 @@ std::vector<std::string> ArgsOf(const wire::Request& request) {
 
 bool HasKey(const std::string& command) {
   return command != "RING" && command != "STATUS" && command != "PING" && command != "LOCATE" &&
-         command != "DRAIN" && command != "REMOVE" && command != "REBALANCE" && command != "KEYS" &&
-         command != "SCAN" && command != "DBSIZE" && command != "FLUSHALL";
+         command != "DRAIN" && command != "UNDRAIN" && command != "REMOVE" &&
+         command != "REBALANCE" && command != "KEYS" && command != "SCAN" && command != "DBSIZE" &&
+         command != "FLUSHALL";
 }
 
 }  // namespace
@@ -356,6 +357,10 @@ void FakeCluster::Execute(std::size_t at, const wire::Request& request, wire::Re
       return value.set_outcome(wire::OK);
     }
     return fail(ErrorCode::kInvalidArgument, "no node '" + args[1] + "'");
+  }
+  if (name == "UNDRAIN" && args.size() == 2) {
+    undrained_ += (undrained_.empty() ? "" : " ") + args[1];
+    return value.set_outcome(wire::OK);
   }
   if (HasKey(name) && args.size() > 1) {
     const std::size_t owner = OwnerOf(args[1]);

@@ -127,6 +127,11 @@ class FakeCluster {
     const std::scoped_lock lock(mutex_);
     return rebalance_;
   }
+  // What UNDRAIN was asked for so far.
+  std::string undrained() const {
+    const std::scoped_lock lock(mutex_);
+    return undrained_;
+  }
   // A node leaves the ring, as after a drain.
   void Leave(std::size_t node);
 
@@ -144,6 +149,7 @@ class FakeCluster {
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   mutable std::mutex mutex_;
   std::string rebalance_;
+  std::string undrained_;
   std::vector<std::size_t> owners_;  // the truth, by partition
   std::vector<bool> on_ring_;
   std::vector<bool> declared_dead_;

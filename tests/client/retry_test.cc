@@ -59,7 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
                     ReplyCase{ErrorCode::kIo, Verdict::kRetry, Verdict::kUnknownOutcome},
                     ReplyCase{ErrorCode::kTimeout, Verdict::kRetry, Verdict::kFail},
                     ReplyCase{ErrorCode::kUnknownOutcome, Verdict::kRetry, Verdict::kFail},
-                    ReplyCase{ErrorCode::kTooFewReplicas, Verdict::kFail, Verdict::kFail},
+                    ReplyCase{ErrorCode::kTooFewReplicas, Verdict::kRetryLater,
+                              Verdict::kRetryLater},
                     ReplyCase{ErrorCode::kWrongType, Verdict::kFail, Verdict::kFail},
                     ReplyCase{ErrorCode::kInternal, Verdict::kFail, Verdict::kFail},
                     ReplyCase{ErrorCode::kTooLarge, Verdict::kFail, Verdict::kFail}));

@@ -72,14 +72,23 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         UsageCase{{"gte", "k"}, kExitUsage, "did you mean get"},
         UsageCase{{"frobnicate"}, kExitUsage, "gyre --help"},
-        UsageCase{{"get"}, kExitUsage, "key is required"},
+        UsageCase{{"get"}, kExitUsage, "get takes KEY, not 0 arguments"},
         UsageCase{{"get", "a", "b"}, kExitUsage, "gyre get --help"},
-        UsageCase{{"set", "k"}, kExitUsage, "value is required"},
+        UsageCase{{"set", "k"}, kExitUsage, "set takes KEY VALUE"},
         UsageCase{{"set", "k", "v", "--nx", "--xx"}, kExitUsage, "excludes"},
         UsageCase{{"set", "k", "v", "--nx", "--if-version", "3"}, kExitUsage, "excludes"},
         UsageCase{{"set", "k", "v", "--ttl", "soon"}, kExitUsage, "100ms"},
         UsageCase{{"set", "k", "v", "--ttl", "0"}, kExitUsage, "100ms"},
         UsageCase{{"set", "k", "v", "--ttl", "-5"}, kExitUsage, "gyre set --help"},
+        UsageCase{{"", "get", "k"}, kExitUsage, "no command ''"},
+        UsageCase{{"--connect", "", "ping"}, kExitUsage, "names no node"},
+        UsageCase{{"--connect", ",", "ping"}, kExitUsage, "names no node"},
+        UsageCase{{"set", "k", "-v"}, kExitUsage, "gyre set --help"},
+        UsageCase{{"set", "k", "v", "EX", "9", "--nx"}, kExitUsage, "not both"},
+        UsageCase{{"getrange", "k", "0"}, kExitUsage, "KEY START END"},
+        UsageCase{{"help", "gte"}, kExitUsage, "did you mean get"},
+        UsageCase{{"help", "getrange"}, kExitDone, "Usage: gyre getrange KEY START END [OPTIONS]"},
+        UsageCase{{"GETRANGE", "--help"}, kExitDone, "Usage: gyre getrange KEY START END"},
         UsageCase{{"expire", "k", "1y"}, kExitUsage, "7d"},
         UsageCase{{"incr", "k", "much"}, kExitUsage, "gyre incr --help"},
         UsageCase{{"mset", "a", "1", "b"}, kExitUsage, "without a value"},
@@ -177,7 +186,7 @@ TEST_F(ToolTest, Numbers) {
   const Outcome wrong = Run({"incr", "text"});
   EXPECT_EQ(wrong.status, kExitRefused);
   EXPECT_THAT(wrong.err, HasSubstr("wrong_type"));
-  EXPECT_EQ(Run({"decr", "n", "--", "-9223372036854775808"}).status, kExitRefused);
+  EXPECT_EQ(Run({"decr", "n", "-9223372036854775808"}).status, kExitUsage);
 }
 
 TEST_F(ToolTest, Expiry) {
@@ -204,9 +213,41 @@ TEST_F(ToolTest, FlushAllWantsAYes) {
   EXPECT_EQ(cluster_.store().size(), 0u);
 }
 
+TEST_F(ToolTest, FlushAllAsksAPersonForTheClustersName) {
+  const auto flush = [this](const std::string& typed) {
+    cluster_.store().Put("k", "v");
+    std::istringstream in(typed);
+    std::ostringstream out;
+    std::ostringstream err;
+    const int status =
+        RunTool({"--connect", cluster_.node(0).address(), "flushall"}, {in, out, err, true, true});
+    EXPECT_THAT(out.str(), StartsWith("removes 1 keys of cluster fake."));
+    return status;
+  };
+  for (const char* no : {"", "\n", "yes\n", "Fake\n", "fake \n"}) {
+    EXPECT_EQ(flush(no), kExitRefused) << no;
+    EXPECT_EQ(cluster_.store().size(), 1u);
+  }
+  EXPECT_EQ(flush("fake\n"), kExitDone);
+  EXPECT_EQ(cluster_.store().size(), 0u);
+}
+
+TEST_F(ToolTest, FlushAllOfAScriptWantsAYes) {
+  cluster_.store().Put("k", "v");
+  Piped("flushall\n", kExitUsage);
+  Piped("FLUSHDB\n", kExitUsage);
+  EXPECT_EQ(cluster_.store().size(), 1u);
+  EXPECT_EQ(Piped("flushall --yes\n"), "OK\n");
+  EXPECT_EQ(cluster_.store().size(), 0u);
+}
+
 TEST_F(ToolTest, AcksTravel) {
-  Done({"--write-acks", "3", "set", "k", "v"});
-  EXPECT_EQ(cluster_.node(cluster_.OwnerOf("k")).last_write_acks(), 3u);
+  Done({"--write-acks", "2", "set", "k", "v"});
+  EXPECT_EQ(cluster_.node(cluster_.OwnerOf("k")).last_write_acks(), 2u);
+  Piped("set k v\n");
+  EXPECT_EQ(cluster_.node(cluster_.OwnerOf("k")).last_write_acks(), 0u);
+  Piped("set k v --write-acks 2\n");
+  EXPECT_EQ(cluster_.node(cluster_.OwnerOf("k")).last_write_acks(), 2u);
 }
 
 // ---- The cluster -------------------------------------------------------------------------------
@@ -241,6 +282,14 @@ TEST_F(ToolTest, DrainByNameIdOrAddress) {
   const Outcome unknown = Run({"drain", "n9"});
   EXPECT_EQ(unknown.status, kExitRefused);
   EXPECT_THAT(unknown.err, HasSubstr("there are: n1"));
+}
+
+TEST_F(ToolTest, UndrainsByNameIdOrAddressAlsoWhoIsDown) {
+  const std::string id = DoneJson({"ring"})["nodes"][1]["id"];
+  EXPECT_THAT(Done({"undrain", cluster_.node(1).address()}), HasSubstr("n2 takes its place"));
+  EXPECT_EQ(DoneJson({"undrain", "n2"})["name"], "n2");
+  EXPECT_EQ(DoneJson({"undrain", "n9"})["undrained"], true);
+  EXPECT_EQ(cluster_.undrained(), id + " " + id + " n9");
 }
 
 TEST_F(ToolTest, RebalanceShowsHowFarItIs) {
@@ -298,36 +347,159 @@ TEST_F(ToolTest, ANodeThatLeavesBeforeItsAnswerHasLeft) {
 
 // ---- The shell ---------------------------------------------------------------------------------
 
+// What `gyre WORD ...` does, and the same line from a pipe.
+TEST_F(ToolTest, OneGrammar) {
+  struct Case {
+    std::vector<std::string> words;
+    int status;
+    std::string out;
+  };
+  const Case table[] = {{{"set", "k", "hello", "EX", "9"}, kExitDone, "OK\n"},
+                        {{"SET", "k", "hello", "--ttl", "9s"}, kExitDone, "OK\n"},
+                        {{"pttl", "k"}, kExitDone, "9000\n"},
+                        {{"ttl", "k"}, kExitDone, "9\n"},
+                        {{"get", "k"}, kExitDone, "hello\n"},
+                        {{"get", "k", "--raw"}, kExitDone, "hello"},
+                        {{"expire", "k", "5s"}, kExitDone, "OK\n"},
+                        {{"incr", "n", "-5"}, kExitDone, "-5\n"},
+                        {{"incrby", "n", "-5"}, kExitDone, "-10\n"},
+                        {{"set", "neg", "-7"}, kExitDone, "OK\n"},
+                        {{"set", "opt", "--", "--ttl"}, kExitDone, "OK\n"},
+                        {{"get", "opt"}, kExitDone, "--ttl\n"},
+                        {{"set", "json", "[1,2,3]"}, kExitDone, "OK\n"},
+                        {{"mset", "json", "[1,2,3]", "braces", "{}"}, kExitDone, "2\n"},
+                        {{"mget", "json", "braces"}, kExitDone, "json\t[1,2,3]\nbraces\t{}\n"},
+                        {{"exists", "[json,n]"}, kExitRefused, "0\n"},
+                        {{"set", "empty", ""}, kExitDone, "OK\n"},
+                        {{"get", "empty"}, kExitDone, "\n"},
+                        {{"get", "missing"}, kExitRefused, ""},
+                        {{"setnx", "k"}, kExitUsage, ""},
+                        {{"incr", "n", "much"}, kExitUsage, ""},
+                        {{"gte", "k"}, kExitUsage, ""},
+                        {{"dbsize", "-o", "json"}, kExitDone, "{\"keys\":7}\n"},
+                        {{"set", "k", "v", "XX", "-o", "json"}, kExitDone, "\"OK\"\n"}};
+  for (const Case& row : table) {
+    std::string line;
+    for (const std::string& word : row.words) {
+      line += (word.empty() ? "''" : word) + " ";
+    }
+    const int counter = cluster_.store().Get("n") ? std::stoi(*cluster_.store().Get("n")) : 0;
+    const Outcome one_shot = Run(row.words);
+    EXPECT_EQ(one_shot.status, row.status) << line << one_shot.err;
+    EXPECT_EQ(one_shot.out, row.out) << line;
+    if (line.starts_with("incr")) cluster_.store().Put("n", std::to_string(counter));
+    const Outcome piped = Run({}, line + "\n");
+    EXPECT_EQ(piped.status, row.status) << line << piped.err;
+    EXPECT_EQ(piped.out, row.out) << line;
+  }
+}
+
 TEST_F(ToolTest, PipedCommands) {
-  EXPECT_EQ(Piped("SET k \"a b\" EX 10\n\n# a comment\nGET k\nPTTL k\nquit\nGET never\n"),
-            "OK\n\"a b\"\n(integer) 10000\n");
+  EXPECT_EQ(Piped("\xef\xbb\xbfSET k \"a b\" EX 10\r\n\n# a comment\n  # another\nGET k\nPTTL k\n"
+                  "quit\nGET never\n"),
+            "OK\na b\n10000\n");
+  EXPECT_EQ(Piped("get k"), "a b\n");  // without a newline behind the last
+}
+
+TEST_F(ToolTest, QuotedWordsAreNoOptions) {
+  EXPECT_EQ(Piped("set k \"--help\"\nget k\nset '-o' v\nget '-o'\n"), "OK\n--help\nOK\nv\n");
 }
 
 TEST_F(ToolTest, TheWorstStatusWins) {
-  EXPECT_EQ(Piped("SET k v\nGET missing\nGET k\n", kExitRefused), "OK\n(nil)\n\"v\"\n");
+  EXPECT_EQ(Piped("SET k v\nGET missing\nGET k\n", kExitRefused), "OK\nv\n");
   Piped("GET missing\nset k v --ttl nonsense\nGET k\n", kExitUsage);
   Piped("GET \"open\n", kExitUsage);
 }
 
+TEST_F(ToolTest, ErrorsInAPipeNameTheLine) {
+  cluster_.store().Put("text", "abc");
+  const std::string script = "# comment\n\nget missing\nget \"open\nincr text\ngte k\nset k\n";
+  const Outcome outcome = Run({}, script);
+  EXPECT_EQ(outcome.status, kExitUsage);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, StartsWith("gyre: line 3: (nil)\ngyre: line 4: "));
+  EXPECT_THAT(outcome.err, HasSubstr("gyre: line 5: wrong_type: "));
+  EXPECT_THAT(outcome.err, HasSubstr("gyre: line 6: there is no command 'gte'; did you mean get"));
+  EXPECT_THAT(outcome.err, HasSubstr("gyre: line 7: set takes KEY VALUE"));
+  const Outcome json = Run({"-o", "json"}, "\nincr text\n");
+  EXPECT_EQ(gyre::client::Json::parse(json.out)["error"]["line"], 2);
+}
+
 TEST_F(ToolTest, TheShellKnowsTheToolsWords) {
   EXPECT_THAT(Piped("ring\n"), StartsWith("3 nodes"));
-  EXPECT_EQ(Piped("set k v --ttl 5s\nPTTL k\n"), "OK\n(integer) 5000\n");
+  EXPECT_EQ(Piped("set k v --ttl 5s\nPTTL k\n"), "OK\n5000\n");
   EXPECT_THAT(Piped("help\n"), HasSubstr("quit"));
+  EXPECT_THAT(Piped("help get\n"), StartsWith("Prints a value\nUsage: gyre get KEY"));
   EXPECT_THAT(Piped("status --help\n"), HasSubstr("Usage"));
-  EXPECT_THAT(Run({"-o", "json"}, "SET k v\nKEYS *\n").out, HasSubstr("\"OK\"\n[\"k\"]"));
+  EXPECT_THAT(Run({"-o", "json"}, "SET k v\nKEYS *\n").out,
+              HasSubstr("{\"stored\":true}\n[\"k\"]"));
+}
+
+TEST_F(ToolTest, AnOptionHoldsForItsLineAlone) {
+  cluster_.store().Put("k", "v");
+  EXPECT_EQ(
+      Piped("dbsize -o json\ndbsize\nget k --raw\nget k\nset k 1 --nx\nset k 2\n", kExitRefused),
+      "{\"keys\":1}\n1\nvv\nnot stored: the condition is not met\nOK\n");
+}
+
+TEST_F(ToolTest, WhatTheShellCannotDoItSays) {
+  EXPECT_THAT(Run({}, "get k --connect 127.0.0.1:1\n").err, HasSubstr("leave it"));
+  EXPECT_THAT(Run({}, "set k -x\n").err, HasSubstr("standard input has the commands"));
+}
+
+TEST_F(ToolTest, TheLastArgumentMayComeFromStandardInput) {
+  std::string bytes = "\nleading";
+  for (int byte = 0; byte < 256; ++byte) bytes += static_cast<char>(byte);
+  for (int i = 0; i < 12; ++i) bytes += bytes;  // more than one read
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"-x", "set", "k"}, {"set", "-x", "k"}, {"set", "k", "-x"}, {"setnx", "new", "-x"}}) {
+    EXPECT_EQ(Run(args, bytes).status, args[0] == "setnx" ? kExitRefused : kExitDone);
+  }
+  EXPECT_EQ(cluster_.store().Get("k"), bytes);
+  EXPECT_EQ(Run({"get", "k", "--raw"}).out, bytes);
+  EXPECT_EQ(Run({"set", "k", "-x", "--ttl", "5s"}, "").status, kExitDone);
+  EXPECT_EQ(cluster_.store().Get("k"), "");
+  EXPECT_EQ(Run({"get", "-x"}, "k").out, "\n");
+  EXPECT_EQ(Run({"set", "k", "-"}, "bytes").status, kExitDone);
+  EXPECT_EQ(cluster_.store().Get("k"), "-");
+}
+
+TEST_F(ToolTest, ATerminalIsNotSentWhatItWouldObey) {
+  cluster_.store().Put("k", "\x1b[2J");
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(
+      RunTool({"--connect", cluster_.node(0).address(), "get", "k"}, {in, out, err, false, true}),
+      kExitDone);
+  EXPECT_EQ(out.str(), "\"\\x1b[2J\"\n");
+  EXPECT_EQ(Done({"get", "k"}), "\x1b[2J\n");
+}
+
+TEST_F(ToolTest, UnwritableOutputIsAnError) {
+  cluster_.store().Put("k", "v");
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  out.setstate(std::ios::badbit);
+  EXPECT_EQ(RunTool({"--connect", cluster_.node(0).address(), "get", "k"}, {in, out, err}),
+            kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("standard output"));
 }
 
 TEST_F(ToolTest, UnknownCommandsGetAHint) {
   const Outcome outcome = Run({}, "GTE k\n");
-  EXPECT_EQ(outcome.status, kExitRefused);
-  EXPECT_THAT(outcome.err, HasSubstr("did you mean: get"));
+  EXPECT_EQ(outcome.status, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("did you mean get"));
 }
 
 TEST(CompletionsTest, FollowTheCaseThatIsTyped) {
-  EXPECT_THAT(Completions("pex"), testing::ElementsAre("pexpire", "pexpireat", "pexpiretime"));
-  EXPECT_THAT(Completions("LOC"), testing::ElementsAre("LOCATE"));
-  EXPECT_TRUE(Completions("zzz").empty());
-  EXPECT_GT(Completions("").size(), 40u);
+  const CommandLine commands;
+  EXPECT_THAT(Completions(commands, "pex"),
+              testing::ElementsAre("pexpire", "pexpireat", "pexpiretime"));
+  EXPECT_THAT(Completions(commands, "LOC"), testing::ElementsAre("LOCATE"));
+  EXPECT_TRUE(Completions(commands, "zzz").empty());
+  EXPECT_GT(Completions(commands, "").size(), 40u);
 }
 
 // ---- The load generator ------------------------------------------------------------------------

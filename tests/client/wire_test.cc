@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "proto/frame.h"
 #include "proto_gen/native.pb.h"
 
@@ -49,6 +52,21 @@ TEST(WireTest, ARequestWithoutAcksOrDeadlineLeavesThemOut) {
   ByteQueue out;
   AppendRequestFrame(1, *EncodeRequest({"PING"}, 0), 0, out);
   EXPECT_EQ(out.size(), FrameHeader::kBytes + 2 + 4);
+}
+
+// In memory of its own, so that AddressSanitizer sees a look beyond the end.
+TEST(WireTest, AReplyThatEndsBehindAnyByteIsReadNoFurther) {
+  wire::Reply reply;
+  reply.mutable_value()->set_boolean(true);
+  reply.set_stale_ring(true);
+  const std::string whole = reply.SerializeAsString();
+  ASSERT_TRUE(DecodeReply(whole));
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    const std::vector<char> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto decoded = DecodeReply({cut.data(), cut.size()});
+    // Cut between two fields it is a message, too.
+    EXPECT_FALSE(decoded && decoded->stale_ring) << size;
+  }
 }
 
 TEST(WireTest, ARequestNeedsAName) {

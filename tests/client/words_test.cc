@@ -7,6 +7,12 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+Words TextsOf(const std::vector<Word>& split) {
+  Words texts;
+  for (const Word& word : split) texts.push_back(word.text);
+  return texts;
+}
+
 TEST(SplitWordsTest, Table) {
   const std::pair<const char*, Words> table[] = {
       {"", {}},
@@ -24,7 +30,7 @@ TEST(SplitWordsTest, Table) {
   for (const auto& [line, words] : table) {
     const auto split = SplitWords(line);
     ASSERT_TRUE(split) << line;
-    EXPECT_EQ(*split, words) << line;
+    EXPECT_EQ(TextsOf(*split), words) << line;
   }
   for (const char* bad : {R"("open)", "'open", R"("a"b)", R"("ends with \)"}) {
     EXPECT_FALSE(SplitWords(bad)) << bad;
@@ -36,7 +42,17 @@ TEST(SplitWordsTest, WhatIsQuotedSplitsBack) {
   for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
   const auto words = SplitWords("set " + Quote(all));
   ASSERT_TRUE(words);
-  EXPECT_EQ(words->at(1), all);
+  EXPECT_EQ(words->at(1).text, all);
+}
+
+TEST(SplitWordsTest, KnowsWhatWasQuoted) {
+  const auto words = SplitWords(R"(set "--ttl" '-x' --nx)");
+  ASSERT_TRUE(words);
+  EXPECT_EQ(*words, (std::vector<Word>{{"set"}, {"--ttl", true}, {"-x", true}, {"--nx"}}));
+}
+
+TEST(NearMatchesTest, AWordOfAMegabyteIsNoMistypedName) {
+  EXPECT_EQ(NearMatches(std::string(1 << 20, 'g'), {"get"}), Words{});
 }
 
 TEST(NearMatchesTest, Table) {
@@ -54,6 +70,17 @@ TEST(QuoteTest, Table) {
   EXPECT_EQ(Quote("plain text"), "\"plain text\"");
   EXPECT_EQ(Quote(std::string("\0\x7f\xff", 3)), R"("\x00\x7f\xff")");
   EXPECT_EQ(Quote("\"\\\n"), R"("\"\\\n")");
+  EXPECT_EQ(Quote("gr\u00fc\u00dfe \u65e5\u672c"), "\"gr\u00fc\u00dfe \u65e5\u672c\"");
+  EXPECT_EQ(Quote("\u009b1m"), R"("\xc2\x9b1m")");  // a control sequence to some terminals
+}
+
+TEST(ReadableTest, Table) {
+  for (const char* plain : {"v", "a b", "gr\u00fc\u00dfe", "[1,2]", "-5", "it's \"so\""}) {
+    EXPECT_EQ(Readable(plain), plain);
+  }
+  for (const char* odd : {"", " a", "a ", "(nil)", "\"a\"", "a\nb", "\x1b[2J", "\xff", "a\tb"}) {
+    EXPECT_EQ(Readable(odd), Quote(odd));
+  }
 }
 
 TEST(Utf8Test, Table) {

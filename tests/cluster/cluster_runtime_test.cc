@@ -64,7 +64,7 @@ class RuntimeNode final : private Handler {
   // SIGTERM.
   void Stop() {
     std::promise<void> done;
-    runtime_->BeginStop([&done] { done.set_value(); });
+    runtime_->BeginStop({}, [&done] { done.set_value(); });
     EXPECT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
     Close();
   }

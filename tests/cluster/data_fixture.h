@@ -78,9 +78,9 @@ struct DataNode {
     const Key k = engine->KeyOf(key);
     Shard& shard = engine->ShardOf(k.partition);
     MutexLock lock(shard.mutex());
-    const Shard::Removed removed =
-        shard.Remove(k, shard.NextVersion(world.unix_now()), world.unix_now());
-    return removed.tombstone ? replicator->Submit(k.partition, removed.tombstone) : 0;
+    const Version version = shard.NextVersion(world.unix_now());
+    shard.Remove(k, version, world.unix_now());
+    return replicator->SubmitRemoval(k, version);
   }
   // "-" for a miss.
   std::string Read(const std::string& key) {

@@ -7,6 +7,7 @@
 #include "cluster/difference_pull.h"
 #include "cluster/hash_ranges.h"
 #include "cluster/transfer.h"
+#include "support/colliding_keys.h"
 
 namespace gyre {
 namespace {
@@ -125,6 +126,21 @@ class DifferenceTest : public DataTest {
   std::unique_ptr<Transfer> transfer;
   std::uint32_t filled_ = 0;
 };
+
+// A list of hashes says nothing of keys that share one: everything is pulled.
+TEST_F(DifferenceTest, KeysOfOneHashAreAllPulled) {
+  const UnixMillis before = Now() - 5000;
+  for (std::uint32_t i = 0; i < 10; ++i) PutAtAll(CollidingKey(i), "same", before + i);
+  for (std::size_t owner : {0U, 2U}) {
+    Put(owner, CollidingKey(3), "newer", before + 100);
+    Put(owner, CollidingKey(11), "only there", before + 100);
+  }
+  WasWhole(before + 50);
+  Pull();
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(n(1).Read(CollidingKey(i)), n(0).Read(CollidingKey(i))) << i;
+  }
+}
 
 TEST_F(DifferenceTest, EqualCopiesMoveNothing) {
   for (int i = 0; i < 3000; ++i) PutAtAll("k" + std::to_string(i), "same", Now());

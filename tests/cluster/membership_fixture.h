@@ -24,6 +24,7 @@
 
 #include "base/prng.h"
 #include "cluster/membership.h"
+#include "support/test_signer.h"
 
 namespace gyre {
 
@@ -61,6 +62,8 @@ class VirtualCluster {
     auto node = std::make_unique<Node>();
     node->address = {info.host, info.port};
     node->life = ++lives_;
+    node->signer = std::make_unique<TestSigner>(info.id);
+    if (signs) own.signer = node->signer.get();
     node->machine = std::make_unique<Membership>(own, info, partitions, replicas);
     by_address_[node->address.host] = number;
     nodes_[number] = std::move(node);
@@ -109,12 +112,19 @@ class VirtualCluster {
     }
   }
   void Heal() { cuts_.clear(); }
+  // Who answers at a host; nobody: nothing listens there.
+  void Route(const std::string& host, std::optional<std::uint64_t> number) {
+    by_address_.erase(host);
+    if (number) by_address_[host] = *number;
+  }
   std::uint64_t datagrams() const { return datagrams_; }
   std::uint64_t datagram_bytes_most() const { return datagram_bytes_most_; }
   std::uint64_t push_pulls() const { return push_pulls_; }
   // Each datagram as it arrives, and the push/pulls: for tests that look at, or spoil, them.
   std::function<void(std::string&)> on_bytes;
   bool keep_logs = true;
+  // Nodes prove what they say, and believe nothing else.
+  bool signs = true;
 
   // ---- Time ----
   TimePoint now() const { return now_; }
@@ -183,6 +193,7 @@ class VirtualCluster {
 
  private:
   struct Node {
+    std::unique_ptr<TestSigner> signer;
     std::unique_ptr<Membership> machine;
     Address address;
     std::uint64_t life = 0;
@@ -273,7 +284,10 @@ class VirtualCluster {
       ScheduleTick(number);
     };
     if (!target) {
-      At(Delay(), [fail] { fail({ErrorCode::kUnavailable, "connection refused"}); });
+      At(Delay(), [this, fail, number, life, to = sync.to] {
+        fail({ErrorCode::kUnavailable, "connection refused"});
+        if (Alive(number, life) != nullptr) Refused(number, to);
+      });
       return;
     }
     if (IsCut(number, *target) || IsCut(*target, number) || nodes_.at(*target)->paused) {
@@ -296,6 +310,15 @@ class VirtualCluster {
         ScheduleTick(number);
       });
     });
+  }
+  // The serving member at `address`, as the node knows it, is gone.
+  void Refused(std::uint64_t number, const Address& address) {
+    for (const auto& [id, member] : at(number).state().members) {
+      if (!member.serving() || Address{member.host, member.port} != address) continue;
+      return Apply(number, [&, gone = id, epoch = member.epoch](Membership& machine) {
+        return machine.OnLinkDown(now_, gone, epoch);
+      });
+    }
   }
   void Do(std::uint64_t number, AskConfirmDown& ask) {
     const auto via = NumberOf(ask.via);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cluster/membership_fixture.h"
+#include "proto/limits.h"
 
 namespace gyre {
 namespace {
@@ -44,8 +46,8 @@ TEST_F(MembershipTest, WaitsForItsSeedsAndJoinsWhenOneAppears) {
   EXPECT_TRUE(HasLog(1, "cannot join through 10.0.0.0:7700: connection refused"));
   EXPECT_EQ(cluster.logs(1).size(), 1U) << "the same reason is logged once";
   cluster.Start(0);
-  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(2)));
-  EXPECT_TRUE(cluster.at(1).joined());
+  EXPECT_TRUE(
+      cluster.RunUntil([&] { return cluster.Converged() && cluster.at(1).joined(); }, seconds(2)));
 }
 
 TEST_F(MembershipTest, RecognisesItselfBehindAnotherAddress) {
@@ -224,12 +226,129 @@ TEST_F(MembershipTest, HalfARingEvictsNobody) {
 
 TEST_F(MembershipTest, ADrainedNodeStaysOffTheRing) {
   Form(3);
-  cluster.Apply(0, [&](Membership& each) { return each.LeaveRing(cluster.now(), TestId(1)); });
+  const auto drain = [&](Membership& each) { return each.Drain(cluster.now(), TestId(1)); };
+  cluster.Apply(0, drain);
   const auto took = cluster.RunUntil([&] { return AllHaveRingSize(2); }, seconds(5));
   ASSERT_TRUE(took);
   EXPECT_LT(*took, seconds(1));
+  cluster.Apply(2, drain);  // twice changes nothing
+  cluster.Apply(1, [&](Membership& each) { return each.JoinRing(cluster.now()); });
   cluster.Run(minutes(1));
   EXPECT_TRUE(AllHaveRingSize(2));
+  EXPECT_TRUE(HasLog(1, "this node was drained"));
+}
+
+TEST_F(MembershipTest, AnUndrainedNodeTakesItsPlaceWhoeverIsTold) {
+  Form(3);
+  for (const std::uint64_t told : {0, 1}) {
+    cluster.Apply(0, [&](Membership& each) { return each.Drain(cluster.now(), TestId(1)); });
+    ASSERT_TRUE(cluster.RunUntil([&] { return AllHaveRingSize(2); }, seconds(5)));
+    cluster.Apply(told, [&](Membership& each) { return each.Undrain(cluster.now(), TestId(1)); });
+    const auto took = cluster.RunUntil([&] { return AllHaveRingSize(3); }, seconds(5));
+    ASSERT_TRUE(took) << told;
+    EXPECT_LT(*took, seconds(2)) << told;
+  }
+}
+
+TEST_F(MembershipTest, ANodeThatIsAboutToJoinCanBeDrained) {
+  Form(3);
+  cluster.Start(5);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(5)));
+  cluster.Apply(0, [&](Membership& each) { return each.Drain(cluster.now(), TestId(5)); });
+  cluster.Run(seconds(5));
+  cluster.Apply(5, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+  cluster.Run(seconds(5));
+  EXPECT_TRUE(AllHaveRingSize(3));
+}
+
+// ---- The bytes of nodes in versions ------------------------------------------------------------
+
+// Numbers of nodes whose ids begin alike: all want the same byte.
+std::uint64_t Alike(std::uint64_t number) { return 7 + 256 * number; }
+
+std::set<int> VersionNodes(const ClusterState& state) {
+  std::set<int> nodes;
+  for (const auto& [id, entry] : state.ring) {
+    if (!entry.removed) nodes.insert(entry.version_node);
+  }
+  return nodes;
+}
+
+TEST_F(MembershipTest, NodesThatJoinAtOnceAgreeOnAByteForEach) {
+  constexpr std::uint64_t kNodes = 20;
+  for (std::uint64_t number = 0; number < kNodes; ++number) {
+    cluster.Start(Alike(number), TestMember(Alike(number)), {}, {Alike(0)});
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(20)));
+  for (const std::uint64_t number : cluster.numbers()) {
+    cluster.Apply(number, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+  }
+  EXPECT_EQ(VersionNodes(cluster.at(Alike(1)).state()).size(), 1U) << "nobody has heard of another";
+  const auto took =
+      cluster.RunUntil([&] { return cluster.Converged() && AllHaveRingSize(kNodes); }, seconds(20));
+  ASSERT_TRUE(took);
+  EXPECT_LT(*took, seconds(5));
+  for (const std::uint64_t number : cluster.numbers()) {
+    EXPECT_EQ(VersionNodes(cluster.at(number).state()).size(), kNodes) << number;
+  }
+}
+
+TEST_F(MembershipTest, SidesOfAPartitionAgreeOnBytesWhenItHeals) {
+  Form(2);
+  cluster.Start(Alike(1), TestMember(Alike(1)), {}, {0});
+  cluster.Start(Alike(2), TestMember(Alike(2)), {}, {1});
+  cluster.Split({0, Alike(1)}, {1, Alike(2)});
+  cluster.Run(seconds(20));
+  for (const std::uint64_t number : {Alike(1), Alike(2)}) {
+    cluster.Apply(number, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+  }
+  cluster.Run(seconds(5));
+  const auto byte = [&](std::uint64_t viewer, std::uint64_t number) {
+    return cluster.at(viewer).state().ring.at(TestId(number)).version_node;
+  };
+  ASSERT_EQ(byte(0, Alike(1)), byte(1, Alike(2)));
+  cluster.Heal();
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.Converged() && AllHaveRingSize(4); }, seconds(20)));
+  EXPECT_EQ(VersionNodes(cluster.at(0).state()).size(), 4U);
+  const std::uint64_t stays = TestId(Alike(1)) < TestId(Alike(2)) ? Alike(1) : Alike(2);
+  EXPECT_EQ(byte(0, stays), TestId(stays).bytes[0]) << "the lower id keeps it";
+}
+
+TEST_F(MembershipTest, TheByteOfANodeThatLeftIsGivenToNobodyElse) {
+  Form(3);
+  cluster.Apply(0, [&](Membership& each) { return each.LeaveRing(cluster.now(), TestId(1)); });
+  ASSERT_TRUE(cluster.RunUntil([&] { return AllHaveRingSize(2); }, seconds(5)));
+  cluster.Start(257);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.at(257).joined(); }, seconds(5)));
+  for (const std::uint64_t number : {257, 1}) {
+    cluster.Apply(number, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return AllHaveRingSize(4); }, seconds(5)));
+  const auto& ring = cluster.at(0).state().ring;
+  EXPECT_NE(ring.at(TestId(257)).version_node, TestId(1).bytes[0]);
+  EXPECT_EQ(ring.at(TestId(1)).version_node, TestId(1).bytes[0]) << "it has it when it comes back";
+}
+
+TEST_F(MembershipTest, ARingOfAllBytesTakesNoFurtherNodeUntilOneLeaves) {
+  MembershipOptions options;
+  for (std::uint64_t number = 0; number < kRingNodesMax; ++number) {
+    RingEntry entry{.id = TestId(number), .revision = 1};
+    entry.version_node = static_cast<std::uint8_t>(number);
+    options.remembered.members.push_back({entry, "n", TestMember(number).host, 7700});
+  }
+  cluster.Start(300, TestMember(300), options, {});
+  const auto join = [&] {
+    cluster.Apply(300, [&](Membership& each) { return each.JoinRing(cluster.now()); });
+    return cluster.at(300).state().ring.contains(TestId(300));
+  };
+  EXPECT_FALSE(join());
+  EXPECT_TRUE(cluster.at(300).ring_full());
+  EXPECT_TRUE(HasLog(300, "256 nodes, the most that it can have"));
+  cluster.Apply(300, [&](Membership& each) { return each.LeaveRing(cluster.now(), TestId(77)); });
+  EXPECT_TRUE(join());
+  EXPECT_FALSE(cluster.at(300).ring_full());
+  EXPECT_EQ(cluster.at(300).state().ring.at(TestId(300)).version_node, 77);
 }
 
 // ---- The operator's word on rebalancing --------------------------------------------------------

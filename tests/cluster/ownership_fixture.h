@@ -40,6 +40,12 @@ class OwnershipCluster {
 
   // ---- Who is there ----
   NodeId Start(int node, bool founder = false, RestoredCopies restored = {}) {
+    OwnershipOptions options;
+    options.founder = founder;
+    options.restored = std::move(restored);
+    return Start(node, options);
+  }
+  NodeId Start(int node, const OwnershipOptions& options) {
     const NodeId id = sim::IdOf(static_cast<sim::NodeIndex>(node));
     MemberInfo info;
     info.id = id;
@@ -47,9 +53,7 @@ class OwnershipCluster {
     info.incarnation = info.epoch = ++incarnation_;
     state_.members[id] = info;
     state_.ring[id] = RingEntry{id, "", 1, 1, false};
-    OwnershipOptions options;
-    options.founder = founder;
-    options.restored = std::move(restored);
+    state_.holdings.erase(id);
     Machine& machine = machines_[id];
     machine = Machine{};
     machine.ownership = std::make_unique<Ownership>(options, id, kPartitions);
@@ -60,6 +64,23 @@ class OwnershipCluster {
     state_.members[id].state = MemberState::kDead;
     machines_.erase(id);
     Tell();
+  }
+  // On the ring, and not there.
+  void Remember(int node) {
+    const NodeId id = sim::IdOf(static_cast<sim::NodeIndex>(node));
+    state_.members[id].id = id;
+    state_.members[id].state = MemberState::kDead;
+    state_.ring[id] = RingEntry{id, "", 1, 1, false};
+  }
+  void Leave(const NodeId& id) {  // SIGTERM: about to stop
+    state_.holdings[id].leaving = true;
+    Carry(id, machines_[id].ownership->BeginLeave(now_));
+    Tell();
+  }
+  std::size_t OnlyAt(const NodeId& id) {
+    return machines_[id]
+        .ownership->OnlyHere([](PartitionId, const NodeId&) { return true; })
+        .size();
   }
   void LeaveRing(const NodeId& id) {
     state_.ring[id].removed = true;

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "cluster/data_fixture.h"
 #include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
+#include "support/colliding_keys.h"
 
 namespace gyre {
 namespace {
@@ -246,6 +249,32 @@ TEST_F(PeerServiceTest, DecisionsGoToTheControlThread) {
   request.mutable_push_pull();
   n(0).service->Handle(request.SerializeAsString(), [](const std::string&) {});
   EXPECT_EQ(n(0).control.handled.size(), 2U);
+}
+
+// Megabytes of one hash come in pages like all others.
+TEST_F(PeerServiceTest, APageIsBoundedInsideAHash) {
+  MakeOwner({});
+  constexpr std::uint32_t kKeys = 40;
+  constexpr std::size_t kValueBytes = 50'000;
+  for (std::uint32_t i = 0; i < kKeys; ++i) {
+    n(0).Write(CollidingKey(i), std::string(kValueBytes, 'v'));
+  }
+  std::set<std::string> keys;
+  wire::PeerRequest request;
+  wire::Pull& pull = *request.mutable_pull();
+  pull.set_from(std::string(n(1).id.raw()));
+  pull.set_partition(n(0).engine->KeyOf(CollidingKey(0)).partition);
+  pull.set_bytes_max(2 * kValueBytes);
+  for (bool done = false; !done;) {
+    const wire::PeerReply reply = Ask(request);
+    ASSERT_FALSE(reply.pull().refused());
+    ASSERT_LE(reply.ByteSizeLong(), 5 * kValueBytes);
+    for (const wire::Mutation& each : reply.pull().mutations()) keys.insert(each.key());
+    pull.set_cursor(reply.pull().next_cursor());
+    pull.set_cursor_within(reply.pull().next_within());
+    done = reply.pull().done();
+  }
+  EXPECT_EQ(keys.size(), kKeys);
 }
 
 }  // namespace

@@ -61,6 +61,21 @@ INSTANTIATE_TEST_SUITE_P(
                     RuleCase{"newer_on_its_way", 10'001, 500, 0, 0, 0, ""}),
     [](const auto& info) { return info.param.name; });
 
+// After a death: what either side evicted of the last moments may have been newer than what the
+// other still has.
+TEST(RecoveryRule, AfterADeathOutdatedRecordsAreVoid) {
+  RepairSide here{{{1, At(500)}, {2, At(600)}}, At(300)};
+  RepairSide there{{{2, At(600)}, {3, At(200)}}, At(900)};
+  EXPECT_THAT(PlanRepair(here, there, 0, 10'000).void_here, IsEmpty());
+  EXPECT_THAT(PlanRepair(here, there, 0, 10'000, 1000).void_here, IsEmpty())
+      << "it was evicted long before";
+  const RepairPlan plan = PlanRepair(here, there, 0, 10'000, 250);
+  EXPECT_THAT(plan.void_here, ElementsAre(1));
+  EXPECT_EQ(plan.void_there, 1U);
+  EXPECT_THAT(plan.send, IsEmpty());
+  EXPECT_THAT(plan.fetch, IsEmpty());
+}
+
 class RepairTest : public DataTest {
  protected:
   RepairTest() {

@@ -76,6 +76,32 @@ TEST_F(ReplicatorTest, ADeletionAndAFlushTravelToo) {
   EXPECT_EQ(n(1).Read("f"), "-");
 }
 
+// It pulled, and the ring gives the partition to another by now: its refusals must not be waited for.
+TEST_F(ReplicatorTest, APullerThatGaveItsCopyUpIsNotWaitedFor) {
+  MakeOwner({}, {2});
+  const PartitionId partition = n(0).engine->KeyOf("k").partition;
+  n(0).SetTargets(partition, {{sim::IdOf(1), 1, ReplicaSet::Standing::kPulling, false,
+                               n(0).table->revision.load()},
+                              {sim::IdOf(2), 1, ReplicaSet::Standing::kGossip, false}});
+  const auto outcome = WriteAndAwait("k", "v", 2);
+  world.RunUntil([&] { return outcome->status.has_value(); }, seconds(5));
+  EXPECT_TRUE(outcome->ok());
+  EXPECT_EQ(InFlight(), 0U);
+  EXPECT_EQ(n(0).Targets(partition).targets[0].standing, ReplicaSet::Standing::kLagging);
+}
+
+// What was refused before it began to pull says nothing of it: it gets that from the walk.
+TEST_F(ReplicatorTest, APullerThatBeganSinceARefusalStaysOne) {
+  MakeOwner({}, {2});
+  const PartitionId partition = n(0).engine->KeyOf("k").partition;
+  n(0).SetTargets(partition, {{sim::IdOf(1), 1, ReplicaSet::Standing::kPulling, false, ~0ULL},
+                              {sim::IdOf(2), 1, ReplicaSet::Standing::kGossip, false}});
+  n(0).Write("k", "v");
+  n(0).replicator->Flush();
+  world.Run(seconds(1));
+  EXPECT_EQ(n(0).Targets(partition).targets[0].standing, ReplicaSet::Standing::kPulling);
+}
+
 TEST_F(ReplicatorTest, AWarmingTargetDoesNotCountWhileACompleteOneIsThere) {
   MakeOwner({1}, {2});
   world.CutBoth(0, 1);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cluster/membership_fixture.h"
+#include "proto/limits.h"
 #include "proto/placement.h"
 
 namespace gyre {
@@ -101,7 +102,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadMember{"LargeIncarnation", [](wire::Member& m) { m.set_incarnation(kCounterMax + 1); }},
         BadMember{"EpochAhead", [](wire::Member& m) { m.set_epoch(m.incarnation() + 1); }},
         BadMember{"UnknownState",
-                  [](wire::Member& m) { m.set_state(static_cast<wire::MemberState>(4)); }}),
+                  [](wire::Member& m) { m.set_state(static_cast<wire::MemberState>(5)); }},
+        BadMember{"NegativeState",
+                  [](wire::Member& m) { m.set_state(static_cast<wire::MemberState>(-1)); }},
+        BadMember{"StateOfARingView", [](wire::Member& m) { m.set_state(wire::DRAINED); }}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(StateCodec, RefusesHoldingsOfAnotherPartitionCount) {
@@ -127,8 +131,19 @@ TEST(StateCodec, HoldingsTellWhatCameFromASnapshot) {
 
 TEST(StateCodec, RefusesRingEntriesAndSuspicionsOutOfBounds) {
   wire::RingEntry entry;
-  ToWire(RingEntry{TestId(1), "a", 2, 9, true, true}, entry);
-  EXPECT_EQ(FromWire(entry), (RingEntry{TestId(1), "a", 2, 9, true, true}));
+  for (const bool drained : {false, true}) {
+    RingEntry each{.id = TestId(1), .zone = "a", .weight = 2, .revision = 9, .removed = true};
+    (drained ? each.drained : each.evicted) = true;
+    each.version_node = drained ? 255 : 3;
+    ToWire(each, entry);
+    EXPECT_EQ(FromWire(entry), each);
+  }
+  entry.set_removed(false);
+  EXPECT_FALSE(FromWire(entry)) << "who is drained is off the ring";
+  entry.set_removed(true);
+  entry.set_version_node(kRingNodesMax);
+  EXPECT_FALSE(FromWire(entry));
+  entry.set_version_node(0);
   entry.set_weight(0);
   EXPECT_FALSE(FromWire(entry));
   entry.set_weight(1);

@@ -5,6 +5,7 @@
 
 #include "cluster/data_fixture.h"
 #include "proto_gen/cluster.pb.h"
+#include "support/colliding_keys.h"
 
 namespace gyre {
 namespace {
@@ -369,6 +370,54 @@ TEST_F(TransferTest, ASourceThatIsGoneEndsAllPullsFromIt) {
   world.Run(seconds(20));
   EXPECT_EQ(ended.size(), kPartitions);
   EXPECT_EQ(Filled(), 0U);
+}
+
+// What an earlier pull left half-done may have been removed at the owner since, who need not remember.
+TEST_F(TransferTest, OfAPartThatWasHereBeforeOnlyWhatTheOwnerMayLackStays) {
+  const auto put = [this](const std::string& key, Version version) {
+    const Key k = n(1).engine->KeyOf(key);
+    Shard& shard = n(1).engine->ShardOf(k.partition);
+    MutexLock lock(shard.mutex());
+    n(1).engine->ShardOf(k.partition).SetRole(k.partition, Role::kWarming);
+    ASSERT_TRUE(shard.Apply({k.partition, key, "old", version}, world.unix_now()));
+  };
+  const auto at = [](UnixMillis millis) {
+    return static_cast<Version>(millis) << (kVersionCountBits + kVersionNodeBits);
+  };
+  const UnixMillis now = world.unix_now();
+  const Key evicted = n(0).engine->KeyOf("evicted");
+  {
+    Shard& shard = n(0).engine->ShardOf(evicted.partition);
+    MutexLock lock(shard.mutex());
+    shard.NoteEvicted(evicted.partition, at(now - 1000));
+  }
+  put("evicted", at(now - 2000));
+  put("forgotten", at(now - 24 * 3'600'000));
+  put("unknown", at(now - 500));
+  n(0).Write("kept", "new");
+  put("kept", at(now - 3000));
+  Warm();
+  world.Run(seconds(2));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(n(1).Read("evicted"), "-") << "with it a deletion may have been forgotten";
+  EXPECT_EQ(n(1).Read("forgotten"), "-");
+  EXPECT_EQ(n(1).Read("unknown"), "old") << "the owner cannot have removed it";
+  EXPECT_EQ(n(1).Read("kept"), "new");
+  Shard& shard = n(1).engine->ShardOf(evicted.partition);
+  MutexLock lock(shard.mutex());
+  EXPECT_GE(shard.info(evicted.partition).newest_evicted, at(now - 1000))
+      << "an heir is as wary as the owner was";
+}
+
+TEST_F(TransferTest, KeysOfOneHashArriveInPages) {
+  constexpr std::uint32_t kKeys = 40;
+  for (std::uint32_t i = 0; i < kKeys; ++i) n(0).Write(CollidingKey(i), std::string(50'000, 'v'));
+  Warm();
+  world.Run(seconds(5));
+  ASSERT_EQ(Filled(), kPartitions);
+  for (std::uint32_t i = 0; i < kKeys; ++i) {
+    ASSERT_EQ(n(1).Read(CollidingKey(i)).size(), 50'000U) << i;
+  }
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ void Add(ClusterState& state, std::uint64_t number, const std::string& zone,
 BuiltView Build(const ClusterState& state) {
   const Placement placement =
       ComputePlacement(RingMembersOf(state), state.replicas, state.partition_count);
-  return BuildView(state, placement, std::vector<LocalKnowledge>(state.partition_count), {});
+  return BuildView(state, placement, std::vector<LocalKnowledge>(state.partition_count));
 }
 
 // Zones that have a serving member.

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <string>
 
+#include "base/prng.h"
 #include "command/glob.h"
 
 namespace gyre {
@@ -37,7 +40,11 @@ TEST(ParseLenientUnsignedTest, Table) {
   EXPECT_EQ(ParseLenientUnsigned("007"), 7U);
   EXPECT_EQ(ParseLenientUnsigned("5  "), 5U);
   EXPECT_EQ(ParseLenientUnsigned("18446744073709551615"), 18446744073709551615ULL);
-  for (const char* bad : {"", " ", "-1", "18446744073709551616", "1x", " 1"}) {
+  EXPECT_EQ(ParseLenientUnsigned(" \t12"), 12U);
+  EXPECT_EQ(ParseLenientUnsigned("+12"), 12U);
+  EXPECT_EQ(ParseLenientUnsigned("-0"), 0U);
+  EXPECT_EQ(ParseLenientUnsigned("12\r\nx"), 12U);
+  for (const char* bad : {"", " ", "-1", "18446744073709551616", "1x", "++1"}) {
     EXPECT_FALSE(ParseLenientUnsigned(bad)) << bad;
   }
 }
@@ -50,7 +57,8 @@ TEST(ParseFloatTest, Table) {
   for (const char* bad : {"", " 1", "1 ", "x", "1e99999", "nan", "1.2.3"}) {
     EXPECT_FALSE(ParseFloat(bad)) << bad;
   }
-  EXPECT_FALSE(ParseFloat(std::string(1000, '1')));
+  EXPECT_EQ(ParseFloat(FormatFloat(1e4931L)), 1e4931L) << "what was written is read back";
+  EXPECT_FALSE(ParseFloat(std::string(6000, '1')));
 }
 
 TEST(FormatFloatTest, Table) {
@@ -122,10 +130,100 @@ TEST(GlobTest, Table) {
   EXPECT_FALSE(GlobMatches("MAX*", "maxmemory"));
 }
 
-TEST(GlobTest, ManyStarsAreCheap) {
-  std::string pattern;
-  for (int i = 0; i < 2000; ++i) pattern += "a*";
-  EXPECT_FALSE(GlobMatches(pattern + "b", std::string(20'000, 'a')));
+TEST(GlobTest, NoPatternTakesMoreThanItsShareOfSteps) {
+  const std::string text(64 * 1024, 'a');
+  const std::string half(Glob::kPatternBytesMax / 2 - 4, 'a');
+  std::string stars;
+  while (stars.size() + 2 < Glob::kPatternBytesMax) stars += "a*";
+  std::string classes = "*";
+  while (classes.size() + 4 < Glob::kPatternBytesMax) classes += "[^b]";
+  for (const std::string& pattern :
+       {"*" + half + half + "b*", half + "*" + half + "b", "*" + half + "b*" + half + "b*",
+        stars + "b", classes + "b*", stars + "b*"}) {
+    const Result<Glob> glob = Glob::Parse(pattern);
+    ASSERT_TRUE(glob);
+    std::size_t steps = 0;
+    EXPECT_FALSE(glob->Matches(text, steps)) << pattern.substr(0, 20);
+    EXPECT_LE(steps, text.size() * (Glob::kPatternBytesMax / 64) + pattern.size());
+  }
+}
+
+TEST(GlobTest, ALongerPatternIsRefused) {
+  EXPECT_TRUE(Glob::Parse(std::string(Glob::kPatternBytesMax, '*')));
+  const Result<Glob> longer = Glob::Parse(std::string(Glob::kPatternBytesMax + 1, '*'));
+  ASSERT_FALSE(longer);
+  EXPECT_EQ(longer.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(GlobMatches(std::string(Glob::kPatternBytesMax + 1, '*'), "a"));
+}
+
+// Tries everything: what a star may stand for, and the rest.
+bool MatchesSlowly(std::string_view pattern, std::string_view text) {
+  if (pattern.empty()) return text.empty();
+  if (pattern.front() == '*') {
+    return MatchesSlowly(pattern.substr(1), text) ||
+           (!text.empty() && MatchesSlowly(pattern, text.substr(1)));
+  }
+  if (text.empty()) return false;
+  std::size_t bytes = 1;
+  bool matches = pattern.front() == '?' || pattern.front() == text.front();
+  if (pattern.front() == '\\' && pattern.size() > 1) {
+    bytes = 2;
+    matches = pattern[1] == text.front();
+  } else if (pattern.front() == '[') {
+    const bool negated = pattern.size() > 1 && pattern[1] == '^';
+    bytes = negated ? 2 : 1;
+    bool in_class = false;
+    while (bytes < pattern.size() && pattern[bytes] != ']') {
+      const std::string_view rest = pattern.substr(bytes);
+      if (rest.size() > 1 && rest[0] == '\\') {
+        in_class = in_class || rest[1] == text.front();
+        bytes += 2;
+      } else if (rest.size() > 2 && rest[1] == '-') {
+        in_class = in_class || (text.front() >= std::min(rest[0], rest[2]) &&
+                                text.front() <= std::max(rest[0], rest[2]));
+        bytes += 3;
+      } else {
+        in_class = in_class || rest[0] == text.front();
+        bytes += 1;
+      }
+    }
+    bytes = std::min(bytes + 1, pattern.size());
+    matches = in_class != negated;
+  }
+  return matches && MatchesSlowly(pattern.substr(bytes), text.substr(1));
+}
+
+TEST(GlobTest, AgreesWithWhatTriesEverything) {
+  constexpr std::string_view kPatternBytes = "aabbc**??[]^-\\";
+  constexpr std::string_view kTextBytes = "aabbc-]\\[^";
+  Prng random(7);
+  const auto draw = [&random](std::string_view from, std::size_t size_max) {
+    std::string text(random.Below(size_max + 1), ' ');
+    for (char& c : text) c = from[random.Below(from.size())];
+    return text;
+  };
+  int matched = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const std::string pattern = draw(kPatternBytes, 10);
+    const std::string text = draw(kTextBytes, 8);
+    const bool matches = MatchesSlowly(pattern, text);
+    matched += matches ? 1 : 0;
+    ASSERT_EQ(GlobMatches(pattern, text), matches) << pattern << " on " << text;
+  }
+  EXPECT_GT(matched, 5000);
+}
+
+TEST(GlobTest, AgreesBeyondOneWordOfElements) {
+  Prng random(11);
+  for (int i = 0; i < 300; ++i) {
+    std::string needle(100 + random.Below(100), 'a');
+    needle[random.Below(needle.size())] = 'b';
+    std::string text = std::string(random.Below(300), 'a') + needle;
+    text += std::string(random.Below(300), 'a');
+    EXPECT_TRUE(GlobMatches("*" + needle + "*", text));
+    const std::string other = "*" + needle + "a*" + needle + "*";
+    EXPECT_EQ(GlobMatches(other, text), MatchesSlowly(other, text));
+  }
 }
 
 }  // namespace

@@ -81,6 +81,14 @@ class FakeReplicator final : public Replicator {
     sent.push_back(std::move(one));
     return ++newest;
   }
+  Ticket SubmitRemoval(const Key& key, Version version) override {
+    if (forgets) return ++newest;
+    sent.push_back({.partition = key.partition,
+                    .key = std::string(key.bytes),
+                    .version = version,
+                    .tombstone = true});
+    return ++newest;
+  }
   Ticket SubmitFlush(PartitionId partition, Version version) override {
     sent.push_back({.partition = partition, .version = version, .flush = true});
     return ++newest;
@@ -123,12 +131,12 @@ class FakeReplicator final : public Replicator {
 class FakeAdmin final : public Admin {
  public:
   Fields Info(std::string_view section) override {
-    if (section == "server") return {{"redis_version", "7.2.0"}, {"tcp_port", "6379"}};
+    if (section == "server") return {{"redis_version", "7.0.15"}, {"tcp_port", "6379"}};
     return {{"section", std::string(section)}};
   }
-  Fields MemcachedStats(std::string_view argument) override {
-    if (!argument.empty()) return {};
-    return {{"pid", "42"}, {"threads", "1"}};
+  std::optional<Fields> MemcachedStats(std::string_view argument) override {
+    if (!argument.empty()) return std::nullopt;
+    return Fields{{"pid", "42"}, {"threads", "1"}};
   }
   Fields ConfigGet(std::string_view pattern) override {
     Fields found;
@@ -137,12 +145,13 @@ class FakeAdmin final : public Admin {
     }
     return found;
   }
-  Status ConfigSet(std::string_view name, std::string_view value) override {
-    const auto found = config.find(std::string(name));
-    if (found == config.end()) {
-      return Fail(ErrorCode::kInvalidArgument, "Unknown option '" + std::string(name) + "'");
+  Status ConfigSet(const Changes& changes) override {
+    for (const auto& [name, value] : changes) {
+      if (config.count(std::string(name)) == 0) {
+        return Fail(ErrorCode::kInvalidArgument, "Unknown option '" + std::string(name) + "'");
+      }
     }
-    found->second = value;
+    for (const auto& [name, value] : changes) config[std::string(name)] = value;
     return {};
   }
   void ResetStats() override { ++resets; }
@@ -150,9 +159,16 @@ class FakeAdmin final : public Admin {
   void Drain(const NodeId& node, Done done) override {
     drained.emplace_back(node, std::move(done));
   }
+  void Undrain(const NodeId& node, Done done) override {
+    undrained.push_back(node);
+    done({});
+  }
   void Remove(const NodeId& node, Done done) override {
     removed.push_back(node);
     done(Fail(ErrorCode::kNotAllowed, "the node is alive; use drain"));
+  }
+  std::string RestartCheckJson(const NodeId& node) override {
+    return R"({"node":")" + node.ToString() + R"(","safe":true,"reasons":[]})";
   }
   void SetRebalance(const RebalanceChange& change, Done done) override {
     if (change.paused) rebalance.paused = *change.paused;
@@ -167,6 +183,7 @@ class FakeAdmin final : public Admin {
   std::map<std::string, std::string> config = {{"maxmemory", "1000"}, {"log-level", "info"}};
   int resets = 0;
   std::vector<std::pair<NodeId, Done>> drained;
+  std::vector<NodeId> undrained;
   std::vector<NodeId> removed;
   RebalanceSetting rebalance;
 };
@@ -174,7 +191,8 @@ class FakeAdmin final : public Admin {
 // Answers with the payload turned round.
 class FakePeers final : public PeerHandler {
  public:
-  void Handle(std::string_view payload, std::function<void(std::string)> reply) override {
+  void Handle(std::string_view payload, std::optional<NodeId>&,
+              std::function<void(std::string)> reply) override {
     reply(std::string(payload.rbegin(), payload.rend()));
   }
 };

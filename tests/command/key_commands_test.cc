@@ -19,6 +19,10 @@ TEST_F(KeyCommandTest, TypesAndEncodings) {
           {"SET k 123456789012345678901234567890123456789012345", "OK"},
           {"OBJECT ENCODING k", "\"raw\""},
           {"OBJECT ENCODING nothing", "nil"},
+          {"OBJECT REFCOUNT k", "1"},
+          {"OBJECT REFCOUNT nothing", "nil"},
+          {"OBJECT ENCODING",
+           "invalid_argument: wrong number of arguments for 'object|encoding' command"},
           {"OBJECT BOGUS k", "invalid_argument: unknown subcommand 'BOGUS'. Try OBJECT HELP."}});
 }
 
@@ -56,6 +60,21 @@ TEST_F(KeyCommandTest, WhatIsOverAtOnceIsRemoved) {
     Expect({{"SET k v", "OK"}, {how, "1"}, {"EXISTS k", "0"}});
     EXPECT_TRUE(replicator().sent.back().tombstone) << how;
   }
+}
+
+// Another copy may have what was evicted here.
+TEST_F(KeyCommandTest, ReplicasAreToldOfRemovalsOfWhatIsNotHere) {
+  for (const char* how : {"DEL k", "UNLINK k", "GETDEL k", "EXPIRE k 0", "PEXPIREAT k 1",
+                          "EXPIRE k -1 GT", "GETEX k PXAT 1", "SET k v PXAT 1"}) {
+    replicator().sent.clear();
+    Run(how);
+    ASSERT_EQ(replicator().sent.size(), 1U) << how;
+    EXPECT_EQ(replicator().sent[0].key, "k");
+    EXPECT_TRUE(replicator().sent[0].tombstone) << how;
+  }
+  replicator().sent.clear();
+  Expect({{"EXPIRE k 10", "0"}, {"PERSIST k", "0"}, {"GETEX k", "nil"}, {"GETEX k EX 10", "nil"}});
+  EXPECT_TRUE(replicator().sent.empty());
 }
 
 TEST_F(KeyCommandTest, ExpireTakesConditions) {

@@ -46,7 +46,7 @@ TEST_F(MemcachedCommandTest, FlagsAndExpirySurviveAppendAndIncr) {
 }
 
 TEST_F(MemcachedCommandTest, BadNumbersAreRefused) {
-  ExpectMemcached({{"mc.set k 4294967296 0 v", kBadFormat},
+  ExpectMemcached({{"mc.set k 18446744073709551616 0 v", kBadFormat},
                    {"mc.set k -1 0 v", kBadFormat},
                    {"mc.set k 0 x v", kBadFormat},
                    {"mc.cas k 0 0 x v", kBadFormat},
@@ -85,6 +85,16 @@ TEST_F(MemcachedCommandTest, AnExpiryThatHasPassedRemoves) {
   EXPECT_TRUE(replicator().sent.back().tombstone);
 }
 
+// Another copy may have what was evicted here.
+TEST_F(MemcachedCommandTest, ReplicasAreToldOfRemovalsOfWhatIsNotHere) {
+  for (const char* how : {"mc.delete k", "mc.touch k -1", "mc.gat -1 k", "mc.set k 0 -1 v"}) {
+    replicator().sent.clear();
+    Memcached(how);
+    ASSERT_EQ(replicator().sent.size(), 1U) << how;
+    EXPECT_TRUE(replicator().sent[0].tombstone) << how;
+  }
+}
+
 TEST_F(MemcachedCommandTest, CompareAndStore) {
   Memcached("mc.set k 0 0 v");
   const std::string token = std::to_string(TokenOf("k"));
@@ -97,8 +107,7 @@ TEST_F(MemcachedCommandTest, CompareAndStore) {
 }
 
 TEST_F(MemcachedCommandTest, Counters) {
-  const std::string not_numeric =
-      "invalid_argument: cannot increment or decrement non-numeric value";
+  const std::string not_numeric = "wrong_type: cannot increment or decrement non-numeric value";
   ExpectMemcached({{"mc.incr n 1", "NOT_FOUND"},
                    {"mc.set n 0 0 10", "STORED"},
                    {"mc.incr n 5", "15"},
@@ -141,9 +150,42 @@ TEST_F(MemcachedCommandTest, FlushAllNowAndLater) {
                    {"mc.flush_all x", kBadFormat}});
 }
 
+TEST_F(MemcachedCommandTest, ALaterFlushReplacesThePendingOne) {
+  ExpectMemcached({{"mc.flush_all 2", "OK"}, {"mc.flush_all", "OK"}, {"mc.set a 0 0 v", "STORED"}});
+  Pass(seconds(5));
+  ExpectMemcached({{"mc.get a", "[\"v\"]"}, {"mc.flush_all 2", "OK"}, {"mc.flush_all 20", "OK"}});
+  Pass(seconds(5));
+  ExpectMemcached({{"mc.get a", "[\"v\"]"}});
+  Pass(seconds(20));
+  ExpectMemcached({{"mc.get a", "[nil]"}, {"mc.flush_all 2", "OK"}});
+  // By whomever: all partitions were emptied since the order.
+  Pass(std::chrono::milliseconds(1));
+  Run("FLUSHALL");
+  Run("SET a v");
+  Pass(seconds(5));
+  EXPECT_EQ(Text("GET a"), "\"v\"");
+}
+
+TEST_F(MemcachedCommandTest, ARefusedSetLeavesNothing) {
+  ExpectMemcached({{"mc.set k 0 0 old", "STORED"},
+                   {"mc.refused k", "too_large: object too large for cache"},
+                   {"mc.get k", "[nil]"},
+                   {"mc.set k 0 0 old", "STORED"}});
+  const std::string large(std::size_t{5} << 20, 'x');
+  EXPECT_EQ(cluster_.RunAs(0, node().memcached_client, {"mc.set", "k", "0", "0", large}).error,
+            ErrorCode::kTooLarge);
+  ExpectMemcached({{"mc.get k", "[nil]"}});
+}
+
+TEST_F(MemcachedCommandTest, FlagsKeepTheirLower32Bits) {
+  ExpectMemcached({{"mc.set k 4294967303 0 v", "STORED"}});
+  const Reply reply = cluster_.RunAs(0, node().memcached_client, {"mc.get", "k"});
+  EXPECT_EQ(reply.elements[0].flags, 7U);
+}
+
 TEST_F(MemcachedCommandTest, TheServer) {
   ExpectMemcached({{"mc.stats", "{\"pid\": \"42\", \"threads\": \"1\"}"},
-                   {"mc.stats nothing", "{}"},
+                   {"mc.stats nothing", "unknown_command: unknown argument"},
                    {"mc.stats reset", "(RESET)"},
                    {"mc.verbosity 1", "OK"}});
   EXPECT_EQ(node().admin.resets, 1);

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "command/command_details.h"
 #include "command/command_fixture.h"
 #include "command/command_table.h"
 #include "command/slot_ranges.h"
@@ -12,19 +13,65 @@
 namespace gyre::testing {
 namespace {
 
-class NodeCommandTest : public CommandTest {};
+class NodeCommandTest : public CommandTest {
+ protected:
+  // On the native port.
+  std::string Operator(const std::string& line) {
+    return TextOf(cluster_.RunAs(0, node().operator_client, Words(line)));
+  }
+  void ExpectOperator(const std::vector<Line>& lines) {
+    for (const Line& line : lines) EXPECT_EQ(Operator(line.command), line.expected) << line.command;
+  }
+};
 
 TEST_F(NodeCommandTest, TheConnection) {
-  Expect(
-      {{"PING", "PONG"},
-       {"PING hello", "\"hello\""},
-       {"ECHO hello", "\"hello\""},
-       {"SELECT 0", "OK"},
-       {"SELECT 1", "invalid_argument: DB index is out of range (there is one database, number 0)"},
-       {"SELECT x", "invalid_argument: invalid DB index"},
-       {"QUIT", "OK"}});
+  Expect({{"PING", "PONG"},
+          {"PING hello", "\"hello\""},
+          {"ECHO hello", "\"hello\""},
+          {"SELECT 0", "OK"},
+          {"SELECT x", "invalid_argument: value is not an integer or out of range"},
+          {"AUTH default whatever", "OK"},
+          {"AUTH other x",
+           "not_allowed: WRONGPASS invalid username-password pair or user is disabled."},
+          {"AUTH a b c", "invalid_argument: syntax error"},
+          {"READONLY", "not_allowed: This instance has cluster support disabled"},
+          {"CLUSTER INFO", "not_allowed: This instance has cluster support disabled"},
+          {"CLUSTER FOO", "invalid_argument: unknown subcommand 'FOO'. Try CLUSTER HELP."},
+          {"QUIT", "OK"}});
   EXPECT_TRUE(node().client.close_after_reply);
   EXPECT_TRUE(Text("AUTH secret").starts_with("not_allowed: AUTH <password> called without"));
+}
+
+TEST_F(NodeCommandTest, AfterARefusedSelectNothingIsWritten) {
+  Expect({{"SELECT 1", "invalid_argument: DB index is out of range"}});
+  for (const char* line : {"SET k v", "GET k", "PING", "INFO", "DBSIZE"}) {
+    EXPECT_TRUE(Text(line).starts_with("not_allowed: DB index is out of range")) << line;
+  }
+  Expect({{"SELECT 0", "OK"},
+          {"GET k", "nil"},
+          {"SELECT 1", "invalid_argument: DB index is out of range"},
+          {"RESET", "(RESET)"},
+          {"GET k", "nil"}});
+}
+
+TEST_F(NodeCommandTest, RepliesCanBeSwitchedOff) {
+  Run("CLIENT REPLY OFF");
+  EXPECT_TRUE(node().client.mute());
+  Expect({{"CLIENT REPLY ON", "OK"}, {"CLIENT REPLY WHAT", "invalid_argument: syntax error"}});
+  EXPECT_FALSE(node().client.mute());
+  Run("CLIENT REPLY SKIP");
+  EXPECT_EQ(node().client.replies_skipped, 2) << "its own and the next";
+  const Reply refused = cluster_.RunAs(0, node().peer, {"CLIENT", "REPLY", "OFF"});
+  EXPECT_EQ(refused.error, ErrorCode::kNotAllowed) << "native replies carry numbers";
+}
+
+TEST_F(NodeCommandTest, ContainersExplainThemselves) {
+  for (const char* container : {"CLIENT", "CONFIG", "COMMAND", "OBJECT"}) {
+    const Reply help = Run(std::string(container) + " HELP");
+    ASSERT_GT(help.elements.size(), 4U) << container;
+    EXPECT_TRUE(help.elements[0].bytes.starts_with(std::string(container) + " <subcommand>"));
+    EXPECT_EQ(Run(std::string(container) + " HELP x").kind, Reply::Kind::kError);
+  }
 }
 
 TEST_F(NodeCommandTest, HelloChoosesTheProtocol) {
@@ -42,8 +89,9 @@ TEST_F(NodeCommandTest, HelloChoosesTheProtocol) {
           {"HELLO 4", "invalid_argument: NOPROTO unsupported protocol version"},
           {"HELLO x", "invalid_argument: Protocol version is not an integer or out of range"},
           {"HELLO 3 FOO", "invalid_argument: Syntax error in HELLO option 'FOO'"}});
-  EXPECT_EQ(Run("HELLO 3 AUTH default x").error, ErrorCode::kNotAllowed);
+  EXPECT_EQ(Run("HELLO 3 AUTH other x").error, ErrorCode::kNotAllowed);
   EXPECT_EQ(node().client.resp_version, 2) << "a refused HELLO changes nothing";
+  EXPECT_EQ(Run("HELLO 3 AUTH default x").kind, Reply::Kind::kList);
 }
 
 TEST_F(NodeCommandTest, Client) {
@@ -71,10 +119,13 @@ TEST_F(NodeCommandTest, Client) {
 TEST_F(NodeCommandTest, Info) {
   Run("SET k v");
   const std::string all = Run("INFO").bytes;
-  EXPECT_TRUE(all.starts_with("# Server\r\nredis_version:7.2.0\r\n")) << all;
+  EXPECT_TRUE(all.starts_with("# Server\r\nredis_version:7.0.15\r\n")) << all;
   EXPECT_NE(all.find("redis_mode:standalone\r\n"), std::string::npos);
   EXPECT_NE(all.find("\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n"), std::string::npos) << all;
-  EXPECT_NE(all.find("# Keyspace\r\ndb0:keys=1,"), std::string::npos) << all;
+  EXPECT_NE(all.find("# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0"), std::string::npos) << all;
+  Run("SET e v EX 100");
+  const std::string keyspace = Run("INFO keyspace").bytes;
+  EXPECT_NE(keyspace.find("db0:keys=2,expires=1,avg_ttl=100000"), std::string::npos) << keyspace;
   EXPECT_EQ(all.find("Commandstats"), std::string::npos);
   EXPECT_EQ(Text("INFO cluster"), "\"# Cluster\r\ncluster_enabled:0\r\n\"");
   EXPECT_NE(Run("INFO everything").bytes.find("# Commandstats"), std::string::npos);
@@ -108,12 +159,25 @@ TEST_F(NodeCommandTest, CommandDescribesTheTable) {
     EXPECT_EQ(command.elements[0].bytes.find("mc."), std::string::npos);
   }
   EXPECT_EQ(Text("COMMAND INFO get nothing mc.get"),
-            "[[\"get\", 2, [(readonly), (fast)], 1, 1, 1, [(@read), (@fast)], [], [], []], nil, "
-            "nil]");
+            "[[\"get\", 2, [(readonly), (fast)], 1, 1, 1, [(@read), (@string), (@fast)], [], "
+            "[{\"flags\": [(RO), (access)], \"begin_search\": {\"type\": \"index\", \"spec\": "
+            "{\"index\": 1}}, \"find_keys\": {\"type\": \"range\", \"spec\": {\"lastkey\": 0, "
+            "\"keystep\": 1, \"limit\": 0}}}], []], nil, nil]");
+  for (const CommandDetails& details : AllCommandDetails()) {
+    if (details.name.find('|') != std::string_view::npos) continue;
+    const Command* const command = CommandTable::Get().Find(details.name);
+    ASSERT_NE(command, nullptr) << details.name;
+    EXPECT_EQ(command->arity, details.arity) << details.name;
+    EXPECT_EQ(command->keys.first, details.keys.first) << details.name;
+    EXPECT_EQ(command->keys.step, details.keys.step) << details.name;
+  }
   Expect({{"COMMAND GETKEYS MSET a 1 b 2", "[\"a\", \"b\"]"},
           {"COMMAND GETKEYS GET a", "[\"a\"]"},
-          {"COMMAND GETKEYS PING", "invalid_argument: The command has no key arguments"},
+          {"COMMAND GETKEYS OBJECT ENCODING a", "[\"a\"]"},
+          {"COMMAND GETKEYS PING x", "invalid_argument: The command has no key arguments"},
           {"COMMAND GETKEYS GET",
+           "invalid_argument: wrong number of arguments for 'command|getkeys' command"},
+          {"COMMAND GETKEYS GET a b",
            "invalid_argument: Invalid number of arguments specified for command"},
           {"COMMAND GETKEYS FOO a", "invalid_argument: Invalid command specified"},
           {"COMMAND LIST FILTERBY PATTERN mset*", "[\"mset\", \"msetnx\"]"}});
@@ -125,25 +189,49 @@ TEST_F(NodeCommandTest, TimeAndStatus) {
   EXPECT_EQ(Text("STATUS"), "\"{\"name\":\"n1\"}\"");
 }
 
+TEST_F(NodeCommandTest, OperatorsAndNodesCommandsAreSeenOnlyWhereTheyBelong) {
+  for (const std::string line :
+       {"DRAIN n1", "REMOVE n1", "REBALANCE", "GYRE.FLUSH 0", "mc.get k"}) {
+    EXPECT_EQ(Run(line).error, ErrorCode::kUnknownCommand) << line;
+  }
+  for (const std::string line : {"DRAIN n9", "REBALANCE"}) {
+    EXPECT_EQ(Memcached(line), "unknown_command: " + Memcached(line).substr(17)) << line;
+    EXPECT_NE(cluster_.RunAs(0, node().operator_client, Words(line)).error,
+              ErrorCode::kUnknownCommand)
+        << line;
+  }
+  EXPECT_EQ(cluster_.RunAs(0, node().operator_client, {"gyre.flush", "0"}).error,
+            ErrorCode::kUnavailable)
+      << "a client of the native port is no node";
+  Session stranger;
+  stranger.protocol = Protocol::kNative;
+  stranger.peer.emplace().bytes[0] = 99;
+  EXPECT_EQ(cluster_.RunAs(0, stranger, {"gyre.flush", "0"}).error, ErrorCode::kUnavailable)
+      << "nor is a node that is no member";
+  EXPECT_EQ(TextOf(cluster_.RunAs(0, node().peer, {"gyre.flush", "0"})), "OK");
+}
+
 TEST_F(NodeCommandTest, DrainAndRemove) {
-  EXPECT_EQ(Text("DRAIN n9"),
+  EXPECT_EQ(Operator("DRAIN n9"),
             "invalid_argument: no node has the name or id 'n9'; see the nodes with: gyre status");
   Request request;
   request.args = {"DRAIN", "n1"};
-  const auto slot = node().Start(request, node().client);
+  const auto slot = node().Start(request, node().operator_client);
   EXPECT_FALSE(slot->finished());
   ASSERT_EQ(node().admin.drained.size(), 1U);
   EXPECT_EQ(node().admin.drained[0].first, node().info.id);
   node().admin.drained[0].second({});
   EXPECT_EQ(TextOf(slot->reply()), "OK");
-  EXPECT_EQ(Text("REMOVE " + node().info.id.ToString()),
+  EXPECT_EQ(Operator("UNDRAIN n1"), "OK");
+  EXPECT_EQ(node().admin.undrained, std::vector<NodeId>{node().info.id});
+  EXPECT_EQ(Operator("REMOVE " + node().info.id.ToString()),
             "not_allowed: the node is alive; use drain");
-  EXPECT_EQ(Text("REMOVE " + node().info.id.ToRedisId()),
+  EXPECT_EQ(Operator("REMOVE " + node().info.id.ToRedisId()),
             "not_allowed: the node is alive; use drain");
 }
 
 TEST_F(NodeCommandTest, Rebalance) {
-  Expect(
+  ExpectOperator(
       {{"REBALANCE", "\"{\"paused\":false}\""},
        {"REBALANCE PAUSE", "OK"},
        {"REBALANCE STATUS", "\"{\"paused\":true}\""},
@@ -160,9 +248,9 @@ TEST_F(NodeCommandTest, Rebalance) {
         "invalid_argument: wrong number of arguments for 'rebalance|limit' command"},
        {"REBALANCE FASTER", "invalid_argument: unknown subcommand 'FASTER'. Try REBALANCE HELP."}});
   EXPECT_EQ(node().admin.rebalance.bytes_per_second, 5'000'000U);
-  Expect({{"REBALANCE LIMIT 0", "OK"}});
+  ExpectOperator({{"REBALANCE LIMIT 0", "OK"}});
   EXPECT_EQ(node().admin.rebalance.bytes_per_second, 0U);
-  Expect({{"REBALANCE PAUSE", "OK"}, {"REBALANCE LIMIT default", "OK"}});
+  ExpectOperator({{"REBALANCE PAUSE", "OK"}, {"REBALANCE LIMIT default", "OK"}});
   EXPECT_EQ(node().admin.rebalance.bytes_per_second, std::nullopt);
   EXPECT_TRUE(node().admin.rebalance.paused) << "the limit alone";
 }

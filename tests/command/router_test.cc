@@ -36,7 +36,7 @@ TEST_F(RouterTest, AnyNodeAnswersAnyKey) {
 
 TEST_F(RouterTest, OwnersErrorsPassUnchanged) {
   Run(0, "SET " + key_ + " text");
-  EXPECT_EQ(Run(0, "INCR " + key_), "invalid_argument: value is not an integer or out of range");
+  EXPECT_EQ(Run(0, "INCR " + key_), "wrong_type: value is not an integer or out of range");
   cluster_.node(1).replicator.outcome = Fail(ErrorCode::kUnknownOutcome, "late");
   Request request = RequestOf("SET " + key_ + " v");
   request.write_acks = 2;
@@ -281,6 +281,27 @@ TEST_F(RouterTest, TheFirstViewIsWaitedFor) {
   cluster_.PublishTo(0);
   cluster_.time.Advance(milliseconds(200));
   EXPECT_EQ(TextOf(slot->reply()), "OK");
+}
+
+TEST_F(RouterTest, AViewMayComeAtAnyStepOfACommand) {
+  TestNode& node = cluster_.node(0);
+  int most = 0;
+  for (int at = 0; at == 0 || at < most; ++at) {
+    int readings = 0;
+    node.on_clock_read = [&] {
+      if (readings++ == at) cluster_.PublishAlone(0);
+    };
+    const auto one = Start(0, "SET " + key_ + " v");
+    const auto several =
+        Start(0, "MGET " + key_ + " " + cluster_.KeyIn(0) + " " + cluster_.KeyIn(2));
+    node.on_clock_read = nullptr;
+    most = std::max(most, readings);
+    cluster_.PublishTo(0);
+    cluster_.time.Advance(seconds(1));
+    EXPECT_EQ(TextOf(one->reply()), "OK") << at;
+    EXPECT_EQ(TextOf(several->reply()), "[\"v\", nil, nil]") << at;
+  }
+  EXPECT_GT(most, 2);
 }
 
 TEST_F(RouterTest, TheWaitingRoomIsBounded) {

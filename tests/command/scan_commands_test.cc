@@ -123,13 +123,53 @@ TEST_F(ScanTest, ScanGoesOnThroughAHandover) {
     const auto from = static_cast<MemberIndex>(partition % 3);
     const auto to = static_cast<MemberIndex>((from + 1) % 3);
     const Reply keys = cluster_.RunAs(from, cluster_.node(from).peer,
-                                      {"gyre.keys", "*", std::to_string(partition)});
+                                      {"gyre.scan", std::to_string(partition), "0", "10000", "*"});
     cluster_.Give(partition, to);
-    for (const Reply& key : keys.elements) Run(to, {"SET", key.bytes, "v"});
+    for (const Reply& key : keys.elements.at(2).elements) Run(to, {"SET", key.bytes, "v"});
     ++partition;
     cluster_.Publish();
   });
   EXPECT_EQ(met.size(), 200U);
+}
+
+TEST_F(ScanTest, KeysOfOnePartitionComeInPages) {
+  constexpr int kCount = 25'000;  // more than one page, and than one step has time for
+  std::multiset<std::string> expected;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string key = "{tag}" + std::to_string(i);
+    Run(0, {"SET", key, "v"});
+    expected.insert(key);
+  }
+  EXPECT_EQ(KeysOf(Run(1, {"KEYS", "{tag}*"})), expected);
+}
+
+TEST_F(ScanTest, WhatIsCostlyCountsAsManyVisits) {
+  constexpr std::size_t kCount = 60;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    Run(0, {"SET", "{tag}" + std::to_string(i) + std::string(60'000, 'a'), "v"});
+  }
+  const std::string pattern = "*" + std::string(1000, 'a') + "b*";
+  const Reply page = Run(0, {"SCAN", "0", "COUNT", "10000", "MATCH", pattern});
+  EXPECT_NE(page.elements.at(0).bytes, "0") << "it looked at all keys in one go";
+  EXPECT_TRUE(ScanAll(On(0), {"COUNT", "10000", "MATCH", pattern}).empty());
+  EXPECT_EQ(ScanAll(On(0), {"COUNT", "10000", "MATCH", "*aa*"}).size(), kCount);
+  EXPECT_EQ(Run(0, {"KEYS", "*aa*"}).elements.size(), kCount);
+}
+
+TEST_F(ScanTest, APatternThatIsTooLongIsRefused) {
+  const std::string pattern(5000, '*');
+  const std::string answer = TextOf(Run(0, {"KEYS", pattern}));
+  EXPECT_NE(answer.find("longer than 4096 bytes"), std::string::npos) << answer;
+  EXPECT_EQ(Run(0, {"SCAN", "0", "MATCH", pattern}).kind, Reply::Kind::kError);
+}
+
+TEST_F(ScanTest, OneKeyIsFoundByOneCall) {
+  const std::string key = cluster_.KeyIn(TestCluster::kPartitions - 1);
+  Run(0, {"SET", key, "v"});
+  for (std::size_t node = 0; node < 3; ++node) {
+    const Reply scanned = Run(node, {"SCAN", "0"});
+    EXPECT_EQ(TextOf(scanned), "[\"0\", [\"" + key + "\"]]");
+  }
 }
 
 TEST_F(ScanTest, ScanTakesOptions) {

@@ -145,6 +145,39 @@ TEST_F(ScatterTest, ManyKeysAreSpreadOverTurns) {
   const Reply reply = cluster_.RunAs(1, cluster_.node(1).client, get);
   ASSERT_EQ(reply.elements.size(), 5000U);
   for (int i = 0; i < 5000; ++i) ASSERT_EQ(reply.elements[i].bytes, std::to_string(i));
+
+  std::vector<std::string> remove = get;
+  remove[0] = "DEL";
+  remove.emplace_back("missing");
+  EXPECT_EQ(Run(2, remove), "5000");
+  set.emplace_back("odd");
+  EXPECT_NE(Run(0, set).find("wrong number of arguments"), std::string::npos);
+  EXPECT_EQ(Run(0, std::vector<std::string>{"DBSIZE"}), "0") << "nothing of it was stored";
+}
+
+TEST_F(ScatterTest, ManyKeysOfOnePartitionAreSpreadOverTurns) {
+  std::vector<std::string> set = {"MSET"};
+  std::vector<std::string> get = {"MGET"};
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "{tag}" + std::to_string(i);
+    set.insert(set.end(), {key, std::to_string(i)});
+    get.push_back(key);
+  }
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(Run(node, set), "OK");
+    const Reply reply = cluster_.RunAs(node, cluster_.node(node).client, get);
+    ASSERT_EQ(reply.elements.size(), 3000U);
+    for (int i = 0; i < 3000; ++i) ASSERT_EQ(reply.elements[i].bytes, std::to_string(i));
+  }
+}
+
+TEST_F(ScatterTest, OneStepHasABound) {
+  std::vector<std::string> set = {"MSETNX"};
+  for (int i = 0; i <= 16 * 1024; ++i) set.insert(set.end(), {"{tag}" + std::to_string(i), "v"});
+  const std::string refusal = Run(0, set);
+  EXPECT_NE(refusal.find("too many keys for one step"), std::string::npos) << refusal;
+  set.resize(set.size() - 2);
+  EXPECT_EQ(Run(0, set), "1");
 }
 
 // ---- MSETNX -------------------------------------------------------------------------------------

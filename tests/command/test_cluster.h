@@ -96,13 +96,15 @@ class TestNode final : public Transport {
   std::unique_ptr<LeaseTable> leases;
   int lease_reads = 0;
   int stop_after_reads = -1;
+  std::function<void()> on_clock_read;  // what other threads do meanwhile
   FakeReplicator replicator;
   FakeAdmin admin;
   FakePeers peers;
   Session client;          // RESP
   Session cluster_client;  // RESP, cluster port
   Session memcached_client;
-  Session peer;  // native: what other nodes forward
+  Session operator_client;  // native
+  Session peer;             // native: what other nodes forward
 
   // ---- The network to this node.
   bool down = false;                  // calls fail before they are sent
@@ -168,6 +170,21 @@ class TestCluster {
       view->complete.push_back(holders);
       view->holders.push_back(holders);
     }
+    nodes_[index]->views.Publish(view);
+  }
+
+  // Tells one that it is alone, and that nobody owns anything.
+  void PublishAlone(MemberIndex index) {
+    auto view = std::make_shared<ClusterView>();
+    view->digest = ++digest_;
+    view->partition_count = kPartitions;
+    view->replicas = 2;
+    view->members.push_back(nodes_[index]->info);
+    view->on_ring.assign(1, true);
+    view->self = 0;
+    view->owner.assign(kPartitions, kNoMember);
+    view->complete.resize(kPartitions);
+    view->holders.resize(kPartitions);
     nodes_[index]->views.Publish(view);
   }
 
@@ -245,20 +262,26 @@ inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
   cluster_client.id = sessions.NextId();
   cluster_client.cluster_port = true;
   memcached_client.protocol = Protocol::kMemcached;
+  operator_client.protocol = Protocol::kNative;
   peer.protocol = Protocol::kNative;
-  dispatcher_ = std::make_unique<Dispatcher>(
-      Services{.engine = *engine,
-               .views = views,
-               .sessions = sessions,
-               .replication = replication,
-               .admin = admin,
-               .replicator = replicator,
-               .transport = *this,
-               .peers = peers,
-               .leases = leases.get(),
-               .unix_now = [this] { return cluster_.time.unix_now(); },
-               .steady_now = [this] { return cluster_.time.steady_now(); }},
-      options);
+  peer.peer = info.id;
+  dispatcher_ =
+      std::make_unique<Dispatcher>(Services{.engine = *engine,
+                                            .views = views,
+                                            .sessions = sessions,
+                                            .replication = replication,
+                                            .admin = admin,
+                                            .replicator = replicator,
+                                            .transport = *this,
+                                            .peers = peers,
+                                            .leases = leases.get(),
+                                            .unix_now = [this] { return cluster_.time.unix_now(); },
+                                            .steady_now =
+                                                [this] {
+                                                  if (on_clock_read) on_clock_read();
+                                                  return cluster_.time.steady_now();
+                                                }},
+                                   options);
 }
 
 inline void TestNode::SetRole(PartitionId partition, Role role) {

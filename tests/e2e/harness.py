@@ -6,6 +6,7 @@ when that passes.
 """
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -40,6 +41,12 @@ def binary(name):
     path = BIN / name
     assert path.exists(), f"{path} is not there: scripts/build release, or set GYRE_BIN to a folder that has it"
     return str(path)
+
+
+@functools.cache
+def sanitized():
+    """Whether the binaries were built with AddressSanitizer: their memory says nothing of what they ship with."""
+    return b"__asan_init" in pathlib.Path(binary("gyred")).read_bytes()
 
 
 def soak(short, long):
@@ -271,6 +278,9 @@ class Process:
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"{self.name} has no resident size")
 
+    def resident_within(self, bytes_max):
+        return sanitized() or self.resident_bytes() <= bytes_max
+
 
 class Node(Process):
     """One gyred with all its ports open. `flags` replace or add to the flags, e.g. {"--memory": "64MiB"}; None: a
@@ -299,6 +309,8 @@ class Node(Process):
             "--data-dir": self.directory / f"{name}.data",
         }
         self.flags.update(flags or {})
+        if not host.startswith("127.") and "--gossip-key" not in self.flags:
+            self.flags["--insecure"] = None
         super().__init__(name, [], self.directory / f"{name}.log")
 
     @property
@@ -338,6 +350,10 @@ class Node(Process):
     def resp(self, timeout=10.0):
         return Resp(self.resp_port, timeout, self.host)
 
+    def cluster_resp(self, timeout=10.0):
+        """On the port for cluster clients: CLUSTER is there alone, and keys of other nodes are MOVED."""
+        return Resp(self.cluster_port, timeout, self.host)
+
     def status(self):
         """What `gyre status` shows, as the admin port says it."""
         code, body = self.http("/status")
@@ -347,7 +363,7 @@ class Node(Process):
     def owners(self):
         """[slot] -> the cluster port of its owner, or None where it has none, as this node sees it."""
         table = [None] * SLOTS
-        with self.resp() as client:
+        with self.cluster_resp() as client:
             for first, last, owner, *_ in client.call("CLUSTER", "SLOTS"):
                 table[first : last + 1] = [owner[1]] * (last + 1 - first)
         return table
@@ -394,6 +410,13 @@ class Ring:
     def restart(self, node):
         """Starts a stopped node again, with the same data directory and ports."""
         node.start(join=[other for other in self.running() if other is not node])
+
+    def restart_all(self, nodes):
+        """Likewise several: none is ready before most of the ring is back."""
+        for node in nodes:
+            node.start(wait=False)
+        for node in nodes:
+            node.wait_ready()
 
     def running(self):
         return [node for node in self.nodes if node.alive()]
@@ -473,15 +496,16 @@ def _server(name, command, port):
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def redis_server():
+def redis_server(*options):
     port = free_port()
     return _server("redis-server", ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                                    "--appendonly", "no", "--dir", "/tmp"], port)
+                                    "--appendonly", "no", "--dir", "/tmp", *options], port)
 
 
-def memcached_server():
+def memcached_server(*options):
     port = free_port()
-    return _server("memcached", ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "64"],
+    return _server("memcached", ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "64",
+                                 *options],
                    port)
 
 

@@ -10,6 +10,7 @@ A fault is a function of a Scene that breaks something, holds it as long as it i
 
 import json
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -84,6 +85,7 @@ class Scene:
         self.majority = self.flags.get("--consistency") == "majority"
         self.never_stale = self.majority and self.flags.get("--write-acks") == self.flags.get("--replicas")
         self.stale = []
+        self.failures = []
         self.hosts = hosts_module.Hosts(nodes + 1) if network else None
         self.client_host = nodes
         self.ring = None
@@ -140,8 +142,7 @@ class Scene:
             self.hosts.heal()
         for node in self.nodes:
             node.resume()
-            if not node.alive():
-                self.ring.restart(node)
+        self.ring.restart_all([node for node in self.nodes if not node.alive()])
 
     def round(self, fault, random):
         """One fault, from a ring at rest to a verdict. The row of a table: figures of the fault's window, and the
@@ -162,8 +163,10 @@ class Scene:
         row.update({"fault": what or fault.name, **self.load.judge(self.nodes)})
         if self.never_stale and row["reads_stale"]:
             self.stale.append(f"{row['reads_stale']} stale reads: {row['fault']}")
-        row["violations"] += len(self.stale)
-        row["texts"] += self.stale
+        if fault.no_failures and row["unknown"] + row["refused"]:
+            self.failures.append(f"{row['unknown']} writes unknown, {row['refused']} refused: {row['fault']}: {row['errors']}")
+        row["violations"] += len(self.stale) + len(self.failures)
+        row["texts"] += self.stale + self.failures
         return row
 
 
@@ -171,18 +174,22 @@ class Scene:
 
 
 class Fault:
-    def __init__(self, name, act, network=False):
+    """`snapshots`: only where nodes write snapshots, else it loses all. `no_failures`: no write may fail meanwhile."""
+
+    def __init__(self, name, act, network=False, snapshots=False, no_failures=False):
         self.name = name
         self.act = act
         self.network = network
+        self.snapshots = snapshots
+        self.no_failures = no_failures
 
 
 FAULTS = {}
 
 
-def fault(name, network=False):
+def fault(name, **traits):
     def register(act):
-        FAULTS[name] = Fault(name, act, network)
+        FAULTS[name] = Fault(name, act, **traits)
         return act
     return register
 
@@ -241,13 +248,66 @@ def pause_thrice(scene, random):
     return _pause(scene, 3)
 
 
-@fault("rolling-restart")
-def rolling_restart(scene, random):
-    for node in scene.nodes:
-        status = node.terminate()
+def _stop(nodes):
+    """SIGTERM to all of them, and gone when this returns."""
+    for node in nodes:
+        node.signal(signal.SIGTERM)
+    for node in nodes:
+        status = node.wait_exit()
         assert status == 0, f"{node.name} exits {status} on SIGTERM:\n{node.log()}"
-        scene.ring.restart(node)
-        scene.ring.wait_settled()
+
+
+@fault("rolling-restart", no_failures=True)
+def rolling_restart(scene, random):
+    """As an orchestrator does it: each node once the last one is ready, without a pause, and without --join."""
+    for node in scene.nodes:
+        _stop([node])
+        node.flags.pop("--join", None)
+        node.start()
+    return "rolling restart by readiness"
+
+
+@fault("rolling-restart-check", no_failures=True)
+def rolling_restart_check(scene, random):
+    """As a script does it: each node once `gyre restart-check` allows it."""
+    for node in scene.nodes:
+        others = scene.others(node)
+        harness.wait_for(lambda: harness.gyre("restart-check", node.name, node=others[0]).status == 0,
+                         f"{node.name} may be restarted", 60 * harness.PATIENCE, interval=0.1)
+        _stop([node])
+        node.start()
+    return "rolling restart by restart-check"
+
+
+@fault("restart-pairs")
+def restart_pairs(scene, random):
+    """Two at once: what they share is on no other node."""
+    pair = random.sample(scene.nodes, 2)
+    _stop(pair)
+    scene.ring.restart_all(pair)
+    return "restart of " + " and ".join(sorted(node.name for node in pair)) + " at once"
+
+
+@fault("restart-all", snapshots=True)
+def restart_all(scene, random):
+    _stop(scene.nodes)
+    order = random.sample(scene.nodes, len(scene.nodes))
+    for node in order:
+        node.flags.pop("--join", None)
+    scene.ring.restart_all(order)
+    return "restart of all at once"
+
+
+@fault("restart-all-twice", snapshots=True)
+def restart_all_twice(scene, random):
+    """Stopped again before the ring is back: what was restored is not lost."""
+    _stop(scene.nodes)
+    first = random.choice(scene.nodes)
+    first.start(wait=False)
+    harness.wait_for(lambda: first.http("/ready")[0], f"{first.name} serves", 20 * harness.PATIENCE)
+    _stop([first])
+    scene.ring.restart_all(scene.nodes)
+    return f"restart of all at once, {first.name} twice"
 
 
 @fault("isolate", network=True)
@@ -335,7 +395,8 @@ def lose(scene, random):
     return "5% of the packets lost"
 
 
-LOCAL = [name for name, each in FAULTS.items() if not each.network]
+LOCAL = [name for name, each in FAULTS.items() if not each.network and not each.snapshots]
+SNAPSHOTS = [name for name, each in FAULTS.items() if each.snapshots]
 NETWORK = [name for name, each in FAULTS.items() if each.network]
 
 

@@ -43,7 +43,6 @@ MEMCACHED = {
     "a negative length": b"set k 0 0 -1\r\n",
     "a length beyond reason": b"set k 0 0 %d\r\n" % HUGE,
     "a length that overflows": b"set k 0 0 99999999999999999999999\r\n",
-    "flags beyond 32 bits": b"set k 99999999999 0 1\r\nv\r\n",
     "bytes longer than said": b"set k 0 0 1\r\nmuch more\r\n",
     "a key too long": b"get " + b"k" * 300 + b"\r\n",
     "a line without end": b"get " + b"k" * 2_000_000,
@@ -155,7 +154,7 @@ def neighbour_is_well(victim):
         pytest.fail(f"the node ended with {node.popen.returncode}:\n{node.log()}")
     neighbour.progress()
     assert node.ready()
-    assert node.resident_bytes() < (64 + 32) * (1 << 20)
+    assert node.resident_within((64 + 32) * (1 << 20))
 
 
 def connect(node, port):
@@ -302,7 +301,7 @@ def test_a_client_that_does_not_read_is_not_a_problem(victim):
             pass
         assert asked > 0
         neighbour.progress()
-        assert node.resident_bytes() < (64 + 100) * (1 << 20)
+        assert node.resident_within((64 + 100) * (1 << 20))
 
 
 def test_many_connections_come_and_go(victim):

@@ -65,7 +65,7 @@ class TestOneCommand:
                 out = gyre(*command, node=node).out
                 assert all(other.name in out for other in ring.nodes), out
         where = json.dumps(gyre("locate", "some key", "-o", "json", node=ring.nodes[0]).json())
-        with ring.nodes[0].resp() as client:
+        with ring.nodes[0].cluster_resp() as client:
             slot = client.call("CLUSTER", "KEYSLOT", "some key")
         owner = ring.nodes[0].owners()[slot]
         owner = next(node for node in ring.nodes if node.cluster_port == owner)
@@ -112,7 +112,8 @@ class TestMistakes:
         for flag in ("--name", "--host", "--port", "--resp-port", "--resp-cluster-port", "--memcached-port", "--http-port",
                      "--join",
                      "--memory", "--threads", "--replicas", "--write-acks", "--zone", "--weight", "--data-dir",
-                     "--config", "--log-level", "--log-format", "--max-value", "--max-connections"):
+                     "--config", "--log-level", "--log-format", "--max-value", "--max-connections",
+                     "--max-connections-per-address", "--idle-timeout"):
             assert flag in help_text, flag
 
 
@@ -155,7 +156,9 @@ class TestServerMistakes:
         (["--write-acks", "3", "--replicas", "2"], "write-acks"),
         (["--log-level", "loud"], "log-level"), (["--log-format", "xml"], "log-format"),
         (["--join", "nowhere"], "join"), (["--threads", "-1"], "threads"), (["stray"], "stray"),
-        (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
+        (["--host", "no.such.host.invalid", "--insecure"], "no.such.host.invalid"),
+        (["--host", "192.0.2.1"], "--gossip-key FILE"), (["--host", "192.0.2.1"], "--insecure"),
+        (["--host", "0.0.0.0", "--insecure"], "--advertise"), (["--host", "::"], "--advertise"),
         (["--config", "/no/such/file.toml"], "/no/such/file.toml"),
         (["--data-dir", "/proc/nothing/here"], "/proc/nothing/here")])
     def test_flags(self, tmp_path, flags, word):

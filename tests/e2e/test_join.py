@@ -131,3 +131,22 @@ def test_a_join_cancelled_by_kill_leaves_the_others_whole():
             ring.wait_settled(3)
             load.wait_progress(200)
         check(old, load, wanted)
+
+
+def colliding(number):
+    """A key that has the same XXH3 hash whatever the number is: its first bytes make the product with it 0."""
+    return b"\xb8\xfe\x6c\x39\x23\xa4\x4b\xbe" + b"%08d" % number + b"{colliding}-keys"
+
+
+def test_a_node_joins_though_megabytes_share_one_hash():
+    keys = [colliding(n) for n in range(50)]  # a shard has an eighth of the memory
+    with harness.Ring(1, {"--memory": "512MiB"}) as ring:
+        with ring.nodes[0].resp(timeout=60) as client:
+            assert set(client.pipeline([("SET", key, b"v" * (1 << 20)) for key in keys])) == {(b"+", b"OK")}
+            new = ring.add()
+            ring.wait_settled(2)
+            assert client.call("EXISTS", *keys) == len(keys)
+        ring.nodes[0].kill()
+        harness.wait_for(lambda: set(new.owners()) == {new.cluster_port}, "the new node has taken over", 30)
+        with new.resp(timeout=60) as client:
+            assert client.call("EXISTS", *keys) == len(keys)

@@ -16,6 +16,8 @@ SLACK = 16 * MIB  # beyond --memory, for all that does not grow with the data
 
 @pytest.fixture
 def small(tmp_path):
+    if harness.sanitized():
+        pytest.skip("a sanitizer's own memory would be measured")
     node = harness.Node("small", tmp_path, {"--memory": "64MiB", "--replicas": 1}).start()
     yield node
     node.kill()
@@ -170,3 +172,47 @@ def test_many_connections(big):
         for client in clients:
             client.close()
     assert big.ready()
+
+
+def test_clients_that_take_all_places_keep_neither_peers_nor_operators_out():
+    """A node full of idle clients: a peer that restarts comes back, writes go on, `gyre` and HTTP get their answers."""
+    with harness.Ring(2, {"--max-connections": 20, "--write-acks": 2}) as ring:
+        full, other = ring.nodes
+        with full.resp() as client, other.resp() as writer:
+            assert client.call("PING") == b"PONG"
+            idle = [full.resp() for _ in range(19)]
+            for link in idle:
+                assert link.call("PING") == b"PONG"
+            with full.resp() as refused, pytest.raises(harness.ReplyError, match="max number of clients reached"):
+                refused.call("PING")
+            with socket.create_connection(("127.0.0.1", full.memcached_port), 10) as refused:
+                assert refused.recv(100).startswith(b"ERROR Too many open connections\r\n")
+            assert other.terminate() == 0
+            writer.close()
+            ring.restart(other)
+            ring.wait_settled(2)
+            for n in range(200):
+                assert client.call("SET", f"key:{n}", n) == b"OK"
+            with other.resp() as writer:
+                for n in range(200):
+                    assert writer.call("GET", f"key:{n}") == str(n).encode()
+            assert harness.gyre("get", "key:7", node=full).out.strip() == "7"
+            assert harness.gyre("status", node=full).status == 0
+            assert full.http("/metrics")[0] == 200
+            for link in idle:
+                assert link.call("PING") == b"PONG"
+                link.close()
+
+
+def test_idle_clients_are_closed(tmp_path):
+    node = harness.Node("idle", tmp_path, {"--idle-timeout": "1s"}).start()
+    try:
+        with node.resp() as idle, node.resp() as busy:
+            assert idle.call("PING") == b"PONG"
+            harness.wait_for(lambda: busy.call("PING") and harness.parse_metrics(node.http("/metrics")[1])[
+                'gyre_idle_clients_closed_total{loop="0"}'] + harness.parse_metrics(node.http("/metrics")[1])[
+                'gyre_idle_clients_closed_total{loop="1"}'] == 1, "the idle client is closed", 20)
+            assert idle.socket.recv(1) == b""
+            assert busy.call("PING") == b"PONG"
+    finally:
+        node.kill()

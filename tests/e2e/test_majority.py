@@ -75,7 +75,7 @@ def owned_by(node, key):
 
 
 def node_slot(node, key):
-    with node.resp() as client:
+    with node.cluster_resp() as client:
         return client.call("CLUSTER", "KEYSLOT", key)
 
 

@@ -13,12 +13,13 @@ import nemesis
 
 ROUNDS = harness.soak(1, 5)
 LOCAL = harness.soak(["kill", "pause-thrice", "rolling-restart"], nemesis.LOCAL)
+SNAPSHOTS = harness.soak(["rolling-restart-check", "restart-all"], [*nemesis.LOCAL, *nemesis.SNAPSHOTS])
 NETWORK = harness.soak(["cut-link-one-way", "cut-incoming", "partition-both"], nemesis.NETWORK)
 
 
-def run(faults, replicas, network):
+def run(faults, replicas, network, **flags):
     generator = random.Random(replicas)
-    with nemesis.Scene(3, {"--replicas": replicas, "--write-acks": 2}, network) as scene:
+    with nemesis.Scene(3, {"--replicas": replicas, "--write-acks": 2, **flags}, network) as scene:
         for name in faults * ROUNDS:
             row = scene.round(nemesis.FAULTS[name], generator)
             assert row["violations"] == 0, row
@@ -31,6 +32,11 @@ def run(faults, replicas, network):
 @pytest.mark.parametrize("replicas", harness.soak([2], [2, 3]))
 def test_no_acknowledged_write_is_lost_to_nodes_that_die_and_sleep(replicas):
     run(LOCAL, replicas, network=False)
+
+
+@pytest.mark.parametrize("replicas", harness.soak([2], [2, 3]))
+def test_no_acknowledged_write_is_lost_to_stops_with_snapshots(replicas):
+    run(SNAPSHOTS, replicas, network=False, **{"--snapshot-on-exit": None})
 
 
 @pytest.mark.parametrize("replicas", harness.soak([3], [2, 3]))

@@ -1,5 +1,6 @@
-"""What an operator does to a ring under load: a join taken back, the progress of a drain, a dead node removed by hand
-or by --evict-after. Nobody sees a miss, and no acknowledged write is lost."""
+"""What an operator does to a ring under load: a join taken back, the progress of a drain, a drained node that stays off
+until it is undrained, a dead node removed by hand or by --evict-after. Nobody sees a miss, and no acknowledged write is
+lost."""
 
 import re
 
@@ -170,3 +171,61 @@ def test_a_dead_node_is_evicted_under_load():
             assert set(node.owners()) == {other.cluster_port for other in stay}
             assert violations(node, load.writers) == []
             assert missing(node, wanted) == []
+
+
+def drained_again(node, witness, join):
+    """Stops the drained `node` and starts it with `join`: it says why it is not ready, and stays off the ring."""
+    before = member(witness, node.name)["incarnation"]
+    assert node.terminate() == 0
+    node.flags.pop("--join", None)
+    node.start(join=join, wait=False)
+    harness.wait_for(lambda: member(witness, node.name)["incarnation"] > before and
+                     member(witness, node.name)["state"] == "drained", "its new life is known")
+    harness.wait_for(lambda: member(node, witness.name)["on_ring"], "it sees the ring")
+    code, reason = node.http("/ready")
+    assert code == 503 and reason.startswith("drained"), reason
+    assert node.name not in on_ring(witness) and node.name not in on_ring(node)
+
+
+def test_a_drained_node_stays_off_the_ring_until_it_is_undrained():
+    wanted = records("drained")
+    with harness.Ring(3, {"--write-acks": 2}) as ring:
+        fill(ring.nodes[0], wanted)
+        stay, leaver = ring.nodes[:2], ring.nodes[2]
+        before = stay[0].owners()
+        for _ in range(2):
+            assert gyre("drain", leaver.name, node=stay[0]).status == 0, "twice is as good as once"
+        # It finds the ring by what it remembers, or by --join.
+        drained_again(leaver, stay[0], join=[])
+        drained_again(leaver, stay[0], join=stay)
+        seen = gyre("ring", "-o", "json", node=stay[1]).json()["nodes"]
+        assert {node["name"]: node["state"] for node in seen} == {"n1": "alive", "n2": "alive", "n3": "drained"}
+        assert next(node for node in seen if node["name"] == leaver.name)["partitions_held"] == 0
+        for node in ring.nodes:
+            assert metric(node, 'gyre_members{state="drained"}') == 1
+            assert metric(node, 'gyre_members{state="alive"}') == 2
+            assert node.status()["ring"]["under_replicated"] == 0
+            assert set(node.owners()) == {other.cluster_port for other in stay}
+            assert missing(node, wanted) == [], "it forwards what is elsewhere"
+
+        undrained = gyre("undrain", leaver.name, "-o", "json", node=stay[1])
+        assert undrained.status == 0 and undrained.json()["undrained"], undrained
+        ring.wait_settled(3)
+        assert stay[0].owners() == before, "it has its old place"
+        for node in ring.nodes:
+            assert missing(node, wanted) == []
+        again = gyre("undrain", leaver.name, node=stay[1])
+        assert again.status == 1 and "not drained" in again.err, again
+
+
+def test_a_node_is_undrained_while_it_is_down():
+    with harness.Ring(3) as ring:
+        stay, leaver = ring.nodes[:2], ring.nodes[2]
+        assert gyre("drain", leaver.name, node=stay[0]).status == 0
+        assert leaver.terminate() == 0
+        harness.wait_for(lambda: member(stay[0], leaver.name)["state"] == "stopped", "it is gone")
+        assert member(stay[0], leaver.name)["drained"]
+        assert gyre("undrain", leaver.name, node=stay[1]).status == 0
+        assert not member(stay[1], leaver.name)["drained"]
+        ring.restart(leaver)
+        ring.wait_settled(3)

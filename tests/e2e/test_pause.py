@@ -1,5 +1,7 @@
 """SIGSTOP: what waited in a stopped node is not carried out when it goes on, over what others acknowledged meanwhile."""
 
+import time
+
 import pytest
 
 import harness
@@ -19,7 +21,7 @@ def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
         ring.wait_settled(3)
         for round_number in range(3):
             key = f"paused:{client_leaves}:{round_number}"
-            with ring.nodes[0].resp() as client:
+            with ring.nodes[0].cluster_resp() as client:
                 slot = client.call("CLUSTER", "KEYSLOT", key)
             owner_port = ring.nodes[0].owners()[slot]
             owner = next(node for node in ring.nodes if node.cluster_port == owner_port)
@@ -50,7 +52,7 @@ def test_writes_of_connections_that_nobody_accepted_yet_do_not_win_either():
     with harness.Ring(3) as ring:
         ring.wait_settled(3)
         owner, other, _ = ring.nodes
-        with other.resp() as client:
+        with other.cluster_resp() as client:
             slots = {f"backlog:{n}": client.call("CLUSTER", "KEYSLOT", f"backlog:{n}") for n in range(200)}
         owners = other.owners()
         keys = [key for key, slot in slots.items() if owners[slot] == owner.cluster_port][:12]
@@ -69,3 +71,25 @@ def test_writes_of_connections_that_nobody_accepted_yet_do_not_win_either():
         ring.wait_settled(3)
         with other.resp() as client:
             assert [client.call("GET", key) for key in keys] == [b"new"] * len(keys)
+
+
+def test_what_came_after_the_pause_did_not_wait_through_it():
+    """An idle connection's first write, long after the node went on, is carried out; what was sent meanwhile is not."""
+    with harness.Ring(1, {"--threads": 1}) as ring:
+        node = ring.nodes[0]
+
+        def sleeps():
+            return harness.parse_metrics(node.http("/metrics")[1])["gyre_process_sleeps_total"]
+
+        with node.resp() as waiting, node.resp() as idle, node.resp() as busy:
+            for client in (waiting, idle, busy):
+                assert client.call("PING") == b"PONG"
+            node.pause()
+            waiting.send("SET", "key", "waited")
+            time.sleep(2.5)  # the pause: longer than SleepWatch::kSlept
+            node.resume()
+            harness.wait_for(lambda: sleeps() >= 1, "the node noticed that it slept", 20)
+            with pytest.raises(ReplyError, match="nothing was written"):
+                harness.plain(waiting.read())
+            for client in (idle, busy, waiting):
+                assert client.call("SET", "key", "later") == b"OK"

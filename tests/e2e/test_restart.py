@@ -111,7 +111,9 @@ def test_nodes_started_one_by_one_bring_their_data_in():
             stop(node)
         first = ring.nodes[0]
         first.flags.pop("--join", None)
-        first.start()
+        first.start(wait=False)  # most of the ring must be back before one is ready
+        harness.wait_for(lambda: "waiting for the ring" in first.http("/ready")[1], "it says what it waits for")
+        assert not harness.gyre("status", "-o", "json", node=first).json()["ring"]["owned_here"]
         for node in ring.nodes[1:]:
             node.start(join=[first])
         ring.wait_settled(3)
@@ -159,7 +161,7 @@ def test_a_damaged_snapshot_is_refused_and_kept():
                 stop(ring.nodes[0])
                 shutil.copy(snapshot_of(ring.nodes[0]), path)
                 ring.nodes[0].flags.pop("--join", None)
-                ring.nodes[0].start()
+                ring.nodes[0].start(wait=False)
             ring.restart(victim)
             ring.wait_settled(2)
             status = victim.status()["snapshot"]

@@ -54,6 +54,9 @@ class History {
   // Gets each event, to record it (ToLine).
   void set_sink(std::function<void(const Event&)> sink) { sink_ = std::move(sink); }
 
+  // Before all else: registers may vanish, because the cache evicts.
+  void AllowMisses() { registers_.AllowMisses(); }
+
   // ---- What happens; times are microseconds ----
   Operation Begin(Operation operation, std::int64_t now);
   void Acknowledge(const Operation& operation, std::int64_t now, std::uint64_t result = 0);

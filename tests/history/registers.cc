@@ -46,7 +46,7 @@ void Registers::Judge(const std::string& key, std::uint64_t floor,
   } else {
     JudgeMiss(key, each, floor, when);
   }
-  if (!is_final) return;
+  if (!is_final || (may_miss_ && !read)) return;
   if (each.final && *each.final != read) {
     violations_.Add(Fault::kDiverged, key,
                     when + ": " + key + " " + Said(read) + ", another final read says that it " +
@@ -57,7 +57,7 @@ void Registers::Judge(const std::string& key, std::uint64_t floor,
 
 void Registers::JudgeMiss(const std::string& key, const Register& each, std::uint64_t floor,
                           const std::string& when) {
-  if (floor == 0 || each.deletions.contains(floor)) return;
+  if (may_miss_ || floor == 0 || each.deletions.contains(floor)) return;
   const auto explains = [&each](std::uint64_t deletion) {
     return !each.refused.contains(deletion);
   };

@@ -24,9 +24,13 @@
 
 namespace gyre::history {
 
+// A cache that evicts may miss any key at any time (AllowMisses); what was overwritten or deleted
+// must not come back even so.
 class Registers {
  public:
   explicit Registers(Violations& violations) : violations_(violations) {}
+
+  void AllowMisses() { may_miss_ = true; }
 
   std::uint64_t NextNumber(const std::string& key) { return keys_[key].issued + 1; }
   // `number` > 0, higher than all before of the key.
@@ -56,6 +60,7 @@ class Registers {
                    std::uint64_t number, const std::string& when);
 
   Violations& violations_;
+  bool may_miss_ = false;
   std::map<std::string, Register> keys_;
 };
 

@@ -113,6 +113,21 @@ TEST_F(RegistersTest, FinalReadsAgree) {
   EXPECT_EQ(Found(), "diverged");
 }
 
+TEST_F(RegistersTest, WhereMissesAreAllowedNothingRemovedComesBack) {
+  history_.AllowMisses();
+  Set();
+  See(std::nullopt);
+  Set();
+  SeeLast(std::nullopt);
+  SeeLast(2);
+  EXPECT_EQ(Found(), "none");
+  See(1);
+  EXPECT_EQ(Found(), "lost");
+  Delete();
+  See(2);
+  EXPECT_EQ(Found(), "resurrected");
+}
+
 TEST_F(RegistersTest, KeysAreJudgedByThemselves) {
   Set();
   Ack(Begin(Kind::kSet, 0, "other"));

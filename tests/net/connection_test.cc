@@ -379,6 +379,73 @@ TEST(BackPressureTest, AConnectionThatLingersIsCut) {
   server.Eventually([&] { return server.server->stats().connections == 0; });
 }
 
+TEST(TurnTest, ALongPipelineLeavesOthersTheirTurn) {
+  ServerThread server;
+  Client greedy = server.Connect();
+  Client other = server.Connect();
+  other.Send("echo here\n");
+  EXPECT_EQ(other.ReadLine(), "here");
+  constexpr int kRequests = 500;
+  std::string pipeline;
+  for (int i = 0; i < kRequests; ++i) pipeline += "work 2\n";
+  greedy.Send(pipeline);
+  server.Eventually([&] { return server.handler.handled > 1; });
+  other.Send("work 0\n");
+  EXPECT_LT(std::stoi(other.ReadLine()), kRequests / 2);
+  int last = 0;
+  for (int i = 0; i < kRequests; ++i) {
+    const int number = std::stoi(greedy.ReadLine());
+    EXPECT_GT(number, last);
+    last = number;
+  }
+  EXPECT_EQ(last, kRequests + 2);
+}
+
+TEST(TurnTest, LongPipelinesTakeTurns) {
+  ServerThread server;
+  constexpr int kRequests = 100;
+  std::string pipeline;
+  for (int i = 0; i < kRequests; ++i) pipeline += "work 2\n";
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(server.Connect());
+  for (Client& client : clients) client.Send(pipeline);
+  // Each is half done before any other is done.
+  for (Client& client : clients) {
+    for (int i = 0; i < kRequests / 2; ++i) client.ReadLine();
+  }
+  for (Client& client : clients) {
+    for (int i = kRequests / 2; i < kRequests - 1; ++i) client.ReadLine();
+    EXPECT_GT(std::stoi(client.ReadLine()), 2 * kRequests);
+  }
+}
+
+TEST(TurnTest, WhoHalfClosesBehindAPipelineGetsAllReplies) {
+  ServerThread server;
+  Client client = server.Connect();
+  std::string pipeline;
+  for (int i = 0; i < 50; ++i) pipeline += "work 2\n";
+  client.Send(pipeline + "echo last\n");
+  client.FinishSending();
+  const std::string all = client.ReadAll();
+  EXPECT_EQ(all.substr(all.size() - 5), "last\n");
+  EXPECT_EQ(server.handler.handled, 51);
+}
+
+TEST(TurnTest, AConnectionThatAwaitsItsTurnMayGo) {
+  ServerThread server;
+  std::string pipeline;
+  for (int i = 0; i < 200; ++i) pipeline += "work 2\n";
+  {
+    Client client = server.Connect();
+    client.Send(pipeline);
+    server.Eventually([&] { return server.handler.handled > 1; });
+    client.Reset();
+  }
+  Client left = server.Connect();  // to the end of the server
+  left.Send(pipeline);
+  server.Eventually([&] { return server.handler.handled > 50; });
+}
+
 TEST(BackPressureTest, AFloodFromOneClientLeavesOthersTheirTurn) {
   ServerThread server;
   Client flood = server.Connect();

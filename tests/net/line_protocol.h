@@ -90,6 +90,7 @@ class LineCodec final : public Codec {
       line.remove_prefix(1);
     }
     SplitWords(line, request.args);
+    if (request.args[0] == "from-peer") request.hops = 1;
     if (request.args[0] != "put")
       return {.status = Decoded::Status::kRequest, .consumed = consumed};
     const std::size_t size = std::stoul(std::string(request.args[1]));

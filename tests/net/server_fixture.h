@@ -130,6 +130,7 @@ class Client {
 //   forget         defers and drops the reply
 //   silent         neither answers nor defers
 //   quit           answers "bye" and closes
+//   work MS        keeps the loop busy for so many milliseconds
 //   waited         whether it waited while the process slept, as far as `sleep_watch` knows
 class TestHandler final : public Handler {
  public:
@@ -156,6 +157,10 @@ class TestHandler final : public Handler {
     } else if (command == "quit") {
       responder.writer().Text("bye");
       session.close_after_reply = true;
+    } else if (command == "work") {
+      const TimePoint end = SteadyNow() + std::chrono::milliseconds(std::stol(argument));
+      while (SteadyNow() < end) continue;
+      responder.writer().Integer(handled);
     } else if (command == "waited") {
       responder.writer().Boolean(request.waited);
     } else if (command != "silent") {

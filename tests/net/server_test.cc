@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "net/admission.h"
 #include "net/server_fixture.h"
 
 namespace gyre::test {
@@ -64,6 +65,99 @@ TEST(ServerTest, RefusesMoreConnectionsThanTheLimit) {
   Client four = server.Connect();
   four.Send("echo 4\n");
   EXPECT_EQ(four.ReadLine(), "4");
+}
+
+TEST(ServerTest, ClientsOfOneAddressHaveALimit) {
+  Admission admission(10, 2);
+  ServerThread server({.admission = &admission});
+  Client one = server.Connect();
+  Client two = server.Connect();
+  one.Send("echo 1\n");
+  two.Send("echo 2\n");
+  EXPECT_EQ(one.ReadLine(), "1");
+  EXPECT_EQ(two.ReadLine(), "2");
+  EXPECT_NE(server.Connect().ReadLine().find("from this address"), std::string::npos);
+  one.Close();
+  server.Eventually([&] { return server.server->stats().connections == 1; });
+  Client four = server.Connect();
+  four.Send("echo 4\n");
+  EXPECT_EQ(four.ReadLine(), "4");
+}
+
+TEST(ServerTest, ClosesIdleClients) {
+  ServerThread server({.idle_timeout = std::chrono::milliseconds(100)});
+  Client idle = server.Connect();
+  Client waiting = server.Connect();
+  waiting.Send("later answer\n");
+  EXPECT_EQ(idle.ReadLine(), "<closed>");
+  EXPECT_EQ(server.server->stats().closed_idle, 1U);
+  server.Finish("answer", "came");
+  EXPECT_EQ(waiting.ReadLine(), "came");
+}
+
+// A native port: who is what shows in the first request.
+class AdmissionTest : public testing::Test {
+ protected:
+  AdmissionTest() {
+    server_.OnLoop([this] {
+      const Status listening = server_.server->Listen(
+          {.protocol = Protocol::kNative, .codec = Lines(), .handler = &server_.handler});
+      ASSERT_TRUE(listening);
+      native_port_ = server_.server->bound_port();
+    });
+  }
+
+  Admission admission_{2, 0};
+  ServerThread server_{{.admission = &admission_,
+                        .reserved_idle_timeout = std::chrono::milliseconds(100),
+                        .undecided_timeout = Duration{}}};
+  std::uint16_t native_port_ = 0;
+};
+
+TEST_F(AdmissionTest, PeersFindAPlaceWhereClientsHaveTakenAll) {
+  std::vector<Client> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.push_back(server_.Connect());
+    clients.back().Send("echo here\n");
+    EXPECT_EQ(clients.back().ReadLine(), "here");
+  }
+  EXPECT_NE(server_.Connect().ReadLine().find("max number of clients"), std::string::npos);
+  std::vector<Client> peers;
+  for (int i = 0; i < 100; ++i) {
+    peers.emplace_back(native_port_);
+    peers.back().Send("from-peer\n");
+    EXPECT_EQ(peers.back().ReadLine(), "-unknown") << "it was handled";
+  }
+}
+
+TEST_F(AdmissionTest, AFewNativeClientsMoreAreLetInForShortWork) {
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < 2 + Admission::kReservedMax; ++i) {
+    clients.emplace_back(native_port_);
+    clients.back().Send("later " + std::to_string(i) + "\n");
+  }
+  server_.Eventually([&] { return server_.server->stats().connections == clients.size(); });
+  server_.Eventually(
+      [&] { return server_.handler.handled == static_cast<int>(2 + Admission::kReservedMax); });
+  Client refused(native_port_);
+  refused.Send("echo here\n");
+  EXPECT_NE(refused.ReadLine().find("max number of clients"), std::string::npos);
+  EXPECT_EQ(refused.ReadLine(), "<closed>");
+  for (std::size_t i = 0; i < clients.size(); ++i) server_.Finish(std::to_string(i), "done");
+  for (Client& client : clients) EXPECT_EQ(client.ReadLine(), "done");
+  // Idle now, those beyond the limit go.
+  server_.Eventually([&] { return server_.server->stats().connections == 2; });
+}
+
+TEST_F(AdmissionTest, WhoSaysNothingMakesRoomForOthers) {
+  std::vector<Client> silent;
+  for (std::size_t i = 0; i < Admission::kUndecidedMax; ++i) silent.emplace_back(native_port_);
+  server_.Eventually(
+      [&] { return server_.server->stats().connections == Admission::kUndecidedMax; });
+  Client client(native_port_);
+  client.Send("echo here\n");
+  EXPECT_EQ(client.ReadLine(), "here");
+  EXPECT_EQ(silent.front().ReadLine(), "<closed>") << "the oldest";
 }
 
 TEST(ServerTest, HoldsThousandsOfConnections) {
@@ -158,10 +252,46 @@ TEST(ServerTest, AConnectionLongAfterASleepDidNotWait) {
   ServerThread server;
   server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
   server.sleep_watch.Beat(SteadyNow());
-  server.OnLoop([&] { server.server->AcceptWaiting(); });
+  server.OnLoop([&] { server.server->NoteSleep(); });
   Client client = server.Connect();
   client.Send("waited\n");
   EXPECT_EQ(client.ReadLine(), "false");
+}
+
+TEST(ServerTest, WhatAnIdleConnectionSendsLongAfterASleepDidNotWait) {
+  ServerThread server;
+  Client idle = server.Connect();
+  Client partial = server.Connect();
+  for (Client* client : {&idle, &partial}) {
+    client->Send("waited\n");
+    EXPECT_EQ(client->ReadLine(), "false");
+  }
+  partial.Send("wai");
+  server.Eventually([&] { return server.server->stats().bytes_in == 17; });
+  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  server.sleep_watch.Beat(SteadyNow());
+  server.OnLoop([&] { server.server->NoteSleep(); });
+  idle.Send("waited\n");
+  EXPECT_EQ(idle.ReadLine(), "false");
+  partial.Send("ted\nwaited\n");
+  EXPECT_EQ(partial.ReadLine(), "true");
+  EXPECT_EQ(partial.ReadLine(), "false");
+}
+
+TEST(ServerTest, WhatOneConnectionTellsOfASleepIsSeenOnAll) {
+  ServerThread server;
+  Client busy = server.Connect();
+  Client idle = server.Connect();
+  for (Client* client : {&busy, &idle}) {
+    client->Send("waited\n");
+    EXPECT_EQ(client->ReadLine(), "false");
+  }
+  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  server.sleep_watch.Beat(SteadyNow());
+  busy.Send("waited\n");
+  EXPECT_EQ(busy.ReadLine(), "true");
+  idle.Send("waited\n");
+  EXPECT_EQ(idle.ReadLine(), "false");
 }
 
 TEST(ServerTest, SeveralLoopsShareAPort) {

@@ -113,6 +113,12 @@ TEST(CommandLineTest, ASmallMemoryLowersTheLargestValueByItself) {
   EXPECT_EQ(Valid({"--memory", "1GiB"}).value_bytes_max, std::size_t{16} << 20);
 }
 
+TEST(CommandLineTest, ClientMemoryIsAQuarterOfALargeMemory) {
+  EXPECT_EQ(Valid({"--memory", "64MiB"}).client_memory_bytes, std::size_t{64} << 20);
+  EXPECT_EQ(Valid({"--memory", "1GiB"}).client_memory_bytes, std::size_t{256} << 20);
+  EXPECT_EQ(Valid({"--client-memory", "100MiB"}).client_memory_bytes, std::size_t{100} << 20);
+}
+
 TEST(CommandLineTest, HasTheDefaultsOfTheDesign) {
   const Config config = Valid({});
   EXPECT_EQ(config.host, "127.0.0.1");
@@ -125,11 +131,14 @@ TEST(CommandLineTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(config.value_bytes_max, std::size_t{16} << 20);
   EXPECT_GE(config.threads, 1U);
   EXPECT_EQ(config.connections_max, 0U);
+  EXPECT_EQ(config.connections_of_address_max, 0U);
+  EXPECT_EQ(config.idle_timeout, Duration{});
   EXPECT_EQ(config.replicas, 2U);
   EXPECT_EQ(config.write_acks, 1U);
   EXPECT_EQ(config.partitions, 1024U);
   EXPECT_EQ(config.consistency, Consistency::kAvailable);
   EXPECT_EQ(config.evict_after, minutes(5));
+  EXPECT_EQ(config.stop_timeout, seconds(25));
   EXPECT_EQ(config.cluster_name, "gyre");
   EXPECT_TRUE(config.join.empty());
   EXPECT_TRUE(config.data_dir.empty());
@@ -156,6 +165,10 @@ TEST(CommandLineTest, TakesEveryFlag) {
                                "3",
                                "--max-connections",
                                "500",
+                               "--max-connections-per-address",
+                               "40",
+                               "--idle-timeout",
+                               "90s",
                                "--replicas",
                                "3",
                                "--write-acks",
@@ -180,6 +193,8 @@ TEST(CommandLineTest, TakesEveryFlag) {
                                "1h",
                                "--rebalance-limit",
                                "50MiB",
+                               "--stop-timeout",
+                               "40s",
                                "--partitions",
                                "64",
                                "--consistency",
@@ -200,6 +215,8 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.value_bytes_max, std::size_t{1} << 20);
   EXPECT_EQ(config.threads, 3U);
   EXPECT_EQ(config.connections_max, 500U);
+  EXPECT_EQ(config.connections_of_address_max, 40U);
+  EXPECT_EQ(config.idle_timeout, std::chrono::seconds(90));
   EXPECT_EQ(config.replicas, 3U);
   EXPECT_EQ(config.write_acks, 2U);
   EXPECT_EQ(config.zone, "a");
@@ -211,6 +228,7 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.evict_after, seconds(90));
   EXPECT_EQ(config.tombstone_ttl, hours(1));
   EXPECT_EQ(config.rebalance_limit, std::size_t{50} << 20);
+  EXPECT_EQ(config.stop_timeout, seconds(40));
   EXPECT_EQ(config.partitions, 64U);
   EXPECT_EQ(config.consistency, Consistency::kMajority);
 }
@@ -241,6 +259,9 @@ TEST(CommandLineTest, ExplainsWhatIsWrong) {
       {{"--max-value", "1g"}, "--max-value: '1g' is too much: at most 512MiB"},
       {{"--data-dir", "d", "stray"}, "stray"},
       {{"--max-value", "200m"}, "--max-value is more than half of --memory"},
+      {{"--client-memory", "1m"}, "--client-memory: '1m' is too little: at least 4MiB"},
+      {{"--max-value", "64m"}, "--max-value exceeds what --client-memory has room for"},
+      {{"--client-memory", "16m"}, "raise --client-memory to 19MiB or more, or lower --max-value"},
       {{"--replicas", "8"}, "--replicas: '8' is not a number from 1 to 7"},
       {{"--replicas", "2", "--write-acks", "3"}, "--write-acks 3 is more than --replicas 2"},
       {{"--weight", "0"}, "--weight: '0' is not a number from 1 to 1000"},
@@ -340,6 +361,51 @@ TEST_F(ConfigFileTest, AFlagIsTrueOrFalse) {
   EXPECT_FALSE(Valid({"--config", Write("snapshot-on-exit = false\n")}).snapshot_on_exit);
   EXPECT_NE(ErrorOfFile("snapshot-on-exit = \"yes\"\n").find("must be true or false"),
             std::string::npos);
+}
+
+// ---- Beyond loopback ---------------------------------------------------------------------------
+
+TEST(AddressesTest, OthersAreToldTheHostUnlessAnotherIsAdvertised) {
+  const auto told = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--insecure", "--port", "8000"});
+    return Valid(std::move(arguments)).advertise;
+  };
+  EXPECT_EQ(told({}), (HostPort{"127.0.0.1", 8000}));
+  EXPECT_EQ(told({"--host", "10.0.0.1"}), (HostPort{"10.0.0.1", 8000}));
+  EXPECT_EQ(told({"--host", "0.0.0.0", "--advertise", "a.example"}), (HostPort{"a.example", 8000}));
+  EXPECT_EQ(told({"--advertise", "a.example:9"}), (HostPort{"a.example", 9}));
+  EXPECT_EQ(told({"--host", "::", "--advertise", "[fd00::1]"}), (HostPort{"fd00::1", 8000}));
+  EXPECT_EQ(told({"--host", "::", "--advertise", "[fd00::1]:9"}), (HostPort{"fd00::1", 9}));
+  EXPECT_EQ(told({"--host", "::", "--advertise", "fd00::1"}), (HostPort{"fd00::1", 8000}));
+}
+
+TEST(AddressesTest, WhatOthersCannotMeanIsRefused) {
+  for (const char* host : {"0.0.0.0", "::"}) {
+    EXPECT_EQ(ErrorOf({"--host", host, "--insecure"}).find("--host " + std::string(host)), 0U);
+    EXPECT_NE(ErrorOf({"--host", host, "--insecure"}).find("--advertise HOST"), std::string::npos);
+    EXPECT_NE(ErrorOf({"--advertise", host, "--insecure"}).find("--advertise HOST"),
+              std::string::npos);
+  }
+  for (const char* text : {"", "a:b", "a:0", "a b"}) EXPECT_NE(ErrorOf({"--advertise", text}), "");
+}
+
+TEST(AddressesTest, BeyondLoopbackANodeWantsAKeyOrIsToldNotTo) {
+  const std::vector<std::vector<std::string>> open = {{"--host", "10.0.0.1"},
+                                                      {"--host", "fd00::1"},
+                                                      {"--host", "node-a"},
+                                                      {"--advertise", "10.0.0.1"},
+                                                      {"--host", "0.0.0.0", "--advertise", "::1"}};
+  for (std::vector<std::string> arguments : open) {
+    const std::string error = ErrorOf(arguments);
+    EXPECT_NE(error.find("--gossip-key FILE"), std::string::npos) << error;
+    EXPECT_NE(error.find("--insecure"), std::string::npos) << error;
+    arguments.emplace_back("--insecure");
+    Valid(arguments);
+    arguments.pop_back();
+    arguments.insert(arguments.end(), {"--gossip-key", "f"});
+    Valid(arguments);
+  }
+  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "localhost"}) Valid({"--host", host});
 }
 
 TEST_F(ConfigFileTest, FlagsWin) {

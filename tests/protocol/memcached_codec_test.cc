@@ -169,7 +169,7 @@ TEST_F(MemcachedCodecTest, RefusesAndGoesOn) {
       {"set a 0 0 99999999999999999999\r\n", {bad_format}},
       {"set a x 0 1\r\nv\r\n", {bad_format}},
       {"set a -1 0 1\r\nv\r\n", {bad_format}},
-      {"set a 4294967296 0 1\r\nv\r\n", {bad_format}},
+      {"set a 18446744073709551616 0 1\r\nv\r\n", {bad_format}},
       {"set a 0 x 1\r\nv\r\n", {bad_format}},
       {"set a\x01 0 0 9\r\nversion\r\n\r\n", {bad_format}},
       {"set " + kLongKey + " 0 0 9\r\nversion\r\n\r\n", {bad_format}},
@@ -213,9 +213,52 @@ TEST_F(MemcachedCodecTest, SwallowsWhatIsTooLarge) {
   limits_.value_bytes_max = 100;
   const std::string data = std::string(101, 'x') + "\r\n";
   EXPECT_EQ(Story("set a 0 0 100\r\n" + data.substr(1) + "version\r\n").size(), 2U);
-  EXPECT_EQ(Story("set a 0 0 101\r\n" + data + "version\r\n"),
+  EXPECT_EQ(Story("add a 0 0 101\r\n" + data + "version\r\n"),
             (Lines{"SERVER_ERROR object too large for cache", "mc.version"}));
-  EXPECT_EQ(Story("set a 0 0 101 noreply\r\n" + data + "version\r\n"), Lines{"mc.version"});
+  EXPECT_EQ(Story("add a 0 0 101 noreply\r\n" + data + "version\r\n"), Lines{"mc.version"});
+  // A set takes the old value away.
+  EXPECT_EQ(Story("set a 0 0 101\r\n" + data + "version\r\n"),
+            (Lines{"mc.refused a", "mc.version"}));
+}
+
+// Data of a refused set is not taken for commands, wherever its connection pauses.
+TEST_F(MemcachedCodecTest, IsNotReadAheadBehindARefusedSet) {
+  limits_.value_bytes_max = 4;
+  MemcachedCodec codec(limits_);
+  const std::string input = "set a 0 0 9\r\nversion\r\n\r\nversion\r\n";
+  Request request;
+  const Decoded refused = codec.Decode(input, request);
+  EXPECT_EQ(refused.status, Decoded::Status::kRequest);
+  EXPECT_EQ(request.args, (std::vector<std::string_view>{"mc.refused", "a"}));
+  EXPECT_FALSE(codec.MayReadAhead(std::string_view(input).substr(refused.consumed)));
+}
+
+TEST_F(MemcachedCodecTest, ABinaryClientIsToldInBinary) {
+  std::string header(24, '\0');
+  header[0] = '\x80';
+  header[1] = '\x0b';
+  header.replace(12, 4, "opaq");
+  const Replayed replayed = Replay([&] { return std::make_unique<MemcachedCodec>(limits_); },
+                                   "version\r\n" + header + "more");
+  ASSERT_EQ(replayed.events.size(), 2U);
+  EXPECT_TRUE(replayed.closed);
+  Request request;
+  request.id = replayed.events[1].id;
+  MemcachedCodec codec(limits_);
+  const std::string reply =
+      Encoded(codec, request, [&](ReplyWriter& writer) { writer.Fail(replayed.events[1].error); });
+  ASSERT_GT(reply.size(), 24U);
+  EXPECT_EQ(reply.substr(0, 8), ("\x81\x0b\0\0\0\0\0\x83"s));
+  EXPECT_EQ(static_cast<std::size_t>(static_cast<unsigned char>(reply[11])), reply.size() - 24);
+  EXPECT_EQ(reply.substr(12, 4), "opaq");
+}
+
+TEST_F(MemcachedCodecTest, ClosesAtHttp) {
+  const Lines closed = {"CLIENT_ERROR this port speaks memcached, not HTTP", "(closed)"};
+  for (const char* line :
+       {"POST / HTTP/1.1\r\n", "PUT /x HTTP/1.0\r\n", "host: x\r\n", "Host: 127.0.0.1:11211\r\n"}) {
+    EXPECT_EQ(Story(std::string(line) + "version\r\n"), closed) << line;
+  }
 }
 
 // Refused data is consumed as it comes: a gigabyte of it never stands in the input buffer.

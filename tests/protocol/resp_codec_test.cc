@@ -139,6 +139,8 @@ TEST_F(RespCodecTest, EndsTheConnectionAtWhatIsNotResp) {
       {"set \"a\\\r\n", "Protocol error: unbalanced quotes in request"},
       {"POST / HTTP/1.1\r\n", "Protocol error: this port speaks RESP, not HTTP"},
       {"Host: localhost\r\n", "Protocol error: this port speaks RESP, not HTTP"},
+      {"host: localhost\r\n", "Protocol error: this port speaks RESP, not HTTP"},
+      {"post / HTTP/1.1\r\n", "Protocol error: this port speaks RESP, not HTTP"},
   };
   for (const auto& [bytes, message] : cases) {
     EXPECT_EQ(Malformed(bytes), (Error{ErrorCode::kProtocol, message})) << bytes;

@@ -113,6 +113,8 @@ TEST_F(RespWriterTest, EncodesEachReplyInBothVersions) {
          w.EndRecord();
        },
        "$6\r\nvalue!\r\n", "$6\r\nvalue!\r\n"},
+      {"text for people", [](ReplyWriter& w) { w.Verbatim("a\nb"); }, "$3\r\na\nb\r\n",
+       "=7\r\ntxt:a\nb\r\n"},
   };
   for (const auto& [name, say, resp2, resp3] : cases) {
     EXPECT_EQ(Resp(2, say), resp2) << name;

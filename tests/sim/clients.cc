@@ -140,8 +140,8 @@ void Clients::OnAnswer(Client& client, const Operation& operation, const history
       history_.Unknown(write, now);
       break;
     case Answer::Kind::kMiss:  // nothing to delete: that is a read, too
-      history_.Refuse(write, now);
       OnRead(client, read, answer);
+      history_.Acknowledge(write, now);
       break;
     default:
       history_.Refuse(write, now);

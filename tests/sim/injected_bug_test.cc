@@ -31,6 +31,14 @@ void CrashUnderLoad(SimCluster& cluster) {
   cluster.world().Run(seconds(4));
 }
 
+// The owners that evict are those with even numbers.
+void CrashOfAnEvictor(SimCluster& cluster) {
+  cluster.BeginLoad(8, 60);
+  cluster.world().Run(seconds(3));
+  cluster.Kill(2);
+  cluster.world().Run(seconds(2));
+}
+
 void JoinUnderLoad(SimCluster& cluster) {
   cluster.BeginLoad(8, 15, milliseconds(1));
   cluster.world().Run(milliseconds(300));
@@ -41,6 +49,11 @@ void JoinUnderLoad(SimCluster& cluster) {
 TEST(InjectedBug, NoneIsSeenWhereThereIsNone) {
   EXPECT_FALSE(IsCaught({}, CrashUnderLoad));
   EXPECT_FALSE(IsCaught({}, JoinUnderLoad));
+  EXPECT_FALSE(IsCaught({.evicts = true}, CrashOfAnEvictor));
+}
+
+TEST(InjectedBug, ADeletionThatOnlyReachesWhatTheOwnerHasIsSeen) {
+  EXPECT_TRUE(IsCaught({.evicts = true, .delete_only_what_is_here = true}, CrashOfAnEvictor));
 }
 
 TEST(InjectedBug, ADroppedReplicaWriteIsSeen) {

@@ -59,6 +59,7 @@ class ScaledCluster : public VirtualCluster {
                 std::uint32_t partitions = kPartitions)
       : VirtualCluster(size), options_(options), partitions_(partitions) {
     keep_logs = false;
+    signs = false;  // it is introduced as no node would be
     Start(0, TestMember(0), options_, {}, partitions_);
     for (std::uint64_t number = 1; number < size; ++number) Introduce(number);
     // By now node 0 knows all; who asks it learns all at once, and has nothing to tell.

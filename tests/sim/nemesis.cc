@@ -12,7 +12,8 @@ namespace {
 constexpr Duration kDowntimeMax = seconds(8);
 constexpr Duration kRestartMax = milliseconds(20);
 constexpr Duration kConvergeMax = seconds(60);
-constexpr Duration kHealed = seconds(5);  // from then on nothing stale is read
+constexpr Duration kRejoined = seconds(4);  // who starts is on the ring, if it may
+constexpr Duration kHealed = seconds(5);    // from then on nothing stale is read
 // With three copies and two deaths at once, one is left.
 constexpr std::size_t kRingLeast = 3;
 constexpr std::int64_t kClockOffsetMs = 500;
@@ -25,17 +26,18 @@ std::string Name(NodeIndex node) { return "n" + std::to_string(node); }
 
 const char* NameOf(Trouble trouble) {
   static constexpr const char* kNames[] = {
-      "crash",          "stop",           "drain",           "join",        "two joins",
-      "join and death", "join cancelled", "drain and death", "eviction",    "clock jump",
-      "pause",          "isolation",      "split",           "broken link", "one way"};
+      "crash",      "stop",      "two stops",      "rolling restart", "stop of all",     "drain",
+      "join",       "two joins", "join and death", "join cancelled",  "drain and death", "eviction",
+      "clock jump", "pause",     "isolation",      "split",           "broken link",     "one way"};
   return kNames[static_cast<std::size_t>(trouble)];
 }
 
 const std::vector<Trouble>& NodeTroubles() {
   static const std::vector<Trouble> kTroubles = {
-      Trouble::kCrash,    Trouble::kStop,         Trouble::kDrain,         Trouble::kJoin,
-      Trouble::kTwoJoins, Trouble::kJoinAndDeath, Trouble::kJoinCancelled, Trouble::kDrainAndDeath,
-      Trouble::kEviction, Trouble::kClockJump};
+      Trouble::kCrash,        Trouble::kStop,          Trouble::kTwoStops,      Trouble::kRolling,
+      Trouble::kStopAll,      Trouble::kDrain,         Trouble::kJoin,          Trouble::kTwoJoins,
+      Trouble::kJoinAndDeath, Trouble::kJoinCancelled, Trouble::kDrainAndDeath, Trouble::kEviction,
+      Trouble::kClockJump};
   return kTroubles;
 }
 
@@ -64,8 +66,11 @@ Nemesis::Nemesis(SimCluster& cluster, NemesisOptions options)
 bool Nemesis::Round() {
   const Trouble trouble = options_.troubles[Below(options_.troubles.size())];
   const bool asleep = trouble >= Trouble::kPause;
-  const bool dies = trouble != Trouble::kStop && trouble != Trouble::kDrain &&
-                    trouble != Trouble::kJoin && trouble != Trouble::kTwoJoins;
+  static constexpr Trouble kNobodyDies[] = {
+      Trouble::kStop,  Trouble::kTwoStops, Trouble::kRolling, Trouble::kStopAll,
+      Trouble::kDrain, Trouble::kJoin,     Trouble::kTwoJoins};
+  const bool dies =
+      std::find(std::begin(kNobodyDies), std::end(kNobodyDies), trouble) == std::end(kNobodyDies);
   story_ += "round " + std::to_string(++round_) + ", " + NameOf(trouble) + ":";
   const bool noisy = options_.noise && Below(2) == 0;
   // Who is cut off or asleep may answer reads with what it has until it hears of it.
@@ -89,6 +94,12 @@ void Nemesis::Do(Trouble trouble) {
       return Crash();
     case Trouble::kStop:
       return Stop();
+    case Trouble::kTwoStops:
+      return TwoStops();
+    case Trouble::kRolling:
+      return Rolling();
+    case Trouble::kStopAll:
+      return StopAll();
     case Trouble::kDrain:
       return Drain();
     case Trouble::kTwoJoins:
@@ -135,10 +146,46 @@ void Nemesis::Crash() {
 
 void Nemesis::Stop() {
   const NodeIndex victim = AnyLive();
-  Tell("stop " + Name(victim));
-  cluster_.Stop(victim);
+  StopNodes({victim});
   StayDown();
   Start(victim);
+}
+
+void Nemesis::StopNodes(const std::vector<NodeIndex>& nodes) {
+  for (const NodeIndex node : nodes) Tell("stop " + Name(node));
+  if (!cluster_.Stop(nodes)) {
+    cluster_.history().Violate(history::Fault::kOther, "", "a stop takes too long: " + story_);
+  }
+}
+
+void Nemesis::TwoStops() {
+  const NodeIndex one = AnyLive();
+  const NodeIndex other = AnyOther(one);
+  StopNodes({one, other});
+  StayDown();
+  Start(other);
+  StayDown();
+  Start(one);
+}
+
+void Nemesis::Rolling() {
+  for (const NodeIndex node : Live()) {
+    StopNodes({node});
+    Start(node);
+    if (cluster_.world().RunUntil([&] { return cluster_.Ready(node); }, seconds(60))) continue;
+    cluster_.history().Violate(history::Fault::kOther, "",
+                               Name(node) + " does not get ready: " + story_);
+  }
+}
+
+void Nemesis::StopAll() {
+  if (!cluster_.options().snapshots) return Rolling();
+  const std::vector<NodeIndex> nodes = Live();
+  StopNodes(nodes);
+  for (const NodeIndex node : nodes) {
+    StayDown();
+    Start(node);
+  }
 }
 
 void Nemesis::Drain() {
@@ -153,6 +200,10 @@ void Nemesis::Drain() {
   Kill(leaver);
   StayDown();
   Start(leaver);
+  cluster_.world().Run(kRejoined);
+  if (cluster_.IsDrained(leaver, AnyLive())) return;
+  cluster_.history().Violate(history::Fault::kOther, "",
+                             Name(leaver) + " does not stay off the ring: " + story_);
 }
 
 void Nemesis::Join() {
@@ -172,8 +223,8 @@ void Nemesis::JoinCancelled() {
   cluster_.Remove(fresh, AnyLive());
 }
 
-// The drained node stays, off the ring: where that would leave a ring whose death of one node is
-// that of all copies, it is not done.
+// The drained node is off the ring until the end of the round: where that would leave a ring whose
+// death of one node is that of all copies, it is not done.
 void Nemesis::DrainAndDeath() {
   if (RingSize() <= kRingLeast) return Crash();
   const NodeIndex leaver = AnyLive();
@@ -265,6 +316,7 @@ void Nemesis::Restore() {
   cluster_.world().Heal();
   MakeNoise(false);
   Wait(seconds(1));
+  cluster_.UndrainAll();
   cluster_.EndLoad();
   if (!cluster_.Converge(kConvergeMax)) {
     cluster_.history().Violate(
@@ -282,6 +334,14 @@ void Nemesis::Wait(Duration most) {
 std::size_t Nemesis::RingSize() {
   const ClusterViewPtr view = cluster_.node(AnyLive()).view();
   return static_cast<std::size_t>(std::count(view->on_ring.begin(), view->on_ring.end(), true));
+}
+
+std::vector<NodeIndex> Nemesis::Live() const {
+  std::vector<NodeIndex> live;
+  for (NodeIndex node = 0; node < cluster_.world().size(); ++node) {
+    if (cluster_.alive(node)) live.push_back(node);
+  }
+  return live;
 }
 
 NodeIndex Nemesis::AnyLive() { return AnyOther(kNobody); }

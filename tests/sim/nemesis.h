@@ -17,7 +17,10 @@ namespace gyre::sim {
 enum class Trouble : std::uint8_t {
   kCrash,          // kill -9; comes back with nothing, at once or after seconds
   kStop,           // SIGTERM, and back
-  kDrain,          // off the ring, process ended, and back
+  kTwoStops,       // at once, and back
+  kRolling,        // all nodes stopped and started one after the other, each once the last is ready
+  kStopAll,        // all at once, and back; with snapshots only
+  kDrain,          // off the ring, process ended, started again, and undrained
   kJoin,           // of a new node
   kTwoJoins,       // at about the same time
   kJoinAndDeath,   // of an old node
@@ -60,6 +63,11 @@ class Nemesis {
   void Crash();
   void StayDown();
   void Stop();
+  void TwoStops();
+  void Rolling();
+  void StopAll();
+  std::vector<NodeIndex> Live() const;
+  void StopNodes(const std::vector<NodeIndex>& nodes);
   void Drain();
   void Join();
   void JoinCancelled();

@@ -27,8 +27,9 @@ ClusterOptions OptionsOf(std::uint64_t seed) {
   return options;
 }
 
-void RunNemesis(std::uint64_t seed, const NemesisOptions& options) {
-  SimCluster cluster(seed, kNodesMax, OptionsOf(seed));
+void RunNemesis(std::uint64_t seed, const ClusterOptions& cluster_options,
+                const NemesisOptions& options) {
+  SimCluster cluster(seed, kNodesMax, cluster_options);
   Nemesis nemesis(cluster, options);
   Form(cluster, static_cast<NodeIndex>(3 + seed % 2));
   for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
@@ -41,12 +42,13 @@ class NemesisTest : public testing::TestWithParam<std::uint64_t> {
  protected:
   void Run(const NemesisOptions& options) {
     ForSeeds(
-        kSeeds, [&options](std::uint64_t seed) { RunNemesis(seed, options); },
+        kSeeds, [&options](std::uint64_t seed) { RunNemesis(seed, OptionsOf(seed), options); },
         1 + GetParam() * kSeeds);
   }
 };
 
 constexpr LoadOptions kWriters = {.writers = 5, .keys = 20};
+constexpr LoadOptions kManyKeys = {.writers = 6, .keys = 60, .think = milliseconds(8)};
 constexpr LoadOptions kEverything = {
     .writers = 4, .keys = 15, .contestants = 4, .counters = 4, .swapped = 4};
 
@@ -61,6 +63,21 @@ TEST_P(NemesisTest, NodesArePaused) { Run({.troubles = PauseTroubles(), .load = 
 // one that was stamped by the clock that is ahead survives.
 TEST_P(NemesisTest, NetworksBreak) {
   Run({.troubles = PartitionTroubles(), .load = kWriters, .clocks = false});
+}
+
+// Where nodes evict, any key may vanish: INCR and CAS begin again then, so they are not asked for.
+// But no older value and nothing that was deleted comes back.
+TEST_P(NemesisTest, NodesEvict) {
+  ForSeeds(
+      kSeeds,
+      [](std::uint64_t seed) {
+        ClusterOptions options = OptionsOf(seed);
+        options.evicts = true;
+        std::vector<Trouble> troubles = NodeTroubles();
+        troubles.insert(troubles.end(), PauseTroubles().begin(), PauseTroubles().end());
+        RunNemesis(seed, options, {.troubles = troubles, .load = kManyKeys});
+      },
+      1 + GetParam() * kSeeds);
 }
 
 INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, testing::Range<std::uint64_t>(0, 7));

@@ -1,6 +1,7 @@
 #include "sim/sim_cluster.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "sim/sim_snapshot.h"
@@ -12,8 +13,9 @@ SimCluster::SimCluster(std::uint64_t seed, std::size_t nodes_max, ClusterOptions
       options_(std::move(options)),
       nodes_(nodes_max),
       incarnations_(nodes_max),
-      snapshots_(nodes_max),
+      left_(nodes_max),
       clients_(world_, history_, [this](NodeIndex node) { return nodes_[node].get(); }) {
+  if (options_.evicts) history_.AllowMisses();
   clients_.copies = [this](const std::string& key) { return Copies(key); };
 }
 
@@ -31,10 +33,20 @@ std::size_t SimCluster::live() const {
 void SimCluster::Start(NodeIndex node) {
   incarnations_[node] = std::max<std::uint64_t>(incarnations_[node] + 1,
                                                 static_cast<std::uint64_t>(world_.unix_now(node)));
-  const bool founder = node == 0 && !founded_;
-  if (founder) founded_ = true;
+  std::vector<Address> seeds;
+  for (const RememberedMember& member : left_[node].ring.members) {
+    if (!member.entry.removed && member.entry.id != IdOf(node)) {
+      seeds.push_back({member.host, member.port});
+    }
+  }
+  const bool founder = node == 0 && seeds.empty() && !std::exchange(founded_, true);
+  if (!founder && seeds.empty()) {
+    for (NodeIndex other = 0; other < nodes_.size(); ++other) {
+      if (other != node && nodes_[other]) seeds.push_back(AddressOf(other));
+    }
+  }
   nodes_[node] = std::make_unique<SimNode>(world_, node, options_, incarnations_[node], founder,
-                                           std::exchange(snapshots_[node], {}));
+                                           std::exchange(left_[node], {}));
   SimNode* each = nodes_[node].get();
   each->on_write = [this, node](PartitionId partition, const Operation& operation) {
     CheckSingleOwner(node, partition);
@@ -49,11 +61,7 @@ void SimCluster::Start(NodeIndex node) {
       [each](NodeIndex from, const std::string& bytes) { each->OnDatagram(from, bytes); },
       {[each](NodeIndex to) { return each->EpochOf(to); },
        [each](NodeIndex to, std::uint64_t epoch) { each->OnLinkDown(to, epoch); }});
-  std::vector<Address> seeds;
-  for (NodeIndex other = 0; other < nodes_.size() && !founder; ++other) {
-    if (other != node && nodes_[other]) seeds.push_back(AddressOf(other));
-  }
-  each->Start(seeds);
+  each->Start(std::move(seeds));
 }
 
 void SimCluster::StartAll(NodeIndex count) {
@@ -64,20 +72,36 @@ void SimCluster::StartAll(NodeIndex count) {
 }
 
 void SimCluster::Kill(NodeIndex node) {
+  const Membership& membership = nodes_[node]->membership();
+  if (membership.joined()) left_[node].ring = RingToRemember(membership.state());
   world_.Crash(node);
   graveyard_.push_back(std::move(nodes_[node]));
 }
 
-bool SimCluster::Stop(NodeIndex node) {
-  const auto done = std::make_shared<bool>(false);
-  nodes_[node]->coordinator().BeginStop([done] { *done = true; });
-  const bool in_time = world_.RunUntil([done] { return *done; }, seconds(10));
-  world_.Run(milliseconds(100));  // what is in flight is finished
-  if (options_.snapshots) {
-    snapshots_[node] = TakeSnapshot(nodes_[node]->engine(), IdOf(node), world_.unix_now(node));
+bool SimCluster::Stop(const std::vector<NodeIndex>& nodes) {
+  const auto done = std::make_shared<std::set<NodeIndex>>();
+  for (const NodeIndex node : nodes) {
+    nodes_[node]->coordinator().BeginStop({.snapshot = options_.snapshots},
+                                          [done, node] { done->insert(node); });
   }
-  Kill(node);
+  bool in_time = true;
+  for (std::size_t stopped = 0; stopped < nodes.size(); ++stopped) {
+    in_time = world_.RunUntil([done] { return !done->empty(); }, seconds(30)) && in_time;
+    if (done->empty()) return false;
+    const NodeIndex node = *done->begin();
+    done->erase(node);
+    world_.Run(milliseconds(100));  // what is in flight is finished
+    if (options_.snapshots) {
+      left_[node].snapshot =
+          TakeSnapshot(nodes_[node]->engine(), IdOf(node), world_.unix_now(node));
+    }
+    Kill(node);
+  }
   return in_time;
+}
+
+bool SimCluster::Ready(NodeIndex node) {
+  return WaitsFor(nodes_[node]->coordinator().readiness()).empty();
 }
 
 bool SimCluster::Drain(NodeIndex node, NodeIndex via) {
@@ -86,6 +110,27 @@ bool SimCluster::Drain(NodeIndex node, NodeIndex via) {
       IdOf(node), [outcome](const Status& status) { *outcome = status.has_value(); });
   world_.RunUntil([outcome] { return outcome->has_value(); }, seconds(30));
   return outcome->value_or(false);
+}
+
+bool SimCluster::Undrain(NodeIndex node, NodeIndex via) {
+  bool ok = false;
+  nodes_[via]->coordinator().Undrain(IdOf(node),
+                                     [&ok](const Status& status) { ok = status.has_value(); });
+  return ok;
+}
+
+bool SimCluster::IsDrained(NodeIndex node, NodeIndex via) {
+  const auto& ring = nodes_[via]->membership().state().ring;
+  const auto entry = ring.find(IdOf(node));
+  return entry != ring.end() && entry->second.drained;
+}
+
+void SimCluster::UndrainAll() {
+  for (NodeIndex via = 0; via < nodes_.size(); ++via) {
+    for (NodeIndex node = 0; node < nodes_.size() && alive(via); ++node) {
+      if (IsDrained(node, via)) Undrain(node, via);
+    }
+  }
 }
 
 bool SimCluster::Remove(NodeIndex node, NodeIndex via) {

@@ -25,15 +25,23 @@ class SimCluster {
   const ClusterOptions& options() const { return options_; }
 
   // ---- Nodes ----
-  // Node 0 founds the cluster when it is first started; the others, and 0 later, join through all
-  // the others.
+  // Node 0 founds the cluster when it is first started; the others join through all the others, and
+  // whoever was on the ring goes back to it as it remembers it, without being told to join.
   void Start(NodeIndex node);
   void StartAll(NodeIndex count);
   void Kill(NodeIndex node);  // kill -9
-  // SIGTERM: hands over, then is gone. False if it takes too long.
-  bool Stop(NodeIndex node);
-  // `node` leaves the ring for good, emptied first. False if it does not get empty.
+  // SIGTERM: hands over, then is gone. False if it takes too long. All of them at once.
+  bool Stop(NodeIndex node) { return Stop(std::vector<NodeIndex>{node}); }
+  bool Stop(const std::vector<NodeIndex>& nodes);
+  // What /ready says.
+  bool Ready(NodeIndex node);
+  // `node` leaves the ring until it is undrained, emptied first. False if it does not get empty.
   bool Drain(NodeIndex node, NodeIndex via);
+  bool Undrain(NodeIndex node, NodeIndex via);
+  // As `via` knows it.
+  bool IsDrained(NodeIndex node, NodeIndex via);
+  // All that anybody knows to be drained.
+  void UndrainAll();
   // Takes a dead node off the ring.
   bool Remove(NodeIndex node, NodeIndex via);
   // The next start of the node knows nothing of its earlier incarnations but the clock.
@@ -72,7 +80,7 @@ class SimCluster {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimNode>> graveyard_;  // callbacks may still hold them
   std::vector<std::uint64_t> incarnations_;
-  std::vector<std::string> snapshots_;  // of those that stopped, until they start
+  std::vector<SimNode::LeftBehind> left_;  // of those that are not there
   history::History history_;
   Clients clients_;
   bool founded_ = false;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "sim/sim_cluster.h"
 
@@ -49,6 +50,17 @@ std::string SimCluster::Copies(const std::string& key) {
   return text;
 }
 
+namespace {
+
+// Views of nodes that do not know the same dead have other indices.
+std::vector<std::string> NamesOf(const ClusterView& view, const std::vector<MemberIndex>& members) {
+  std::vector<std::string> names;
+  for (const MemberIndex member : members) names.push_back(view.members[member].name);
+  return names;
+}
+
+}  // namespace
+
 std::string SimCluster::NotConvergedAt(SimNode& node, const ClusterView& first) {
   const ClusterViewPtr view = node.view();
   std::size_t serving = 0;
@@ -57,10 +69,10 @@ std::string SimCluster::NotConvergedAt(SimNode& node, const ClusterView& first) 
     return "n" + std::to_string(node.index()) + " sees " + std::to_string(serving) + " nodes";
   }
   for (PartitionId p = 0; p < options_.partitions; ++p) {
-    if (view->owner[p] == kNoMember || view->owner[p] != first.owner[p]) {
-      return "owners differ: " + Describe(p);
+    if (view->owner[p] == kNoMember) return "no owner: " + Describe(p);
+    if (NamesOf(*view, view->holders[p]) != NamesOf(first, first.holders[p])) {
+      return "holders differ: " + Describe(p);
     }
-    if (view->holders[p] != first.holders[p]) return "holders differ: " + Describe(p);
     if (view->complete[p] != view->holders[p]) {
       return "not whole on its holders, or elsewhere, too: " + Describe(p);
     }
@@ -76,6 +88,13 @@ std::string SimCluster::NotConverged() {
     if (node->view() == nullptr) return "a node has no view";
     if (first == nullptr) first = node->view();
     if (std::string why = NotConvergedAt(*node, *first); !why.empty()) return why;
+  }
+  std::set<std::uint8_t> bytes;
+  for (auto& node : nodes_) {
+    if (!node || !first->on_ring[first->Find(node->id())]) continue;
+    if (!bytes.insert(static_cast<std::uint8_t>(node->NextVersion(0))).second) {
+      return "n" + std::to_string(node->index()) + " makes versions that another makes, too";
+    }
   }
   for (PartitionId p = 0; p < options_.partitions; ++p) {
     const auto owners = std::count_if(nodes_.begin(), nodes_.end(), [p](const auto& node) {

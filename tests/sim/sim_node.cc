@@ -12,11 +12,12 @@ namespace {
 // As the background thread of production does.
 constexpr Duration kEngineTick = milliseconds(100);
 constexpr std::size_t kEngineBudget = 1000;
+constexpr std::size_t kMemoryOfEvictors = std::size_t{1280} << 10;
 
 }  // namespace
 
 SimNode::SimNode(World& world, NodeIndex index, const ClusterOptions& options,
-                 std::uint64_t incarnation, bool founder, const std::string& snapshot)
+                 std::uint64_t incarnation, bool founder, LeftBehind left)
     : world_(world),
       index_(index),
       id_(IdOf(index)),
@@ -26,17 +27,19 @@ SimNode::SimNode(World& world, NodeIndex index, const ClusterOptions& options,
       loops_{Loop(*this, 0), Loop(*this, 1)} {
   MakeEngine();
   RestoredCopies restored;
-  if (!snapshot.empty()) restored = LoadSnapshot(*engine_, id_, world_.unix_now(index_), snapshot);
-  MakeParts(incarnation, founder, std::move(restored));
+  if (!left.snapshot.empty()) {
+    restored = LoadSnapshot(*engine_, id_, world_.unix_now(index_), left.snapshot);
+  }
+  MakeParts(incarnation, founder, std::move(restored), std::move(left.ring));
 }
 
 void SimNode::MakeEngine() {
   EngineOptions options;
   options.memory_bytes = options_.memory_bytes;
+  if (options_.evicts && index_ % 2 == 0) options.memory_bytes = kMemoryOfEvictors;
   options.value_bytes_max = 64 * 1024;
   options.partition_count = options_.partitions;
   options.shard_count = 1;
-  options.version_node = static_cast<std::uint8_t>(index_);
   options.tombstone_ttl_ms = options_.tombstone_ttl_ms;
   engine_ = std::move(*Engine::Create(options));
   table_ = std::make_unique<ReplicationTable>(options_.partitions, [this] { return world_.now(); });
@@ -45,7 +48,8 @@ void SimNode::MakeEngine() {
   }
 }
 
-void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored) {
+void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored,
+                        RememberedRing remembered) {
   MemberInfo self;
   self.id = id_;
   self.name = "n" + std::to_string(index_);
@@ -54,6 +58,8 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies 
   self.incarnation = incarnation;
   MembershipOptions membership = options_.membership;
   membership.seed = world_.random().Next();
+  membership.signer = &signer_;
+  membership.remembered = std::move(remembered);
   membership_ =
       std::make_unique<Membership>(membership, self, options_.partitions, options_.replicas);
 
@@ -87,6 +93,8 @@ void SimNode::MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies 
   OwnershipOptions ownership;
   ownership.founder = founder;
   ownership.majority = leases_ != nullptr;
+  ownership.returns = membership.remembered.others(id_) > 0;
+  ownership.return_patience = ownership.majority ? Duration::max() : membership.evict_after;
   ownership.restored = std::move(restored);
   coordinator_ = std::make_unique<Coordinator>(
       ownership, id_,
@@ -172,6 +180,12 @@ bool SimNode::Acts(PartitionId partition) {
          (leases_ == nullptr || leases_->Holds(partition, world_.now()));
 }
 
+Version SimNode::NextVersion(PartitionId partition) {
+  Shard& shard = engine_->ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  return shard.NextVersion(world_.unix_now(index_));
+}
+
 std::string SimNode::Copy(const std::string& key_bytes) {
   const Key key = engine_->KeyOf(key_bytes);
   Shard& shard = engine_->ShardOf(key.partition);
@@ -179,7 +193,7 @@ std::string SimNode::Copy(const std::string& key_bytes) {
   const Record record = shard.Peek(key);
   if (!record) return "nothing";
   return (record.is_tombstone() ? std::string("tombstone") : std::string(record.value())) + " of " +
-         std::to_string(MillisOf(record.version()) % 1'000'000) + " ms by n" +
+         std::to_string(MillisOf(record.version()) % 1'000'000) + " ms by byte " +
          std::to_string(record.version() & 0xff);
 }
 

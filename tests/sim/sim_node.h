@@ -20,6 +20,7 @@
 #include "cluster/transfer.h"
 #include "sim/operation.h"
 #include "sim/world.h"
+#include "support/test_signer.h"
 
 namespace gyre::sim {
 
@@ -28,12 +29,17 @@ struct ClusterOptions {
   std::uint32_t replicas = 2;
   std::uint32_t write_acks = 2;
   std::size_t memory_bytes = std::size_t{8} << 20;
+  // Else values are so large, and the memory of every second node so small, that nodes evict, and
+  // not the same: misses are no fault, but nothing that was overwritten or removed may come back.
+  bool evicts = false;
   std::size_t queue_bytes_max = std::size_t{1} << 20;
   UnixMillis tombstone_ttl_ms = 10 * 60 * 1000;
   MembershipOptions membership;  // with --consistency
   ReplicatorFaults replicator_faults;
   CoordinatorFaults coordinator_faults;
-  bool snapshots = false;       // --snapshot-on-exit
+  bool snapshots = false;  // --snapshot-on-exit
+  // A fault: replicas are not told of a deletion of what the owner lacks.
+  bool delete_only_what_is_here = false;
   bool act_when_stale = false;  // a fault: an owner that was stopped goes on as if it had not been
 };
 
@@ -48,9 +54,13 @@ class SimNode final : public ControlPort, public PullPort {
   static constexpr World::Link kControlLink = kLoops;
   static constexpr World::Link kBackgroundLink = kLoops + 1;
 
-  // `snapshot`: what the node's last life left behind; empty: nothing.
+  // What the node's last life left behind.
+  struct LeftBehind {
+    std::string snapshot;  // empty: none
+    RememberedRing ring;
+  };
   SimNode(World& world, NodeIndex index, const ClusterOptions& options, std::uint64_t incarnation,
-          bool founder, const std::string& snapshot = {});
+          bool founder, LeftBehind left = {});
 
   // The world must route to this node already (World::Boot).
   void Start(std::vector<Address> seeds);
@@ -82,6 +92,8 @@ class SimNode final : public ControlPort, public PullPort {
   Role role(PartitionId partition);
   // Whether it would execute a command of the partition now.
   bool Acts(PartitionId partition);
+  // Of a write that it would order now.
+  Version NextVersion(PartitionId partition);
   // This node's copy of a record, for a failure's message.
   std::string Copy(const std::string& key_bytes);
   // Called with the partition of each write that this node orders, and the operation.
@@ -107,7 +119,8 @@ class SimNode final : public ControlPort, public PullPort {
   struct Done;  // what a command came to, before its acknowledgement
 
   void MakeEngine();
-  void MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored);
+  void MakeParts(std::uint64_t incarnation, bool founder, RestoredCopies restored,
+                 RememberedRing remembered);
   void TickEngine();
   Loop& AnyLoop();
 
@@ -145,6 +158,7 @@ class SimNode final : public ControlPort, public PullPort {
   World& world_;
   const NodeIndex index_;
   const NodeId id_;
+  const TestSigner signer_{id_};
   const ClusterOptions options_;
   ViewPublisher views_;
   int performing_ = 0;  // how deep

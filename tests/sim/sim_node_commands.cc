@@ -34,6 +34,7 @@ std::uint64_t NextNumber(std::string_view& bytes) {
   return number;
 }
 
+constexpr std::size_t kBytesOfEvicted = 10'000;
 constexpr Duration kOwnerPause = milliseconds(2);
 constexpr Duration kForwardPause = milliseconds(5);
 constexpr Duration kForwardTimeout = seconds(2);
@@ -157,17 +158,22 @@ SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& 
   const Record record = shard.Find(key, now);
   if (operation.is_read()) {
     if (!record) return {Answer{Answer::Kind::kMiss, "", 0, by}};
-    return {Answer{Answer::Kind::kValue, std::string(record.value()), record.version(), by}};
+    std::string value;
+    record.ForEachChunk([&value](std::string_view chunk) { value += chunk; });
+    value.resize(std::min(value.size(), value.find(' ')));
+    return {Answer{Answer::Kind::kValue, value, record.version(), by}};
   }
   if (!replicator.Check(key.partition, 0)) {
     return {Answer{Answer::Kind::kRefused, "too few replicas", 0, by}};
   }
   if (operation.kind == Operation::Kind::kDelete) {
-    const Shard::Removed removed = shard.Remove(key, shard.NextVersion(now), now);
-    if (!removed.existed) return {Answer{Answer::Kind::kMiss, "", 0, by}};
+    const Version version = shard.NextVersion(now);
+    const bool existed = shard.Remove(key, version, now);
     Done done;
-    if (removed.tombstone) done.ticket = replicator.Submit(key.partition, removed.tombstone);
-    done.result.kind = Answer::Kind::kOk;
+    if (existed || !options_.delete_only_what_is_here) {
+      done.ticket = replicator.SubmitRemoval(key, version);
+    }
+    done.result = {existed ? Answer::Kind::kOk : Answer::Kind::kMiss, "", 0, by};
     return done;
   }
   std::string value = operation.value;
@@ -178,6 +184,8 @@ SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& 
     const Version version = record ? record.version() : 0;
     if (version != operation.token) return {Answer{Answer::Kind::kLost, "", 0, by}};
   }
+  // Blanks behind a number change nothing for who reads it.
+  if (options_.evicts) value.resize(kBytesOfEvicted, ' ');
   const Result<Record> stored = shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
   if (!stored) return {Answer{Answer::Kind::kRefused, stored.error().message, 0, by}};
   Done done;

@@ -69,14 +69,20 @@ TEST_F(EvictorTest, PinnedRecordsStay) {
   EXPECT_EQ(evictor_.Victim(ClassFor(100), true), a);
 }
 
-TEST_F(EvictorTest, TombstonesLeaveOnlyWhereAllowedOldestFirst) {
-  Add(100, true, 7);
-  const Ref oldest = Add(100, true, 5);
-  Add(100, true, 6);
-  EXPECT_EQ(evictor_.Victim(ClassFor(100), false), 0u);
-  EXPECT_EQ(evictor_.Victim(ClassFor(100), true), oldest);
+TEST_F(EvictorTest, TombstonesLeaveOnlyWhereAllowed) {
+  const Ref first = Add(100, true, 7);
   const Ref record = Add(100);
-  EXPECT_EQ(evictor_.Victim(ClassFor(100), true), record);
+  const Ref second = Add(100, true, 6);
+  EXPECT_EQ(evictor_.Victim(ClassFor(100), false), record);
+  EXPECT_EQ(evictor_.Victim(ClassFor(100), true), second);
+  EXPECT_EQ(evictor_.Victim(ClassFor(100), true), first);
+}
+
+TEST_F(EvictorTest, ATombstoneIsFoundAmongRecords) {
+  for (int i = 0; i < 50; ++i) Add(100);
+  EXPECT_EQ(evictor_.NextTombstone(ClassFor(100)), 0u);
+  const Ref tombstone = Add(100, true, 7);
+  EXPECT_EQ(evictor_.NextTombstone(ClassFor(100)), tombstone);
 }
 
 TEST_F(EvictorTest, AChunkLeadsToItsOwner) {

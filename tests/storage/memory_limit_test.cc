@@ -163,7 +163,7 @@ TEST_F(MemoryLimitTest, TombstonesStayWhileRecordsCanLeave) {
   Open(8 * kMiB);
   KeepTombstones();
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(Set("dead" + std::to_string(i), "v"));
-  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(Delete("dead" + std::to_string(i)).existed);
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(Delete("dead" + std::to_string(i)));
   Fill(32 * kMiB, 30);
   Fill(32 * kMiB, 3000);
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(Peek("dead" + std::to_string(i)).is_tombstone()) << i;
@@ -176,12 +176,30 @@ TEST_F(MemoryLimitTest, TombstonesYieldRatherThanFillTheMemory) {
   for (int i = 0; i < 300000; ++i) {
     const std::string key = "dead" + std::to_string(i);
     ASSERT_TRUE(Set(key, "v"));
-    ASSERT_TRUE(Delete(key).existed);
+    ASSERT_TRUE(Delete(key));
     ASSERT_LE(Stats().bytes_used, Stats().bytes_limit);
   }
   Fill(16 * kMiB, 100000);
   ExpectBooksBalance();
   EXPECT_GT(Stats().tombstones, 1000u);
+}
+
+TEST_F(MemoryLimitTest, DeletingWhatIsNotHereCostsRecordsNoMoreThanTheShare) {
+  Open(8 * kMiB);
+  KeepTombstones();
+  constexpr int kRecords = 40000;
+  for (int i = 0; i < kRecords; ++i) ASSERT_TRUE(Set("k" + std::to_string(i), Pattern(60, 1)));
+  ASSERT_EQ(Stats().evicted, 0u);
+  for (int i = 0; i < 400000; ++i) {
+    ASSERT_FALSE(Delete("gone" + std::to_string(i)));
+    ASSERT_LE(Stats().bytes_used, Stats().bytes_limit);
+  }
+  EXPECT_GT(Stats().records, kRecords * 9u / 10);
+  EXPECT_GT(Stats().tombstones, 10000u);
+  EXPECT_GT(Stats().tombstones_evicted, 100000u);
+  const Record last = Peek("gone399999");
+  EXPECT_TRUE(last.is_tombstone()) << "the oldest went for it";
+  ExpectBooksBalance();
 }
 
 TEST_F(MemoryLimitTest, BuriedRecordsLeaveBeforeLiveOnes) {

@@ -148,9 +148,9 @@ class Run {
   }
   void Remove(const Key& key) GYRE_REQUIRES(shard().mutex()) {
     const Version version = shard().NextVersion(now_);
-    const auto removed = shard().Remove(key, version, now_);
-    if (!evicts_) RC_ASSERT(removed.existed == (Live(key) != nullptr));
-    if (removed.existed) Set(key, Fact{.version = version, .tombstone = true}, keeps_tombstones_);
+    const bool existed = shard().Remove(key, version, now_);
+    if (!evicts_) RC_ASSERT(existed == (Live(key) != nullptr));
+    Set(key, Fact{.version = version, .tombstone = true}, keeps_tombstones_);
   }
   void SetExpiry(const Key& key) GYRE_REQUIRES(shard().mutex()) {
     const Version version = shard().NextVersion(now_);

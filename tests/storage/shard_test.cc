@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <vector>
 
 #include "storage/storage_fixture.h"
+#include "support/colliding_keys.h"
 
 namespace gyre {
 namespace {
@@ -25,6 +27,44 @@ TEST_F(ShardTest, FindsWhatWasStored) {
   EXPECT_EQ(Stats().hits, 3u);
   EXPECT_EQ(Stats().misses, 1u);
   ExpectBooksBalance();
+}
+
+TEST_F(ShardTest, WhatALookupIsForDecidesWhatItCounts) {
+  ASSERT_TRUE(Set("k", "v"));
+  const auto find = [this](std::string_view key, Purpose purpose) {
+    MutexLock lock(shard().mutex());
+    return int{shard().Find(KeyOf(key), now_, purpose).uses()};
+  };
+  const int fresh = find("k", Purpose::kInspect);
+  EXPECT_EQ(find("k", Purpose::kInspect), fresh) << "a question about a key keeps nothing";
+  EXPECT_EQ(find("k", Purpose::kWrite), fresh + 1);
+  EXPECT_EQ(find("k", Purpose::kRead), fresh + 2);
+  find("none", Purpose::kWrite);
+  find("none", Purpose::kInspect);
+  EXPECT_EQ(Stats().hits, 3U);
+  EXPECT_EQ(Stats().misses, 1U);
+}
+
+TEST_F(ShardTest, RecordsWithAnExpiryAreCounted) {
+  const auto expect = [this](std::uint64_t count, std::uint64_t seconds) {
+    EXPECT_EQ(Stats().expiring, count);
+    EXPECT_EQ(Stats().expiry_seconds, seconds);
+    ExpectBooksBalance();
+  };
+  const std::uint64_t start = kTestStart / 1000;
+  ASSERT_TRUE(Set("a", "v", 10'000));
+  ASSERT_TRUE(Set("b", "v", 20'000));
+  ASSERT_TRUE(Set("c", "v"));
+  expect(2, 2 * start + 30);
+  ASSERT_TRUE(Expire("c", now_ + 5'000));
+  ASSERT_TRUE(Set("a", "v"));
+  expect(2, 2 * start + 25);
+  ASSERT_TRUE(Expire("b", kNeverExpires));
+  Delete("c");
+  expect(0, 0);
+  ASSERT_TRUE(Set("a", "v", 10'000));
+  Flush(PartitionOfKey("a"), NextVersion());
+  expect(0, 0);
 }
 
 TEST_F(ShardTest, KeysAreBytes) {
@@ -103,27 +143,25 @@ TEST_F(ShardTest, RefusesWhatIsOverABound) {
 
 TEST_F(ShardTest, RemovesWithoutATombstone) {
   ASSERT_TRUE(Set("k", "v"));
-  const auto removed = Delete("k");
-  EXPECT_TRUE(removed.existed);
-  EXPECT_FALSE(removed.tombstone);
+  EXPECT_TRUE(Delete("k"));
   EXPECT_FALSE(Peek("k"));
-  EXPECT_FALSE(Delete("k").existed);
+  EXPECT_FALSE(Delete("k"));
   EXPECT_EQ(Info(PartitionOfKey("k")).digest, 0u);
 }
 
 TEST_F(ShardTest, LeavesATombstoneWhereAskedFor) {
   KeepTombstones();
-  EXPECT_FALSE(Delete("k").existed);
+  EXPECT_FALSE(Delete("k"));
   for (const std::size_t bytes : {1, 100, 100000}) {
     ASSERT_TRUE(Set("k", Pattern(bytes, 1)));
-    const auto removed = Delete("k");
-    EXPECT_TRUE(removed.existed);
-    EXPECT_TRUE(removed.tombstone.is_tombstone());
-    EXPECT_EQ(removed.tombstone.key(), "k");
-    EXPECT_EQ(removed.tombstone.value_bytes(), 0u);
-    EXPECT_EQ(removed.tombstone.expiry_ms(), kNeverExpires);
+    EXPECT_TRUE(Delete("k"));
+    const Record tombstone = Peek("k");
+    EXPECT_TRUE(tombstone.is_tombstone());
+    EXPECT_EQ(tombstone.key(), "k");
+    EXPECT_EQ(tombstone.value_bytes(), 0u);
+    EXPECT_EQ(tombstone.expiry_ms(), kNeverExpires);
     EXPECT_EQ(Get("k"), "-");
-    EXPECT_FALSE(Delete("k").existed);
+    EXPECT_FALSE(Delete("k"));
     const PartitionInfo info = Info(PartitionOfKey("k"));
     EXPECT_EQ(info.records, 0u);
     EXPECT_EQ(info.tombstones, 1u);
@@ -140,6 +178,38 @@ TEST_F(ShardTest, LeavesATombstoneWhereAskedFor) {
   ExpectBooksBalance();
 }
 
+TEST_F(ShardTest, RemovesWhatIsNotHere) {
+  KeepTombstones();
+  const Version before = NextVersion();
+  EXPECT_FALSE(Delete("k"));
+  EXPECT_TRUE(Peek("k").is_tombstone());
+  EXPECT_FALSE(Apply({.key = "k", .value = "evicted here, not there", .version = before}));
+  EXPECT_EQ(Get("k"), "-");
+  // Again: newer than what another node may have written meanwhile.
+  const Version between = NextVersion();
+  EXPECT_FALSE(Delete("k"));
+  EXPECT_GT(Peek("k").version(), between);
+  EXPECT_EQ(Info(PartitionOfKey("k")).tombstones, 1u);
+  ExpectBooksBalance();
+}
+
+// Nobody else is there to bring a record back; but who returns later may have one.
+TEST_F(ShardTest, WhatGoesWithoutATraceCountsAsEvicted) {
+  const auto newest_evicted = [this] { return Info(PartitionOfKey("k")).newest_evicted; };
+  ASSERT_TRUE(Set("k", "v"));
+  Version before = NextVersion();
+  EXPECT_TRUE(Delete("k"));
+  EXPECT_GT(newest_evicted(), before);
+  before = NextVersion();
+  EXPECT_FALSE(Delete("k"));
+  EXPECT_GT(newest_evicted(), before);
+  ASSERT_TRUE(Set("k", "v", 1000));
+  const Version expiring = Peek("k").version();
+  Pass(2000);
+  Settle();
+  EXPECT_EQ(newest_evicted(), expiring);
+}
+
 TEST_F(ShardTest, ExpiresOnTheMillisecond) {
   ASSERT_TRUE(Set("k", "v", 1000));
   Pass(999);
@@ -147,7 +217,7 @@ TEST_F(ShardTest, ExpiresOnTheMillisecond) {
   Pass(1);
   EXPECT_EQ(Get("k"), "-");
   EXPECT_TRUE(Peek("k")) << "reading reclaims nothing";
-  EXPECT_FALSE(Delete("k").existed);
+  EXPECT_FALSE(Delete("k"));
   EXPECT_FALSE(Expire("k", now_ + 1000));
   Pass(1000);
   Settle();
@@ -168,9 +238,10 @@ TEST_F(ShardTest, AnExpiryThatHasPassedRemoves) {
   EXPECT_EQ(Get("l"), "-");
   EXPECT_EQ(Stats().records, 0u);
   KeepTombstones();
-  const auto tombstone = Set("k", "w", -1);
-  ASSERT_TRUE(tombstone);
-  EXPECT_TRUE(tombstone->is_tombstone());
+  const auto removed = Set("k", "w", -1);
+  ASSERT_TRUE(removed);
+  EXPECT_FALSE(*removed);
+  EXPECT_TRUE(Peek("k").is_tombstone());
   ExpectBooksBalance();
 }
 
@@ -379,7 +450,7 @@ TEST_F(ShardTest, TablesShrinkAndMemoryIsGivenBack) {
   const std::uint64_t empty = Stats().bytes_used;
   for (int i = 0; i < 100000; ++i) ASSERT_TRUE(Set("k" + std::to_string(i), "value"));
   EXPECT_GT(Stats().bytes_used, empty + 3 * kMiB);
-  for (int i = 0; i < 100000; ++i) EXPECT_TRUE(Delete("k" + std::to_string(i)).existed);
+  for (int i = 0; i < 100000; ++i) EXPECT_TRUE(Delete("k" + std::to_string(i)));
   for (int i = 0; i < 10; ++i) Settle();
   EXPECT_EQ(Stats().bytes_used, empty);
   ExpectBooksBalance();
@@ -409,6 +480,31 @@ TEST_F(ShardTest, TablesGrowOneAfterTheOther) {
     most = std::max(most, rebuilt[i] - rebuilt[i - 1]);
   }
   EXPECT_LE(most, kPartitions / 3);
+}
+
+// A walk may stop among the records of one hash: none is left out, and none comes twice.
+TEST_F(ShardTest, AWalkStopsInsideAHash) {
+  constexpr std::uint32_t kKeys = 100;
+  for (std::uint32_t i = 0; i < kKeys; ++i) ASSERT_TRUE(Set(CollidingKey(i), "v"));
+  ASSERT_EQ(HashKey(CollidingKey(0)), HashKey(CollidingKey(kKeys - 1)));
+  const PartitionId partition = PartitionOfKey(CollidingKey(0));
+  std::map<std::string, int> visits;
+  WalkPosition position;
+  int steps = 0;
+  do {
+    MutexLock lock(shard().mutex());
+    position = shard().Walk(partition, position, 10, now_, [&](const Record& record) {
+      ++visits[std::string(record.key())];
+      return false;
+    });
+    // What goes behind the position moves nothing before it.
+    if (++steps == 50)
+      shard().Remove(KeyOf(visits.begin()->first), shard().NextVersion(now_), now_);
+  } while (!position.is_end());
+  EXPECT_EQ(visits.size(), kKeys);
+  for (const auto& [key, count] : visits) EXPECT_EQ(count, 1) << key;
+  // Two of them may share a place inside the hash.
+  EXPECT_GT(steps, static_cast<int>(kKeys) - 5);
 }
 
 }  // namespace

@@ -75,6 +75,19 @@ TEST_F(SnapshotFileTest, AFailureLeavesTheOldOneAndNothingElse) {
   EXPECT_THAT(Names(), testing::ElementsAre("snapshot"));
 }
 
+TEST_F(SnapshotFileTest, IsNeitherWrittenNorReadThroughALink) {
+  const std::filesystem::path victim = directory_ / "victim";
+  std::ofstream(victim) << "precious";
+  std::filesystem::create_symlink(victim, directory_ / "snapshot");
+  EXPECT_EQ(Read(), "error");
+  std::filesystem::create_symlink(victim, directory_ / "snapshot.new");
+  ASSERT_TRUE(Write("new"));
+  EXPECT_EQ(Read(), "new");
+  std::string text;
+  std::getline(std::ifstream(victim), text);
+  EXPECT_EQ(text, "precious");
+}
+
 TEST_F(SnapshotFileTest, ADiskWithoutRoomIsSeenBeforeAnythingIsWritten) {
   const auto failed = Write("x", std::uint64_t{1} << 60);
   ASSERT_FALSE(failed);

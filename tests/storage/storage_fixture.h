@@ -71,7 +71,7 @@ class StorageTest : public ::testing::Test {
     MutexLock lock(shard().mutex());
     return shard().Peek(KeyOf(key));
   }
-  Shard::Removed Delete(std::string_view key) {
+  bool Delete(std::string_view key) {
     MutexLock lock(shard().mutex());
     return shard().Remove(KeyOf(key), shard().NextVersion(now_), now_);
   }

@@ -18,6 +18,18 @@ TEST(VersionClockTest, GrowsWithTheWallAndNamesTheNode) {
   EXPECT_EQ(MillisOf(clock.Next(kNow + 5)), kNow + 5);
 }
 
+TEST(VersionClockTest, AnotherByteIsOfLaterVersions) {
+  VersionClock clock(200);
+  Version last = clock.Next(kNow);
+  for (const std::uint8_t node : {1, 255, 1, 0}) {
+    clock.set_node(node);
+    const Version next = clock.Next(kNow);
+    EXPECT_GT(next, last);
+    EXPECT_EQ(next & 0xff, node);
+    last = next;
+  }
+}
+
 TEST(VersionClockTest, NeverRunsBackwards) {
   VersionClock clock(1);
   const Version first = clock.Next(kNow);

@@ -21,7 +21,8 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
   thread->loop_ = std::move(*loop);
   BackgroundThread* self = thread.get();
   thread->links_ = std::make_unique<NetTransport>(
-      *thread->loop_, views, NetTransportOptions{.keys = options.keys},
+      *thread->loop_, views,
+      NetTransportOptions{.keys = options.keys, .signer = options.signer, .self = options.self.id},
       [self](const NodeId& id, std::uint64_t epoch) { self->on_link_down(id, epoch); });
   thread->transport_ = std::make_unique<RelayTransport>(
       options.self.id, *thread->links_, views, [self] { return self->loop_->now(); },

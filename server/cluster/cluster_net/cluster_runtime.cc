@@ -38,7 +38,12 @@ struct Worker {
   Worker(EventLoop& loop, const ClusterRuntimeOptions& options, Engine& engine,
          ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread,
          LoadGauge& load)
-      : links(loop, views, NetTransportOptions{.keys = options.keys},
+      : links(loop, views,
+              NetTransportOptions{.queue_bytes_max = options.link_queue_bytes_max,
+                                  .keys = options.keys,
+                                  .signer = options.signer,
+                                  .self = options.self.id,
+                                  .client_memory = options.client_memory},
               [&control_thread](const NodeId& id, std::uint64_t epoch) {
                 control_thread.OnLinkDown(id, epoch);
               }),
@@ -52,6 +57,7 @@ struct Worker {
             engine, table, views, control, [&loop] { return loop.unix_now(); }, &load),
         part{transport, *replicator, peers} {
     peers.RelayThrough(links);
+    if (options.signer != nullptr) peers.RequireProof(*options.signer, options.self.id);
     peers.set_replicator(*replicator);
   }
 
@@ -130,6 +136,7 @@ class Runtime final : public ClusterRuntime {
     stats.ownership = control.ownership;
     stats.majority = leases_ != nullptr;
     stats.leases = control.leases;
+    stats.readiness = control.readiness;
     for (const std::unique_ptr<Worker>& worker : workers_) {
       const ReplicatorStats each = worker->replicator->stats();
       stats.replication.mutations_sent += each.mutations_sent;
@@ -140,6 +147,7 @@ class Runtime final : public ClusterRuntime {
       stats.replication.queue_bytes += each.queue_bytes;
       stats.peers.requests_malformed += worker->peers.stats().requests_malformed;
       stats.peers.versions_refused += worker->peers.stats().versions_refused;
+      stats.peers.requests_strange += worker->peers.stats().requests_strange;
       Add(worker->transport.stats(), stats.relay);
     }
     Add(control_->relay_stats(), stats.relay);
@@ -153,6 +161,9 @@ class Runtime final : public ClusterRuntime {
   void Drain(const NodeId& id, std::function<void(Status)> done) override {
     control_->Drain(id, std::move(done));
   }
+  void Undrain(const NodeId& id, std::function<void(Status)> done) override {
+    control_->Undrain(id, std::move(done));
+  }
   void Remove(const NodeId& id, std::function<void(Status)> done) override {
     control_->Remove(id, std::move(done));
   }
@@ -162,7 +173,9 @@ class Runtime final : public ClusterRuntime {
   void AskProgress(std::function<void(std::vector<NodeProgress>)> done) override {
     control_->AskProgress(std::move(done));
   }
-  void BeginStop(std::function<void()> done) override { control_->BeginStop(std::move(done)); }
+  void BeginStop(const StopOptions& stop, std::function<void()> done) override {
+    control_->BeginStop(stop, std::move(done));
+  }
 
  private:
   void StopThreads() {

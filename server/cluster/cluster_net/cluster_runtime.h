@@ -20,6 +20,7 @@
 #include "cluster/progress_survey.h"
 #include "cluster/replicator.h"
 #include "cluster/stats.h"
+#include "cluster/stop_options.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "proto/result.h"
@@ -29,13 +30,16 @@ namespace gyre {
 
 class EventLoop;
 class Keyring;
+class Signer;
 
 struct ClusterRuntimeOptions {
   // What the engine has from a snapshot.
   RestoredCopies restored;
   MemberInfo self;  // id, name, addresses, zone, weight, incarnation
+  Address listen;   // where gossip listens; without a host: where `self` is told to be
   MembershipOptions membership;
-  // --join. None: this node founds a cluster and declares all partitions complete at once.
+  // --join, and where the members of the remembered ring were. None: this node founds a cluster and
+  // declares all partitions complete at once.
   std::vector<Address> seeds;
   ReplicatorOptions replicator;  // --replicas, --write-acks
   // Bytes a second that this node pulls of what moves for balance or a drain, unless the cluster
@@ -46,6 +50,15 @@ struct ClusterRuntimeOptions {
   // --gossip-key: gossip and links to peers are encrypted with it; outlives the runtime. Null: in
   // the clear.
   Keyring* keys = nullptr;
+  // Of `self`, by which others know what it says; outlives the runtime. Null: nobody proves
+  // anything (tests).
+  const Signer* signer = nullptr;
+  // Called on the control thread when there is another ring to remember; must not block.
+  std::function<void(const RememberedRing&)> on_ring;
+  // What waits on links for other nodes is charged to it; outlives the runtime. Null: to nobody.
+  ClientMemory* client_memory = nullptr;
+  // Of each worker's link to each node, not yet taken by the kernel.
+  std::size_t link_queue_bytes_max = std::size_t{64} << 20;
 };
 
 // What one worker loop uses; on its thread only. Owned by the runtime.
@@ -57,7 +70,7 @@ struct WorkerPart {
 
 class ClusterRuntime {
  public:
-  // Binds the gossip port (UDP, self.host:self.port), so that a port in use fails here. `engine`
+  // Binds the gossip port (UDP, `listen`), so that a port in use fails here. `engine`
   // outlives it.
   static Result<std::unique_ptr<ClusterRuntime>> Create(ClusterRuntimeOptions options,
                                                         Engine& engine);
@@ -79,10 +92,11 @@ class ClusterRuntime {
   virtual LeaseTable* leases() = 0;
   virtual ClusterStats stats() = 0;
 
-  // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring for
-  // good, others take over what it holds; done when it holds nothing. Remove: a dead member leaves
-  // the ring.
+  // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring
+  // until Undrain, others take over what it holds; done when it holds nothing. Remove: a dead member
+  // leaves the ring.
   virtual void Drain(const NodeId& id, std::function<void(Status)> done) = 0;
+  virtual void Undrain(const NodeId& id, std::function<void(Status)> done) = 0;
   virtual void Remove(const NodeId& id, std::function<void(Status)> done) = 0;
   // Any thread; `done` on the control thread, once. What the operator wants of rebalancing: this
   // node has it when `done` comes, the others a moment later, by gossip.
@@ -90,9 +104,10 @@ class ClusterRuntime {
   // How far all serving nodes have come; those that do not answer within a second are named as
   // such.
   virtual void AskProgress(std::function<void(std::vector<NodeProgress>)> done) = 0;
-  // SIGTERM: hands ownership to complete replicas and says goodbye; keeps the place on the ring.
+  // SIGTERM: waits until others have what only this node has, hands ownership to complete replicas and
+  // says goodbye; keeps the place on the ring.
   // Workers must go on serving (forwarding) until `done`, which comes within a bounded time.
-  virtual void BeginStop(std::function<void()> done) = 0;
+  virtual void BeginStop(const StopOptions& options, std::function<void()> done) = 0;
 
   // Ends the runtime's own threads; called by the destructor of implementations, too. After the
   // workers are closed.

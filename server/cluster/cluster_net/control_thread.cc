@@ -12,7 +12,8 @@ constexpr Duration kStatsInterval = std::chrono::milliseconds(250);
 
 }  // namespace
 
-ControlThread::ControlThread(const ClusterRuntimeOptions& options) : seeds_(options.seeds) {}
+ControlThread::ControlThread(const ClusterRuntimeOptions& options)
+    : seeds_(options.seeds), ring_(options.membership.remembered), on_ring_(options.on_ring) {}
 
 Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntimeOptions& options,
                                                              Engine& engine,
@@ -25,12 +26,14 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   if (!loop) return tl::unexpected<Error>(loop.error());
   self->loop_ = std::move(*loop);
   self->links_ = std::make_unique<NetTransport>(
-      *self->loop_, views, NetTransportOptions{.keys = options.keys},
+      *self->loop_, views,
+      NetTransportOptions{.keys = options.keys, .signer = options.signer, .self = options.self.id},
       [self](const NodeId& id, std::uint64_t epoch) { self->gossip_->LinkDown(id, epoch); });
   self->transport_ = std::make_unique<RelayTransport>(
       options.self.id, *self->links_, views, [self] { return self->loop_->now(); },
       [self](const NodeId& id) { self->OnLinkSilent(id); });
   MembershipOptions membership = options.membership;
+  membership.signer = options.signer;
   if (options.keys != nullptr) membership.datagram_bytes_max -= kDatagramSealBytes;
   self->membership_ = std::make_unique<Membership>(
       membership, options.self, engine.options().partition_count, options.replicator.replicas);
@@ -38,6 +41,7 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   hooks.on_state_changed = [self] {
     self->coordinator_->OnStateChanged();
     self->NoteRebalance();
+    self->NoteRing();
   };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
   hooks.on_performed = [self, &table] {
@@ -46,15 +50,19 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   hooks.on_lease = [self](const NodeId& from, const std::string& payload) {
     self->coordinator_->OnLeaseMessage(from, payload);
   };
-  self->gossip_ =
-      std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks), options.keys);
-  if (Status bound = self->gossip_->Bind(options.self.host, options.self.port); !bound) {
+  self->gossip_ = std::make_unique<Gossip>(*self->loop_, *self->membership_, std::move(hooks),
+                                           options.keys, options.signer);
+  const Address listen =
+      options.listen.host.empty() ? Address{options.self.host, options.self.port} : options.listen;
+  if (Status bound = self->gossip_->Bind(listen.host, listen.port); !bound) {
     return Fail(bound.error().code, bound.error().message + ": choose another --port");
   }
   OwnershipOptions ownership;
   ownership.founder = options.seeds.empty();
   ownership.restored = options.restored;
   ownership.majority = leases != nullptr;
+  ownership.returns = options.membership.remembered.others(options.self.id) > 0;
+  ownership.return_patience = ownership.majority ? Duration::max() : options.membership.evict_after;
   self->coordinator_ = std::make_unique<Coordinator>(
       ownership, options.self.id,
       Coordinator::Parts{
@@ -133,6 +141,16 @@ void ControlThread::NoteRebalance() {
   on_rebalance(setting);
 }
 
+// Not before it has joined: what it has then is the memory itself, or a ring of its own that may
+// come to nothing.
+void ControlThread::NoteRing() {
+  if (!on_ring_ || !membership_->joined() || membership_->state().ring.empty()) return;
+  RememberedRing ring = RingToRemember(membership_->state());
+  if (ring == ring_) return;
+  ring_ = std::move(ring);
+  on_ring_(ring_);
+}
+
 void ControlThread::SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) {
   loop_->Post([this, change, done = std::move(done)] {
     gossip_->Perform(membership_->SetRebalance(loop_->now(), change));
@@ -169,16 +187,21 @@ void ControlThread::Drain(const NodeId& id, std::function<void(Status)> done) {
   loop_->Post([this, id, done = std::move(done)] { coordinator_->Drain(id, done); });
 }
 
+void ControlThread::Undrain(const NodeId& id, std::function<void(Status)> done) {
+  loop_->Post([this, id, done = std::move(done)] { coordinator_->Undrain(id, done); });
+}
+
 void ControlThread::Remove(const NodeId& id, std::function<void(Status)> done) {
   loop_->Post([this, id, done = std::move(done)] { coordinator_->Remove(id, done); });
 }
 
-void ControlThread::BeginStop(std::function<void()> done) {
-  loop_->Post([this, done = std::move(done)] { coordinator_->BeginStop(done); });
+void ControlThread::BeginStop(const StopOptions& options, std::function<void()> done) {
+  loop_->Post([this, options, done = std::move(done)] { coordinator_->BeginStop(options, done); });
 }
 
 void ControlThread::TakeStats() {
-  Stats stats{membership_->stats(), coordinator_->stats(), coordinator_->lease_stats()};
+  Stats stats{membership_->stats(), coordinator_->stats(), coordinator_->lease_stats(),
+              coordinator_->readiness()};
   MutexLock lock(mutex_);
   stats_ = stats;
 }

@@ -45,8 +45,9 @@ class ControlThread {
   void OnPulled(PartitionId partition, std::uint64_t pull, bool filled);
   void OnRecovered(PartitionId partition, const NodeId& node, RecoveryOutcome outcome);
   void Drain(const NodeId& id, std::function<void(Status)> done);
+  void Undrain(const NodeId& id, std::function<void(Status)> done);
   void Remove(const NodeId& id, std::function<void(Status)> done);
-  void BeginStop(std::function<void()> done);
+  void BeginStop(const StopOptions& options, std::function<void()> done);
   void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done);
   void AskProgress(std::function<void(std::vector<NodeProgress>)> done);
 
@@ -54,6 +55,7 @@ class ControlThread {
     MembershipStats membership;
     OwnershipStats ownership;
     LeaseStats leases;
+    Readiness readiness;
   };
   // As of a moment ago.
   Stats stats();
@@ -65,6 +67,7 @@ class ControlThread {
   void HandleHere(const std::string& payload, ControlPort::Done done);
   void TakeStats();
   void NoteRebalance();
+  void NoteRing();
 
   const std::vector<Address> seeds_;
   std::unique_ptr<EventLoop> loop_;
@@ -76,6 +79,8 @@ class ControlThread {
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Timer> stats_timer_;
   RebalanceSetting rebalance_;  // as last told to on_rebalance
+  RememberedRing ring_;         // as last told to on_ring_
+  const std::function<void(const RememberedRing&)> on_ring_;
   // Any thread.
   Mutex mutex_;
   Stats stats_ GYRE_GUARDED_BY(mutex_);

@@ -23,11 +23,13 @@ constexpr char kPushPullTag = 8 << 3 | 2;  // field 8 of PeerRequest, length-del
 
 }  // namespace
 
-Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys)
+Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys,
+               const Signer* signer)
     : loop_(loop),
       membership_(membership),
       hooks_(std::move(hooks)),
       keys_(keys),
+      signer_(signer),
       socket_(loop,
               [this](const std::string& ip, std::uint16_t port, std::string_view bytes) {
                 if (started_) OnDatagram({ip, port}, bytes);
@@ -122,7 +124,7 @@ void Gossip::Do(LogLine& action) {
 void Gossip::Do(StartPushPull& action) {
   std::string request;
   AppendField(kPushPullTag, action.payload, request);
-  Exchange(action.to, request, kPushPullDeadline,
+  Exchange(action.to, nullptr, request, kPushPullDeadline,
            [this, to = action.to, asked = LifeAt(action.to)](const PeerExchange::Outcome& outcome) {
              OnPushPullDone(to, asked, outcome);
            });
@@ -162,8 +164,8 @@ void Gossip::Do(AskConfirmDown& action) {
   wire::PeerRequest request;
   request.mutable_confirm_down()->set_id(std::string(action.suspect.raw()));
   request.mutable_confirm_down()->set_incarnation(action.incarnation);
-  Exchange({via->second.host, via->second.port}, request.SerializeAsString(), kConfirmDeadline,
-           [this, action](const PeerExchange::Outcome& outcome) {
+  Exchange({via->second.host, via->second.port}, &action.via, request.SerializeAsString(),
+           kConfirmDeadline, [this, action](const PeerExchange::Outcome& outcome) {
              wire::PeerReply reply;
              if (!outcome.reply || !reply.ParseFromArray(outcome.reply->data(),
                                                          static_cast<int>(outcome.reply->size()))) {
@@ -174,11 +176,15 @@ void Gossip::Do(AskConfirmDown& action) {
            });
 }
 
-void Gossip::Exchange(const Address& to, const std::string& request, Duration deadline,
-                      PeerExchange::Done done) {
+void Gossip::Exchange(const Address& to, const NodeId* member, const std::string& request,
+                      Duration deadline, PeerExchange::Done done) {
   if (exchanges_.size() >= kExchangesMax) return;
+  std::string greeting;
+  if (signer_ != nullptr && member != nullptr) {
+    greeting = EncodeIdentify(*signer_, membership_.state().self, *member);
+  }
   exchanges_.push_back(std::make_unique<PeerExchange>(
-      loop_, to, request, deadline, keys_,
+      loop_, to, request, deadline, keys_, std::move(greeting),
       [this, done = std::move(done)](const PeerExchange::Outcome& outcome) {
         reaper_.Schedule();
         done(outcome);
@@ -205,7 +211,7 @@ void Gossip::HandleConfirmDown(const NodeId& id, std::uint64_t incarnation,
     return done(false);
   }
   if (membership_.SeemsDown(loop_.now(), id)) return done(true);
-  Exchange({member->second.host, member->second.port}, {}, kConnectDeadline,
+  Exchange({member->second.host, member->second.port}, nullptr, {}, kConnectDeadline,
            [done = std::move(done)](const PeerExchange::Outcome& outcome) { done(outcome.gone); });
 }
 

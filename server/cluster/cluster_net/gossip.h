@@ -39,8 +39,10 @@ class Gossip {
     std::function<void(const NodeId& from, const std::string& payload)> on_lease;
   };
 
-  // With `keys`, which outlive it, datagrams are sealed and exchanges encrypted.
-  Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys = nullptr);
+  // With `keys`, which outlive it, datagrams are sealed and exchanges encrypted. With `signer`
+  // likewise, members that are asked know who asks.
+  Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* keys = nullptr,
+         const Signer* signer = nullptr);
   ~Gossip();
   Gossip(const Gossip&) = delete;
   Gossip& operator=(const Gossip&) = delete;
@@ -90,9 +92,10 @@ class Gossip {
   std::optional<Life> LifeAt(const Address& address) const;
   void OnPushPullDone(const Address& to, const std::optional<Life>& asked,
                       const PeerExchange::Outcome& outcome);
-  // Begins an exchange and keeps it until it is over.
-  void Exchange(const Address& to, const std::string& request, Duration deadline,
-                PeerExchange::Done done);
+  // Begins an exchange and keeps it until it is over. `member`: who is asked as a member; else the
+  // request speaks for itself.
+  void Exchange(const Address& to, const NodeId* member, const std::string& request,
+                Duration deadline, PeerExchange::Done done);
   void Schedule();
   void Tick();
 
@@ -100,6 +103,7 @@ class Gossip {
   Membership& membership_;
   Hooks hooks_;
   Keyring* const keys_;
+  const Signer* const signer_;
   std::optional<DatagramSealer> sealer_;  // with keys
   std::optional<DatagramOpener> opener_;
   LogLimit dropped_log_;

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/peer_codec.h"
+
 namespace gyre {
 namespace {
 
@@ -128,6 +130,10 @@ void NetTransport::Connect(const NodeId& id, Peer& peer) {
   FrameLinkOptions options;
   options.queue_bytes_max = options_.queue_bytes_max;
   options.keys = options_.keys;
+  if (options_.signer != nullptr) {
+    options.greeting = EncodeIdentify(*options_.signer, options_.self, id);
+  }
+  options.memory = options_.client_memory;
   peer.held = false;
   FrameLink::Callbacks callbacks;
   callbacks.on_frame = [this, &peer](const FrameHeader& header, std::string_view payload) {

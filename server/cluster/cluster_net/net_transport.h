@@ -19,6 +19,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "cluster/signer.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "net/event_loop.h"
@@ -32,6 +33,11 @@ struct NetTransportOptions {
   std::size_t calls_max = 65536;        // unanswered, for each peer
   // Where set, links are encrypted; outlives the transport.
   Keyring* keys = nullptr;
+  // Where set, this node proves to each peer that it is `self`; outlives the transport.
+  const Signer* signer = nullptr;
+  NodeId self;
+  // See FrameLinkOptions.
+  ClientMemory* client_memory = nullptr;
 };
 
 class NetTransport final : public Transport {

@@ -7,19 +7,20 @@ namespace {
 
 constexpr std::uint64_t kRequestId = 1;
 
-FrameLinkOptions LinkOptions(Duration deadline, Keyring* keys) {
+FrameLinkOptions LinkOptions(Duration deadline, Keyring* keys, std::string greeting) {
   FrameLinkOptions options;
   options.connect_timeout = deadline;
   options.queue_bytes_max = kPushPullBytesMax + kFrameSlackBytes;
   options.payload_bytes_max = kPushPullBytesMax + kFrameSlackBytes;
   options.keys = keys;
+  options.greeting = std::move(greeting);
   return options;
 }
 
 }  // namespace
 
 PeerExchange::PeerExchange(EventLoop& loop, const Address& to, const std::string& request,
-                           Duration deadline, Keyring* keys, Done done)
+                           Duration deadline, Keyring* keys, std::string greeting, Done done)
     : to_(to), done_(std::move(done)), deadline_(loop) {
   FrameLink::Callbacks callbacks;
   callbacks.on_up = [this, asks = !request.empty()] {
@@ -32,7 +33,8 @@ PeerExchange::PeerExchange(EventLoop& loop, const Address& to, const std::string
   callbacks.on_down = [this](const FrameLink::Down& down) {
     End({tl::unexpected<Error>(down.error), down.refused || down.reset});
   };
-  link_ = std::make_unique<FrameLink>(loop, to.host, to.port, LinkOptions(deadline, keys),
+  link_ = std::make_unique<FrameLink>(loop, to.host, to.port,
+                                      LinkOptions(deadline, keys, std::move(greeting)),
                                       std::move(callbacks));
   const bool began = request.empty() ? link_->Connect()
                                      : link_->Send(FrameType::kPeerRequest, kRequestId, request);

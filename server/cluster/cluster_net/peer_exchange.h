@@ -30,9 +30,9 @@ class PeerExchange {
 
   // Sends `request`, an encoded PeerRequest; an empty one only connects. Calls `done` once, at
   // `deadline` at the latest, from the loop. `done` must not destroy the exchange.
-  // With `keys`, which outlive it, over an encrypted link.
+  // With `keys`, which outlive it, over an encrypted link. `greeting` as in FrameLinkOptions.
   PeerExchange(EventLoop& loop, const Address& to, const std::string& request, Duration deadline,
-               Keyring* keys, Done done);
+               Keyring* keys, std::string greeting, Done done);
   PeerExchange(const PeerExchange&) = delete;
   PeerExchange& operator=(const PeerExchange&) = delete;
 

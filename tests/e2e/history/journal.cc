@@ -14,7 +14,8 @@ std::int64_t NowMicroseconds() {
 
 }  // namespace
 
-Journal::Journal(const std::string& path) : recording_(!path.empty()) {
+Journal::Journal(const std::string& path, bool evicts) : recording_(!path.empty()) {
+  if (evicts) history_.AllowMisses();
   if (!recording_) return;
   file_.open(path, std::ios::trunc);
   history_.set_sink([this](const history::Event& event) { file_ << ToLine(event) << '\n'; });

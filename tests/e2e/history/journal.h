@@ -19,8 +19,8 @@ namespace gyre::e2e {
 
 class Journal {
  public:
-  // An empty `path` records nothing.
-  explicit Journal(const std::string& path);
+  // An empty `path` records nothing. `evicts`: the ring may lose any key, but not bring one back.
+  explicit Journal(const std::string& path, bool evicts = false);
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 

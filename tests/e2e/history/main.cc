@@ -38,6 +38,8 @@ struct Flags {
   std::string history;
   std::size_t clients = 2;
   std::size_t keys = 64;
+  std::size_t value_bytes = 0;
+  bool evicts = false;
   std::size_t counters = 8;
   std::size_t swaps = 8;
   std::size_t contenders = 4;
@@ -66,9 +68,10 @@ class Run {
       : own_(Names("own:", flags.keys)),
         shared_{Names("counter:", flags.counters), Names("swap:", flags.swaps)},
         clients_(std::move(clients)),
-        journal_(flags.history),
+        journal_(flags.history, flags.evicts),
         figures_(own_, Now()),
-        own_keys_(clients_, journal_, figures_, own_, std::chrono::milliseconds(flags.interval_ms)),
+        own_keys_(clients_, journal_, figures_, own_, flags.value_bytes,
+                  std::chrono::milliseconds(flags.interval_ms)),
         shared_keys_(clients_, journal_, figures_, shared_, flags.contenders,
                      std::chrono::milliseconds(flags.interval_ms)) {}
 
@@ -170,6 +173,8 @@ int main(int argc, char** argv) {
   app.add_option("--clients", flags.clients, "instances of the client library")
       ->check(CLI::PositiveNumber);
   app.add_option("--keys", flags.keys, "keys with one writer each")->check(CLI::PositiveNumber);
+  app.add_option("--value-bytes", flags.value_bytes, "of those keys, at least");
+  app.add_option("--evicts", flags.evicts, "the ring evicts: a missing key is no violation");
   app.add_option("--counters", flags.counters, "keys that all contenders increment");
   app.add_option("--swaps", flags.swaps, "keys that all contenders compare and set");
   app.add_option("--contenders", flags.contenders, "clients of the shared keys");

@@ -1,5 +1,6 @@
 #include "e2e/history/own_keys.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -18,8 +19,13 @@ std::uint64_t NumberOf(const std::string& text) {
 }  // namespace
 
 OwnKeys::OwnKeys(std::vector<client::Client>& clients, Journal& journal, Figures& figures,
-                 const std::vector<std::string>& names, std::chrono::microseconds interval)
-    : clients_(clients), journal_(journal), figures_(figures), interval_(interval) {
+                 const std::vector<std::string>& names, std::size_t value_bytes,
+                 std::chrono::microseconds interval)
+    : clients_(clients),
+      journal_(journal),
+      figures_(figures),
+      value_bytes_(value_bytes),
+      interval_(interval) {
   for (const std::string& name : names) {
     Key& key = keys_.emplace_back();
     key.name = name;
@@ -131,7 +137,9 @@ void OwnKeys::Write(Key& key) {
   if (operation.kind == history::Kind::kDelete) {
     client.DelAsync(key.name, std::move(done));
   } else {
-    client.SetAsync(key.name, std::to_string(operation.number), {}, std::move(done));
+    std::string value = std::to_string(operation.number);
+    value.resize(std::max(value.size(), value_bytes_), ' ');
+    client.SetAsync(key.name, value, {}, std::move(done));
   }
 }
 

@@ -27,9 +27,11 @@ namespace gyre::e2e {
 
 class OwnKeys {
  public:
-  // The key numbered n goes through the client numbered n mod clients. All outlive this.
+  // The key numbered n goes through the client numbered n mod clients. All outlive this. Values are
+  // numbers, with blanks behind them up to `value_bytes`.
   OwnKeys(std::vector<client::Client>& clients, Journal& journal, Figures& figures,
-          const std::vector<std::string>& names, std::chrono::microseconds interval);
+          const std::vector<std::string>& names, std::size_t value_bytes,
+          std::chrono::microseconds interval);
   ~OwnKeys();
   OwnKeys(const OwnKeys&) = delete;
   OwnKeys& operator=(const OwnKeys&) = delete;
@@ -67,6 +69,7 @@ class OwnKeys {
   std::vector<client::Client>& clients_;
   Journal& journal_;
   Figures& figures_;
+  const std::size_t value_bytes_;
   const std::chrono::microseconds interval_;
 
   std::mutex mutex_;

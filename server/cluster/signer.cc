@@ -1,0 +1,26 @@
+#include "cluster/signer.h"
+
+namespace gyre {
+namespace {
+
+// Tag and length of field 99 of cluster.proto's messages: length-delimited, kProofBytes.
+constexpr std::string_view kFieldHead("\x9a\x06\x60", 3);
+static_assert((99 << 3 | 2) == (0x06 << 7 | 0x1a) && kProofBytes == 0x60);
+static_assert(kProofFieldBytes == kProofBytes + kFieldHead.size());
+
+}  // namespace
+
+void AppendProof(const Signer& signer, Said what, std::string& message) {
+  const std::string proof = signer.Sign(what, message);
+  message.append(kFieldHead).append(proof);
+}
+
+bool IsProven(const Signer& signer, const NodeId& id, Said what, std::string_view message) {
+  if (message.size() < kProofFieldBytes) return false;
+  const std::string_view words = message.substr(0, message.size() - kProofFieldBytes);
+  const std::string_view field = message.substr(words.size());
+  return field.starts_with(kFieldHead) &&
+         signer.Verify(id, what, words, field.substr(kFieldHead.size()));
+}
+
+}  // namespace gyre

@@ -1,0 +1,115 @@
+#include "command/command_details.h"
+
+namespace gyre {
+namespace {
+
+// clang-format off
+constexpr CommandDetails kDetails[] = {
+    {"get", 2, "readonly fast", "@read @string @fast", "", "RO access", {1, 1, 1}},
+    {"set", -3, "write denyoom", "@write @string @slow", "", "RW access update variable_flags", {1, 1, 1}},
+    {"setex", 4, "write denyoom", "@write @string @slow", "", "OW update", {1, 1, 1}},
+    {"psetex", 4, "write denyoom", "@write @string @slow", "", "OW update", {1, 1, 1}},
+    {"setnx", 3, "write denyoom fast", "@write @string @fast", "", "OW insert", {1, 1, 1}},
+    {"getset", 3, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"getdel", 2, "write fast", "@write @string @fast", "", "RW access delete", {1, 1, 1}},
+    {"getex", -2, "write fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"mget", -2, "readonly fast", "@read @string @fast", "request_policy:multi_shard", "RO access", {1, -1, 1}},
+    {"mset", -3, "write denyoom", "@write @string @slow", "request_policy:multi_shard response_policy:all_succeeded", "OW update", {1, -1, 2}},
+    {"msetnx", -3, "write denyoom", "@write @string @slow", "request_policy:multi_shard response_policy:agg_min", "OW insert", {1, -1, 2}},
+    {"strlen", 2, "readonly fast", "@read @string @fast", "", "RO", {1, 1, 1}},
+    {"append", 3, "write denyoom fast", "@write @string @fast", "", "RW insert", {1, 1, 1}},
+    {"setrange", 4, "write denyoom", "@write @string @slow", "", "RW update", {1, 1, 1}},
+    {"getrange", 4, "readonly", "@read @string @slow", "", "RO access", {1, 1, 1}},
+    {"substr", 4, "readonly", "@read @string @slow", "", "RO access", {1, 1, 1}},
+    {"incr", 2, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"decr", 2, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"incrby", 3, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"decrby", 3, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"incrbyfloat", 3, "write denyoom fast", "@write @string @fast", "", "RW access update", {1, 1, 1}},
+    {"del", -2, "write", "@keyspace @write @slow", "request_policy:multi_shard response_policy:agg_sum", "RM delete", {1, -1, 1}},
+    {"unlink", -2, "write fast", "@keyspace @write @fast", "request_policy:multi_shard response_policy:agg_sum", "RM delete", {1, -1, 1}},
+    {"exists", -2, "readonly fast", "@keyspace @read @fast", "request_policy:multi_shard response_policy:agg_sum", "RO", {1, -1, 1}},
+    {"touch", -2, "readonly fast", "@keyspace @read @fast", "request_policy:multi_shard response_policy:agg_sum", "RO", {1, -1, 1}},
+    {"type", 2, "readonly fast", "@keyspace @read @fast", "", "RO", {1, 1, 1}},
+    {"expire", -3, "write fast", "@keyspace @write @fast", "", "RW update", {1, 1, 1}},
+    {"pexpire", -3, "write fast", "@keyspace @write @fast", "", "RW update", {1, 1, 1}},
+    {"expireat", -3, "write fast", "@keyspace @write @fast", "", "RW update", {1, 1, 1}},
+    {"pexpireat", -3, "write fast", "@keyspace @write @fast", "", "RW update", {1, 1, 1}},
+    {"ttl", 2, "readonly fast", "@keyspace @read @fast", "nondeterministic_output", "RO access", {1, 1, 1}},
+    {"pttl", 2, "readonly fast", "@keyspace @read @fast", "nondeterministic_output", "RO access", {1, 1, 1}},
+    {"expiretime", 2, "readonly fast", "@keyspace @read @fast", "", "RO access", {1, 1, 1}},
+    {"pexpiretime", 2, "readonly fast", "@keyspace @read @fast", "", "RO access", {1, 1, 1}},
+    {"persist", 2, "write fast", "@keyspace @write @fast", "", "RW update", {1, 1, 1}},
+    {"object", -2, "", "@slow", "", "", {0, 0, 0}},
+    {"object|encoding", 3, "readonly", "@keyspace @read @slow", "nondeterministic_output", "RO", {2, 2, 1}},
+    {"object|freq", 3, "readonly", "@keyspace @read @slow", "nondeterministic_output", "RO", {2, 2, 1}},
+    {"object|idletime", 3, "readonly", "@keyspace @read @slow", "nondeterministic_output", "RO", {2, 2, 1}},
+    {"object|refcount", 3, "readonly", "@keyspace @read @slow", "nondeterministic_output", "RO", {2, 2, 1}},
+    {"object|help", 2, "loading stale", "@keyspace @slow", "", "", {0, 0, 0}},
+    {"keys", 2, "readonly", "@keyspace @read @slow @dangerous", "request_policy:all_shards nondeterministic_output_order", "", {0, 0, 0}},
+    {"scan", -2, "readonly", "@keyspace @read @slow", "nondeterministic_output request_policy:special", "", {0, 0, 0}},
+    {"randomkey", 1, "readonly", "@keyspace @read @slow", "request_policy:all_shards nondeterministic_output", "", {0, 0, 0}},
+    {"dbsize", 1, "readonly fast", "@keyspace @read @fast", "request_policy:all_shards response_policy:agg_sum", "", {0, 0, 0}},
+    {"flushall", -1, "write", "@keyspace @write @slow @dangerous", "request_policy:all_shards response_policy:all_succeeded", "", {0, 0, 0}},
+    {"flushdb", -1, "write", "@keyspace @write @slow @dangerous", "request_policy:all_shards response_policy:all_succeeded", "", {0, 0, 0}},
+    {"ping", -1, "fast", "@fast @connection", "request_policy:all_shards response_policy:all_succeeded", "", {0, 0, 0}},
+    {"echo", 2, "loading stale fast", "@fast @connection", "", "", {0, 0, 0}},
+    {"hello", -1, "noscript loading stale fast no_auth allow_busy", "@fast @connection", "", "", {0, 0, 0}},
+    {"auth", -2, "noscript loading stale fast no_auth allow_busy", "@fast @connection", "", "", {0, 0, 0}},
+    {"select", 2, "loading stale fast", "@fast @connection", "", "", {0, 0, 0}},
+    {"quit", -1, "noscript loading stale fast no_auth allow_busy", "@fast @connection", "", "", {0, 0, 0}},
+    {"reset", 1, "noscript loading stale fast no_auth allow_busy", "@fast @connection", "", "", {0, 0, 0}},
+    {"readonly", 1, "loading stale fast", "@fast @connection", "", "", {0, 0, 0}},
+    {"readwrite", 1, "loading stale fast", "@fast @connection", "", "", {0, 0, 0}},
+    {"client", -2, "", "@slow", "", "", {0, 0, 0}},
+    {"client|id", 2, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|setname", 3, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|getname", 2, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|info", 2, "noscript loading stale", "@slow @connection", "nondeterministic_output", "", {0, 0, 0}},
+    {"client|list", -2, "admin noscript loading stale", "@admin @slow @dangerous @connection", "nondeterministic_output", "", {0, 0, 0}},
+    {"client|reply", 3, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|no-evict", 3, "admin noscript loading stale", "@admin @slow @dangerous @connection", "", "", {0, 0, 0}},
+    {"client|setinfo", 4, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|no-touch", 3, "noscript loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"client|help", 2, "loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"info", -1, "loading stale", "@slow @dangerous", "nondeterministic_output request_policy:all_shards response_policy:special", "", {0, 0, 0}},
+    {"config", -2, "", "@slow", "", "", {0, 0, 0}},
+    {"config|get", -3, "admin noscript loading stale", "@admin @slow @dangerous", "", "", {0, 0, 0}},
+    {"config|set", -4, "admin noscript loading stale", "@admin @slow @dangerous", "request_policy:all_nodes response_policy:all_succeeded", "", {0, 0, 0}},
+    {"config|resetstat", 2, "admin noscript loading stale", "@admin @slow @dangerous", "", "", {0, 0, 0}},
+    {"config|rewrite", 2, "admin noscript loading stale", "@admin @slow @dangerous", "", "", {0, 0, 0}},
+    {"config|help", 2, "loading stale", "@slow", "", "", {0, 0, 0}},
+    {"command", -1, "loading stale", "@slow @connection", "nondeterministic_output_order", "", {0, 0, 0}},
+    {"command|count", 2, "loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"command|info", -2, "loading stale", "@slow @connection", "nondeterministic_output_order", "", {0, 0, 0}},
+    {"command|list", -2, "loading stale", "@slow @connection", "nondeterministic_output_order", "", {0, 0, 0}},
+    {"command|docs", -2, "loading stale", "@slow @connection", "nondeterministic_output_order", "", {0, 0, 0}},
+    {"command|getkeys", -4, "loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"command|help", 2, "loading stale", "@slow @connection", "", "", {0, 0, 0}},
+    {"time", 1, "loading stale fast", "@fast", "nondeterministic_output", "", {0, 0, 0}},
+    {"wait", 3, "noscript", "@slow @connection", "request_policy:all_shards response_policy:agg_min", "", {0, 0, 0}},
+    {"cluster", -2, "", "@slow", "", "", {0, 0, 0}},
+    {"cluster|slots", 2, "stale", "@slow", "nondeterministic_output", "", {0, 0, 0}},
+    {"cluster|shards", 2, "stale", "@slow", "nondeterministic_output", "", {0, 0, 0}},
+    {"cluster|nodes", 2, "stale", "@slow", "nondeterministic_output", "", {0, 0, 0}},
+    {"cluster|info", 2, "stale", "@slow", "nondeterministic_output", "", {0, 0, 0}},
+    {"cluster|myid", 2, "stale", "@slow", "", "", {0, 0, 0}},
+    {"cluster|keyslot", 3, "stale", "@slow", "", "", {0, 0, 0}},
+    {"cluster|countkeysinslot", 3, "stale", "@slow", "", "", {0, 0, 0}},
+    {"cluster|getkeysinslot", 4, "stale", "@slow", "nondeterministic_output", "", {0, 0, 0}},
+    {"cluster|help", 2, "loading stale", "@slow", "", "", {0, 0, 0}},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const CommandDetails> AllCommandDetails() { return kDetails; }
+
+const CommandDetails* FindCommandDetails(std::string_view name) {
+  for (const CommandDetails& details : kDetails) {
+    if (details.name == name) return &details;
+  }
+  return nullptr;
+}
+
+}  // namespace gyre
