@@ -1,5 +1,5 @@
-// The identity of a node: a random UUID (RFC 4122 version 4), kept in its data directory, never its
-// address.
+// The identity of a node: the fingerprint of its public key (server/secret/node_key.h), never its
+// address. The key is kept in its data directory.
 #pragma once
 
 #include <array>

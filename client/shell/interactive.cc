@@ -9,12 +9,17 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <clocale>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 #include <utility>
 
 #include "client/shell/interrupt.h"
@@ -27,23 +32,18 @@ constexpr int kHistoryLinesMax = 1000;
 
 // ---- Ctrl-C ------------------------------------------------------------------------------------
 
+// Since the last prompt. Whoever entered a line means its command by what comes after, even where
+// the command has not begun yet.
 std::atomic<bool> interrupted{false};
-std::atomic<Client*> running{nullptr};  // what the command that runs waits for
 
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<Client*>::is_always_lock_free,
-              "they are used in a signal handler");
+static_assert(std::atomic<bool>::is_always_lock_free, "it is used in a signal handler");
 
 // While it lives, Ctrl-C does not end the process.
 class CatchInterrupts {
  public:
   CatchInterrupts() {
     struct sigaction action {};
-    action.sa_handler = [](int) {
-      const int saved = errno;
-      interrupted = true;
-      if (Client* client = running.load()) client->CancelAll();
-      errno = saved;
-    };
+    action.sa_handler = [](int) { interrupted = true; };
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &before_);  // without SA_RESTART: reading a line ends
   }
@@ -53,6 +53,26 @@ class CatchInterrupts {
 
  private:
   struct sigaction before_ {};
+};
+
+// While it lives, Ctrl-C ends what the client has in flight, and what the command begins after it.
+class CancelWhenInterrupted {
+ public:
+  explicit CancelWhenInterrupted(Client& client)
+      : thread_([&client](const std::stop_token& command_ended) {
+          std::mutex mutex;
+          std::unique_lock lock(mutex);
+          std::condition_variable_any ended;
+          while (!command_ended.stop_requested()) {
+            if (interrupted) client.CancelAll();
+            ended.wait_for(lock, command_ended, kPoll, [] { return false; });
+          }
+        }) {}
+
+ private:
+  static constexpr std::chrono::milliseconds kPoll{20};
+
+  std::jthread thread_;
 };
 
 // ---- Lines -------------------------------------------------------------------------------------
@@ -100,10 +120,11 @@ class LineEditor {
   LineEnd Read(std::string prompt, std::string& line) {
     prompt_ = std::move(prompt);
     garbled_ = false;
-    interrupted = false;
+    if (interrupted) return LineEnd::kInterrupted;
     int count = 0;
     const char* text = el_gets(editor_, &count);
-    if (interrupted.exchange(false)) return LineEnd::kInterrupted;
+    const bool entered = text != nullptr && count > 0 && text[count - 1] == '\n';
+    if (interrupted && !entered) return LineEnd::kInterrupted;
     if (text == nullptr || count <= 0) return LineEnd::kEndOfInput;
     line.assign(text, static_cast<std::size_t>(count));
     while (line.ends_with('\n')) line.pop_back();
@@ -198,10 +219,8 @@ class LineEditor {
 };
 
 void RunOne(CommandLine& commands, const std::string& line, const Session& session, bool& quit) {
-  interrupted = false;
-  running = &session.client;
+  const CancelWhenInterrupted cancel_when_interrupted(session.client);
   RunLine(commands, line, session, quit);
-  running = nullptr;
 }
 
 }  // namespace
@@ -224,6 +243,7 @@ int RunInteractive(CommandLine& commands, const Session& session) {
   while (!quit) {
     session.out.flush();
     std::string line;
+    interrupted = false;
     switch (editor.Read(session.connect + "> ", line)) {
       case LineEnd::kEntered:
         if (line.find_first_not_of(" \t") != std::string::npos) editor.AddToHistory(line);

@@ -176,9 +176,10 @@ class Shard {
   void PrefetchRecord(const Key& key) const GYRE_REQUIRES(mutex_);
 
   // Inserts or replaces. `value` must not lie in the arena. Evicts what it must. An expiry that has
-  // passed makes it a removal, and the returned record is empty. `version` is from NextVersion. kInvalidArgument: it is older than the partition's
-  // flush. kTooLarge: over the key or value bound. kOutOfMemory: it cannot fit even so; the old
-  // record, if any, is replaced only on success (but may be among the evicted).
+  // passed makes it a removal, and the returned record is empty. `version` is from NextVersion.
+  // kInvalidArgument: it is older than the partition's flush. kTooLarge: over the key or value bound.
+  // kOutOfMemory: it cannot fit even so; the old record, if any, is replaced only on success (but may
+  // be among the evicted).
   Result<Record> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                        std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
   // Gives the live record `version` and a new expiry; empty if there is none. An expiry that has

@@ -143,6 +143,19 @@ class TestTerminal:
         shell.line(b"set k v")
         shell.expect(rb"\nOK\r\n")
 
+    def test_control_c_that_comes_as_the_command_begins_cancels_it(self, node, shell):
+        node.signal(signal.SIGSTOP)
+        try:
+            for wait in range(20):
+                shell.line(b"get k --deadline 600000")
+                shell.expect(rb"600000\r\n")
+                time.sleep(wait / 10000)  # between the line's end and the request
+                os.kill(shell.pid, signal.SIGINT)
+                shell.expect(rb"cancelled")
+                shell.prompt()
+        finally:
+            node.signal(signal.SIGCONT)
+
     def test_the_history_outlives_a_kill(self, node, shell, tmp_path):
         shell.line("set k 'grüße'".encode())
         shell.prompt()
