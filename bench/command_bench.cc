@@ -51,7 +51,7 @@ class NoTransport final : public Transport {
 class NoReplicas final : public Replicator {
  public:
   Status Check(PartitionId, std::uint32_t) override { return {}; }
-  Ticket Submit(PartitionId, const Record&) override { return ++ticket_; }
+  Ticket Submit(PartitionId, const RecordView&) override { return ++ticket_; }
   Ticket SubmitRemoval(const Key&, Version) override { return ++ticket_; }
   Ticket SubmitFlush(PartitionId, Version) override { return ++ticket_; }
   void Await(Ticket, std::uint32_t, Done done) override { done({}); }

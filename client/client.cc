@@ -6,7 +6,7 @@
 #include <atomic>
 #include <type_traits>
 
-#include "client/engine.h"
+#include "client/client_core.h"
 #include "client/reply_reader.h"
 #include "client/wire.h"
 #include "proto/result.h"
@@ -34,21 +34,21 @@ using Args = std::vector<std::string_view>;
 
 class Client::Impl {
  public:
-  explicit Impl(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  explicit Impl(std::shared_ptr<ClientCore> core) : core_(std::move(core)) {}
   ~Impl() {
-    if (engine_ == nullptr) return;
-    engine_->forked() ? Abandon() : engine_->Stop();
+    if (core_ == nullptr) return;
+    core_->forked() ? Abandon() : core_->Stop();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   // Why nothing can be asked of it; nothing: it is well.
   std::optional<Error> Unusable() const {
-    if (engine_ == nullptr) {
+    if (core_ == nullptr) {
       return Error{ErrorCode::kNotAllowed,
                    "this client was moved from: use the one that it was moved to"};
     }
-    if (engine_->forked()) {
+    if (core_->forked()) {
       return Error{ErrorCode::kNotAllowed,
                    "this client belongs to the parent process: call Connect again behind fork()"};
     }
@@ -56,15 +56,15 @@ class Client::Impl {
   }
 
   // Requires that it is usable.
-  Engine& engine() { return *engine_; }
+  ClientCore& core() { return *core_; }
 
   // `read` turns the Value into a Result<T>. Owns nothing of `args` once it returns.
   template <typename T>
   void Send(const Args& args, const CommandTraits& traits, const std::string& pinned,
             const CallOptions& call, bool wait, Result<T> (*read)(Value), Callback<T> done) {
     if (auto error = Unusable()) return done(std::move(*error));
-    if (auto error = engine_->CheckAcks(call.write_acks)) return done(std::move(*error));
-    const Options& options = engine_->options();
+    if (auto error = core_->CheckAcks(call.write_acks)) return done(std::move(*error));
+    const Options& options = core_->options();
     Result<std::string> request =
         EncodeRequest(args, call.write_acks != 0 ? call.write_acks : options.write_acks);
     if (!request) return done(request.error());
@@ -75,11 +75,11 @@ class Client::Impl {
     operation->pinned = pinned;
     operation->started = std::chrono::steady_clock::now();
     const Milliseconds deadline = call.deadline.count() > 0 ? call.deadline : options.deadline;
-    operation->deadline = operation->started + std::min(deadline, Engine::kDurationMax);
+    operation->deadline = operation->started + std::min(deadline, ClientCore::kDurationMax);
     operation->done = [read, done = std::move(done)](Result<Value> reply) {
       done(reply ? read(std::move(*reply)) : Result<T>(reply.error()));
     };
-    engine_->Submit(std::move(operation), wait);
+    core_->Submit(std::move(operation), wait);
   }
 
   template <typename T>
@@ -88,7 +88,7 @@ class Client::Impl {
                                        bool wait, Result<T> (*read)(Value)) {
     auto promise = std::make_shared<std::promise<Result<T>>>();
     std::future<Result<T>> future = promise->get_future();
-    if (wait && !Unusable() && engine_->OnIoThread()) {
+    if (wait && !Unusable() && core_->OnIoThread()) {
       promise->set_value(Error{ErrorCode::kNotAllowed,
                                "a blocking call inside a callback would wait for itself: use the "
                                "Async form"});
@@ -110,15 +110,15 @@ class Client::Impl {
   // parent's, with which it shares the kernel's part. It stays, reachable, until the child ends.
   void Abandon() {
     struct Orphan {
-      std::shared_ptr<Engine> engine;
+      std::shared_ptr<ClientCore> core;
       Orphan* next = nullptr;
     };
     static std::atomic<Orphan*> orphans{nullptr};
-    auto* orphan = new Orphan{engine_};
+    auto* orphan = new Orphan{core_};
     orphan->next = orphans.exchange(orphan);
   }
 
-  const std::shared_ptr<Engine> engine_;
+  const std::shared_ptr<ClientCore> core_;
 };
 
 namespace {
@@ -231,9 +231,9 @@ Client::Impl& Client::impl() const {
 }
 
 Result<Client> Client::Connect(Options options) {
-  Result<std::shared_ptr<Engine>> engine = Engine::Start(std::move(options));
-  if (!engine) return engine.error();
-  return Client(std::make_shared<Impl>(std::move(*engine)));
+  Result<std::shared_ptr<ClientCore>> core = ClientCore::Start(std::move(options));
+  if (!core) return core.error();
+  return Client(std::make_shared<Impl>(std::move(*core)));
 }
 
 // ---- One key -----------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOp
 
 Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<std::string>& args,
                                 const CallOptions& call) {
-  const Result<Address> parsed = Address::Parse(address);
+  const Result<NodeAddress> parsed = NodeAddress::Parse(address);
   if (!parsed) return parsed.error();
   return impl()
       .SendForFuture(ViewsOf(args), TraitsOrNone(args), parsed->ToString(), call, true, ReadValue)
@@ -419,14 +419,14 @@ std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& 
 // ---- The cluster -------------------------------------------------------------------------------
 
 RingInfo Client::Ring() const {
-  return impl().Unusable() ? RingInfo{} : impl().engine().table()->Describe();
+  return impl().Unusable() ? RingInfo{} : impl().core().table()->Describe();
 }
 
 KeyLocation Client::Locate(std::string_view key) const {
   KeyLocation location;
   location.slot = SlotOf(key);
   if (impl().Unusable()) return location;
-  const auto table = impl().engine().table();
+  const auto table = impl().core().table();
   location.partition = table->PartitionOfSlot(static_cast<Slot>(location.slot));
   for (const NodeIndex holder : table->Holders(location.partition)) {
     location.holders.push_back(table->nodes()[holder].address.ToString());
@@ -435,7 +435,7 @@ KeyLocation Client::Locate(std::string_view key) const {
 }
 
 Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
-  if (!impl().Unusable() && impl().engine().OnIoThread()) {
+  if (!impl().Unusable() && impl().core().OnIoThread()) {
     return Error{ErrorCode::kNotAllowed, "RefreshRing inside a callback would wait for itself"};
   }
   const auto adopted = std::make_shared<std::promise<Result<RingInfo>>>();
@@ -444,15 +444,15 @@ Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
   impl().Send<Value>({"RING"}, {0, Effect::kRead}, {}, call, true, ReadValue,
                      [&impl = impl(), adopted](Result<Value> reply) {
                        if (!reply) return adopted->set_value(reply.error());
-                       adopted->set_value(impl.engine().AdoptRing(*reply));
+                       adopted->set_value(impl.core().AdoptRing(*reply));
                      });
   return future.get();
 }
 
-Stats Client::GetStats() const { return impl().Unusable() ? Stats{} : impl().engine().stats(); }
+Stats Client::GetStats() const { return impl().Unusable() ? Stats{} : impl().core().stats(); }
 
 void Client::CancelAll() {
-  if (!impl().Unusable()) impl().engine().Cancel();
+  if (!impl().Unusable()) impl().core().Cancel();
 }
 
 }  // namespace gyre::client

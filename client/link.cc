@@ -48,7 +48,7 @@ void Link::ConnectNext() {
   const sockaddr_storage address = addresses_.front();
   addresses_.erase(addresses_.begin());
   state_ = State::kConnecting;
-  connection_ = Connection::Open(owner_.loop(), reinterpret_cast<const sockaddr*>(&address),
+  connection_ = FrameConnection::Open(owner_.loop(), reinterpret_cast<const sockaddr*>(&address),
                                  connect_timeout_, *this);
 }
 

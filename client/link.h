@@ -16,12 +16,12 @@
 #include <vector>
 
 #include "client/byte_queue.h"
-#include "client/connection.h"
+#include "client/frame_connection.h"
 #include "client/operation.h"
 
 namespace gyre::client {
 
-class Link final : private Connection::Owner {
+class Link final : private FrameConnection::Owner {
  public:
   struct Lost {
     Operation* operation;
@@ -50,13 +50,13 @@ class Link final : private Connection::Owner {
     ~Owner() = default;
   };
 
-  Link(Owner& owner, Node& node, Milliseconds connect_timeout)
+  Link(Owner& owner, RemoteNode& node, Milliseconds connect_timeout)
       : owner_(owner), node_(node), connect_timeout_(connect_timeout) {}
   ~Link() { Abandon(); }
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  Node& node() { return node_; }
+  RemoteNode& node() { return node_; }
 
   // Queues the request and returns its id.
   std::uint64_t Send(Operation& operation, std::uint32_t deadline_ms, TimePoint now);
@@ -95,11 +95,11 @@ class Link final : private Connection::Owner {
   void OnClosed(const Error& error) override;
 
   Owner& owner_;
-  Node& node_;
+  RemoteNode& node_;
   const Milliseconds connect_timeout_;
 
   State state_ = State::kIdle;
-  Connection* connection_ = nullptr;
+  FrameConnection* connection_ = nullptr;
   std::vector<sockaddr_storage> addresses_;  // not yet tried
   ByteQueue out_;
   std::unordered_map<std::uint64_t, Operation*> in_flight_;

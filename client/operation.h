@@ -1,5 +1,5 @@
 // One request of a caller, from submission to its single completion, over however many attempts.
-// Created on the caller's thread; from Engine::Submit on it belongs to the I/O thread.
+// Created on the caller's thread; from ClientCore::Submit on it belongs to the I/O thread.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@
 namespace gyre::client {
 
 class Link;
-class Node;
+class RemoteNode;
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -47,7 +47,7 @@ struct Operation : TimerEntry {
   std::array<Attempt, kAttemptsAtOnceMax> attempts;  // the live ones
   std::uint32_t attempt_count = 0;                   // live
   std::uint32_t tries = 0;                           // in all
-  std::vector<const Node*> tried;                    // in this round
+  std::vector<const RemoteNode*> tried;                    // in this round
   bool pausing = false;                              // between two rounds
   bool maybe_applied = false;                        // a write that was sent and never answered
   Milliseconds backoff{0};

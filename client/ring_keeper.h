@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "client/operation.h"
-#include "client/router.h"
+#include "client/node_selector.h"
 #include "client/sync.h"
 
 namespace gyre::client {
@@ -17,8 +17,8 @@ class RingKeeper {
   static constexpr Milliseconds kGapMin{50};
   static constexpr Milliseconds kSilenceGap{200};
 
-  RingKeeper(Router& router, Milliseconds interval, TimePoint now)
-      : router_(router), interval_(interval), due_(now + interval) {}
+  RingKeeper(NodeSelector& selector, Milliseconds interval, TimePoint now)
+      : selector_(selector), interval_(interval), due_(now + interval) {}
 
   // Any thread.
   std::shared_ptr<const RoutingTable> table() const {
@@ -54,7 +54,7 @@ class RingKeeper {
  private:
   void AskBy(TimePoint time) { due_ = std::min(due_, time); }
 
-  Router& router_;
+  NodeSelector& selector_;
   const Milliseconds interval_;
   TimePoint due_;
   TimePoint asked_{};

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "client/address.h"
+#include "client/node_address.h"
 #include "gyre/client.h"
 #include "proto/slot.h"
 
@@ -30,7 +30,7 @@ std::string_view NodeStateName(NodeState state);
 struct RingNode {
   std::string id;  // 16 raw bytes
   std::string name;
-  Address address;
+  NodeAddress address;
   std::string zone;
   std::uint32_t weight = 1;
   NodeState state = NodeState::kAlive;

@@ -28,7 +28,7 @@ enum class FrameType : std::uint8_t {
   kPeerRequest = 3,  // cluster.proto PeerRequest: node to node
   kPeerReply = 4,    // cluster.proto PeerReply
   // The first frame each way on a link between nodes with --gossip-key; what follows is no frames,
-  // but a sealed stream of them (server/secret/link_handshake.h).
+  // but a sealed stream of them (server/crypto/link_handshake.h).
   kHandshake = 5,
 };
 

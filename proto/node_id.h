@@ -1,4 +1,4 @@
-// The identity of a node: the fingerprint of its public key (server/secret/node_key.h), never its
+// The identity of a node: the fingerprint of its public key (server/crypto/node_key.h), never its
 // address. The key is kept in its data directory.
 #pragma once
 

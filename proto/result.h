@@ -1,5 +1,5 @@
 // Errors are values. A `Result<T>` is either a T or an `Error` whose message tells the reader what
-// to do next. No exception crosses a room.
+// to do next. No exception crosses a module.
 #pragma once
 
 #include <cstdint>

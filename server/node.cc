@@ -16,7 +16,7 @@ namespace {
 // After the handover, how long requests that are under way have to finish.
 constexpr Duration kDrainGrace = std::chrono::seconds(3);
 constexpr Duration kBeatInterval = std::chrono::seconds(1);
-constexpr Duration kSleepBeatInterval = std::chrono::milliseconds(250);
+constexpr Duration kPauseBeatInterval = std::chrono::milliseconds(250);
 // A worker that gives no sign of life for this long makes the node unhealthy.
 constexpr Duration kBeatOverdue = std::chrono::seconds(10);
 
@@ -165,7 +165,7 @@ Status Node::Init() {
   for (const auto& loop : worker_loops_) {
     Result<std::unique_ptr<Worker>> worker =
         Worker::Create(config_, *loop, *runtime_, *engine_, sessions_, *admin_, client_memory_,
-                       keys_.get(), sleep_watch_, admission_);
+                       keys_.get(), pause_detector_, admission_);
     if (!worker) return tl::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
@@ -176,7 +176,7 @@ Status Node::Init() {
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
   watch_ = std::make_unique<Timer>(*admin_loop_);
-  sleep_beat_ = std::make_unique<Timer>(*admin_loop_);
+  pause_beat_ = std::make_unique<Timer>(*admin_loop_);
   // Last: where the start fails before, the snapshot stays.
   return snapshot_->Consume();
 }
@@ -270,12 +270,12 @@ void Node::Run() {
         config_.memcached_port, config_.http_port, config_.memory_bytes >> 20, config_.threads);
   }
   watch_->Start(kBeatInterval, kBeatInterval, [this] { WatchWorkers(); });
-  sleep_beat_->Start(Duration{}, kSleepBeatInterval, [this, seen = 0U]() mutable {
-    sleep_watch_.Beat(SteadyNow());
+  pause_beat_->Start(Duration{}, kPauseBeatInterval, [this, seen = 0U]() mutable {
+    pause_detector_.Beat(SteadyNow());
     admin_->Sample(SteadyNow());
-    // At once after a sleep: what clients send later did not wait through it.
-    const std::uint32_t sleeps = sleep_watch_.Sleeps(SteadyNow());
-    if (sleeps != std::exchange(seen, sleeps)) WatchWorkers();
+    // At once after a pause: what clients send later did not wait through it.
+    const std::uint32_t pauses = pause_detector_.Pauses(SteadyNow());
+    if (pauses != std::exchange(seen, pauses)) WatchWorkers();
   });
   admin_loop_->Run();
   for (const auto& worker : workers_) worker->Join();
@@ -360,13 +360,13 @@ std::string Node::Metrics() {
   }
   const ClusterStats cluster = runtime_->stats();
   MetricsWriter out;
-  WriteProcessMetrics(GYRE_VERSION, sleep_watch_.Sleeps(SteadyNow()), out);
+  WriteProcessMetrics(GYRE_VERSION, pause_detector_.Pauses(SteadyNow()), out);
   WriteShardMetrics(engine_->stats(), out);
   WriteServerMetrics(servers, out);
   WriteClientMemoryMetrics(client_memory_, out);
   WriteLoopMetrics(busy, out);
   WriteMembershipMetrics(cluster.membership, out);
-  if (keys_ != nullptr) WriteSecretMetrics(keys_->stats(), out);
+  if (keys_ != nullptr) WriteCryptoMetrics(keys_->stats(), out);
   WriteReplicatorMetrics({cluster.replication}, out);
   WriteClusterMetrics(cluster, out);
   WriteSnapshotMetrics(snapshot_->stats(), out);

@@ -1,4 +1,4 @@
-// The node: every room, assembled. The members stand in dependency order, so that destruction is
+// The node: every module, assembled. The members stand in dependency order, so that destruction is
 // shutdown.
 //
 // The calling thread runs the admin loop (HTTP, signals, the watch over the workers); each worker
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/client_memory.h"
-#include "base/sleep_watch.h"
+#include "base/pause_detector.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/node_signer.h"
 #include "net/admission.h"
@@ -21,7 +21,7 @@
 #include "ops/config.h"
 #include "ops/identity.h"
 #include "ops/ring_file.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 #include "signals.h"
 #include "storage/engine.h"
 #include "worker.h"
@@ -59,7 +59,7 @@ class Node {
   Identity identity_;
   SessionRegistry sessions_;
   ClientMemory client_memory_;
-  SleepWatch sleep_watch_;
+  PauseDetector pause_detector_;
   Admission admission_;
   std::unique_ptr<EventLoop> admin_loop_;
   std::vector<std::unique_ptr<EventLoop>> worker_loops_;
@@ -75,7 +75,7 @@ class Node {
   std::unique_ptr<Server> http_server_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<Timer> watch_;
-  std::unique_ptr<Timer> sleep_beat_;
+  std::unique_ptr<Timer> pause_beat_;
 
   // Admin loop only.
   bool stopping_ = false;

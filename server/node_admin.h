@@ -16,7 +16,7 @@
 #include "ops/identity.h"
 #include "ops/snapshot_stats.h"
 #include "protocol/session.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 #include "storage/engine.h"
 #include "worker.h"
 

@@ -40,11 +40,11 @@ Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& 
                                                ClusterRuntime& runtime, Engine& engine,
                                                SessionRegistry& sessions, Admin& admin,
                                                ClientMemory& memory, Keyring* keys,
-                                               const SleepWatch& sleep_watch,
+                                               const PauseDetector& pause_detector,
                                                Admission& admission) {
   std::unique_ptr<Worker> worker(
       new Worker(config, loop, runtime, engine, sessions, admin, memory, admission));
-  if (Status listening = worker->Listen(config, keys, sleep_watch); !listening) {
+  if (Status listening = worker->Listen(config, keys, pause_detector); !listening) {
     return tl::unexpected(listening.error());
   }
   return worker;
@@ -76,7 +76,7 @@ Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, E
 
 Worker::~Worker() = default;
 
-Status Worker::Listen(const Config& config, Keyring* keys, const SleepWatch& sleep_watch) {
+Status Worker::Listen(const Config& config, Keyring* keys, const PauseDetector& pause_detector) {
   struct Port {
     std::uint16_t number;
     Protocol protocol;
@@ -99,7 +99,7 @@ Status Worker::Listen(const Config& config, Keyring* keys, const SleepWatch& sle
                                        .codec = port.codec,
                                        .handler = &dispatcher_,
                                        .keys = port.protocol == Protocol::kNative ? keys : nullptr,
-                                       .sleep_watch = &sleep_watch});
+                                       .pause_detector = &pause_detector});
     if (!listening) return listening;
   }
   return {};
@@ -131,7 +131,7 @@ EventLoop* Worker::CurrentLoop() { return current_loop; }
 void Worker::Beat() {
   loop_.Post([this] {
     last_beat_ns_.store(SteadyNow().time_since_epoch().count());
-    server_.NoteSleep();
+    server_.NotePause();
   });
 }
 

@@ -23,13 +23,13 @@ namespace gyre {
 class Worker {
  public:
   // Makes the loop and its part of the cluster, and opens the ports of `config`. `runtime`,
-  // `engine`, `sessions`, `admin`, `memory`, `keys` (null: none), `sleep_watch` and `admission`
+  // `engine`, `sessions`, `admin`, `memory`, `keys` (null: none), `pause_detector` and `admission`
   // outlive the worker.
   static Result<std::unique_ptr<Worker>> Create(const Config& config, EventLoop& loop,
                                                 ClusterRuntime& runtime, Engine& engine,
                                                 SessionRegistry& sessions, Admin& admin,
                                                 ClientMemory& memory, Keyring* keys,
-                                                const SleepWatch& sleep_watch,
+                                                const PauseDetector& pause_detector,
                                                 Admission& admission);
   // After Join.
   ~Worker();
@@ -48,12 +48,12 @@ class Worker {
   DurationHistogram::Snapshot busy() const { return loop_.busy(); }
   const Dispatcher& dispatcher() const { return dispatcher_; }
   // Asks the loop for a sign of life (`last_beat` is when it last gave one), and to look what waited
-  // through a sleep.
+  // through a pause.
   void Beat();
   TimePoint last_beat() const { return TimePoint(Duration(last_beat_ns_.load())); }
 
  private:
-  // PeerService behind the contract of the command room.
+  // PeerService behind the contract of the command module.
   class Peers final : public PeerHandler {
    public:
     explicit Peers(PeerService& service) : service_(service) {}
@@ -68,7 +68,7 @@ class Worker {
 
   Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
          SessionRegistry& sessions, Admin& admin, ClientMemory& memory, Admission& admission);
-  Status Listen(const Config& config, Keyring* keys, const SleepWatch& sleep_watch);
+  Status Listen(const Config& config, Keyring* keys, const PauseDetector& pause_detector);
 
   // Immutable after construction; in dependency order, so that destruction is shutdown.
   EventLoop& loop_;

@@ -12,7 +12,7 @@
 #include <random>
 #include <thread>
 
-#include "client/address.h"
+#include "client/node_address.h"
 #include "client/shell/interrupt.h"
 #include "client/shell/zipf.h"
 
@@ -345,7 +345,7 @@ BenchReport LoadKeys(BenchOptions options, const std::vector<BenchTarget>& targe
 }
 
 Result<BenchTarget> MakeTarget(const std::string& text) {
-  const Result<Address> address = Address::Parse(text);
+  const Result<NodeAddress> address = NodeAddress::Parse(text);
   if (!address) return address.error();
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;

@@ -18,21 +18,21 @@ constexpr char kOwnLimits[] = "default";
 
 constexpr char kGroup[] = "Operator's commands";
 
-int Status(const Session& session, const Arguments&) {
-  const Result<Value> reply = session.client.Execute({"STATUS"}, session.call);
-  if (!reply) return session.Report(reply.error());
+int Status(const ShellContext& shell, const Arguments&) {
+  const Result<Value> reply = shell.client.Execute({"STATUS"}, shell.call);
+  if (!reply) return shell.Report(reply.error());
   Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
   if (status.is_discarded()) {
-    return session.Report({ErrorCode::kProtocol, "the node's status is not JSON"});
+    return shell.Report({ErrorCode::kProtocol, "the node's status is not JSON"});
   }
   // The node's own word is replaced by that of all.
-  if (Json rebalance = AskRebalance(session.client); rebalance.is_object() && status.is_object()) {
+  if (Json rebalance = AskRebalance(shell.client); rebalance.is_object() && status.is_object()) {
     status["rebalance"] = std::move(rebalance);
   }
-  if (session.json) {
-    session.PrintJson(status);
+  if (shell.json) {
+    shell.PrintJson(status);
   } else {
-    PrintStatus(status, session.out);
+    PrintStatus(status, shell.out);
   }
   return kExitDone;
 }
@@ -48,19 +48,19 @@ Json NodeJson(const NodeInfo& node) {
           {"partitions_held", node.partitions_held}};
 }
 
-int Ring(const Session& session, const Arguments&) {
-  const Result<RingInfo> ring = session.client.RefreshRing(session.call);
-  if (!ring) return session.Report(ring.error());
-  if (session.json) {
+int Ring(const ShellContext& shell, const Arguments&) {
+  const Result<RingInfo> ring = shell.client.RefreshRing(shell.call);
+  if (!ring) return shell.Report(ring.error());
+  if (shell.json) {
     Json nodes = Json::array();
     for (const NodeInfo& node : ring->nodes) nodes.push_back(NodeJson(node));
-    session.PrintJson({{"digest", ring->digest},
+    shell.PrintJson({{"digest", ring->digest},
                        {"partitions", ring->partition_count},
                        {"replicas", ring->replicas},
                        {"nodes", nodes}});
     return kExitDone;
   }
-  session.out << ring->nodes.size() << " nodes, " << ring->partition_count << " partitions, "
+  shell.out << ring->nodes.size() << " nodes, " << ring->partition_count << " partitions, "
               << ring->replicas << " copies of each key\n\n";
   TextTable table({"node", "address", "zone", "weight", "state", "owns", "holds"});
   std::uint32_t owned = 0;
@@ -70,35 +70,35 @@ int Ring(const Session& session, const Arguments&) {
                   std::to_string(node.weight), node.state, std::to_string(node.partitions_owned),
                   std::to_string(node.partitions_held)});
   }
-  table.Print(session.out);
+  table.Print(shell.out);
   if (owned < ring->partition_count) {
-    session.out << "\n" << ring->partition_count - owned << " partitions have no owner now\n";
+    shell.out << "\n" << ring->partition_count - owned << " partitions have no owner now\n";
   }
   return kExitDone;
 }
 
-int Locate(const Session& session, const Arguments& arguments) {
-  const Result<Value> reply = session.client.Execute({"LOCATE", arguments.words[0]}, session.call);
-  if (!reply) return session.Report(reply.error());
+int Locate(const ShellContext& shell, const Arguments& arguments) {
+  const Result<Value> reply = shell.client.Execute({"LOCATE", arguments.words[0]}, shell.call);
+  if (!reply) return shell.Report(reply.error());
   const Json location = ToJson(*reply);
-  if (session.json) {
-    session.PrintJson(location);
+  if (shell.json) {
+    shell.PrintJson(location);
   } else {
-    PrintStatus(location, session.out);
+    PrintStatus(location, shell.out);
   }
   return kExitDone;
 }
 
-int Ping(const Session& session, const Arguments& arguments) {
-  if (!arguments.words.empty()) return RunOnCluster(session, "PING", arguments.words);
+int Ping(const ShellContext& shell, const Arguments& arguments) {
+  if (!arguments.words.empty()) return RunOnCluster(shell, "PING", arguments.words);
   const auto begin = std::chrono::steady_clock::now();
-  const Result<Value> pong = session.client.Execute({"PING"}, session.call);
-  if (!pong) return session.Report(pong.error());
+  const Result<Value> pong = shell.client.Execute({"PING"}, shell.call);
+  if (!pong) return shell.Report(pong.error());
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
-  if (session.json) {
-    session.PrintJson({{"ok", true}, {"ms", took.count()}});
+  if (shell.json) {
+    shell.PrintJson({{"ok", true}, {"ms", took.count()}});
   } else {
-    session.out << "PONG (" << took.count() << " ms)\n";
+    shell.out << "PONG (" << took.count() << " ms)\n";
   }
   return kExitDone;
 }

@@ -15,7 +15,7 @@ enum class Shown {
 };
 
 // Runs `name` with the arguments, and prints what the cluster answers. A null answer is "not found".
-int RunOnCluster(const Session& session, const std::string& name,
+int RunOnCluster(const ShellContext& shell, const std::string& name,
                  const std::vector<std::string>& arguments, Shown shown = Shown::kAsValue);
 
 }  // namespace gyre::client

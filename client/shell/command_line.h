@@ -48,7 +48,7 @@ struct CommonOptions {
 
 class CommandLine {
  public:
-  using Action = std::function<int(const Session&)>;
+  using Action = std::function<int(const ShellContext&)>;
   // Runs without a client: it makes its own connections (bench).
   using Alone = std::function<int(const ToolStreams&)>;
 
@@ -76,7 +76,7 @@ class CommandLine {
   // wrong with its words ("": nothing).
   template <typename Row>
   void Add(const Syntax& syntax, const std::function<void(CLI::App&, Row&)>& declare,
-           std::function<int(const Session&, const Row&)> run,
+           std::function<int(const ShellContext&, const Row&)> run,
            std::function<std::string(Row&)> check = nullptr) {
     auto row = std::make_shared<Row>();
     Command& command = AddCommand(syntax, [row] { *row = Row{}; });
@@ -86,8 +86,8 @@ class CommandLine {
       return check ? check(*row) : std::string();
     };
     if (!run) return;  // it runs alone
-    command.action = [row, run = std::move(run)](const Session& session) {
-      return run(session, *row);
+    command.action = [row, run = std::move(run)](const ShellContext& shell) {
+      return run(shell, *row);
     };
   }
   // The last row added runs without a client.

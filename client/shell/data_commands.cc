@@ -27,77 +27,77 @@ Json RecordJson(const std::string& key, const std::optional<Record>& record) {
 }
 
 // Says whether something was done; `word` is the JSON member.
-int SayDone(const Session& session, const Result<bool>& done, const char* word, const char* no) {
-  if (!done) return session.Report(done.error());
-  if (session.json) {
-    session.PrintJson({{word, *done}});
+int SayDone(const ShellContext& shell, const Result<bool>& done, const char* word, const char* no) {
+  if (!done) return shell.Report(done.error());
+  if (shell.json) {
+    shell.PrintJson({{word, *done}});
   } else {
-    session.out << (*done ? "OK" : no) << "\n";
+    shell.out << (*done ? "OK" : no) << "\n";
   }
   return *done ? kExitDone : kExitRefused;
 }
 
-int SayInteger(const Session& session, const Result<std::int64_t>& value) {
-  if (!value) return session.Report(value.error());
-  if (session.json) {
-    session.PrintJson({{"value", *value}});
+int SayInteger(const ShellContext& shell, const Result<std::int64_t>& value) {
+  if (!value) return shell.Report(value.error());
+  if (shell.json) {
+    shell.PrintJson({{"value", *value}});
   } else {
-    session.PrintBytes(std::to_string(*value));
+    shell.PrintBytes(std::to_string(*value));
   }
   return kExitDone;
 }
 
 // How many of them; 0 is "not found".
-int SayCount(const Session& session, const std::vector<Result<bool>>& results, const char* word) {
+int SayCount(const ShellContext& shell, const std::vector<Result<bool>>& results, const char* word) {
   int count = 0;
   for (const Result<bool>& result : results) {
-    if (!result) return session.Report(result.error());
+    if (!result) return shell.Report(result.error());
     count += *result ? 1 : 0;
   }
-  if (session.json) {
-    session.PrintJson({{word, count}});
+  if (shell.json) {
+    shell.PrintJson({{word, count}});
   } else {
-    session.out << count << "\n";
+    shell.out << count << "\n";
   }
   return count > 0 ? kExitDone : kExitRefused;
 }
 
 // ---- get, mget ---------------------------------------------------------------------------------
 
-int Get(const Session& session, const Arguments& arguments) {
+int Get(const ShellContext& shell, const Arguments& arguments) {
   const std::string& key = arguments.words[0];
-  const auto record = session.client.Get(key, session.call);
-  if (!record) return session.Report(record.error());
-  if (session.json) {
-    session.PrintJson(RecordJson(key, *record));
+  const auto record = shell.client.Get(key, shell.call);
+  if (!record) return shell.Report(record.error());
+  if (shell.json) {
+    shell.PrintJson(RecordJson(key, *record));
     return *record ? kExitDone : kExitRefused;
   }
-  if (!*record) return session.Miss();
-  session.PrintBytes((*record)->value);
+  if (!*record) return shell.Miss();
+  shell.PrintBytes((*record)->value);
   return kExitDone;
 }
 
-int MGet(const Session& session, const Arguments& arguments) {
+int MGet(const ShellContext& shell, const Arguments& arguments) {
   const std::vector<std::string>& keys = arguments.words;
-  const auto records = session.client.MGet(keys, session.call);
+  const auto records = shell.client.MGet(keys, shell.call);
   Json array = Json::array();
   int status = kExitDone;
   bool any = false;
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (!records[i]) {
-      status = session.Report(records[i].error());
+      status = shell.Report(records[i].error());
       continue;
     }
     const std::optional<Record>& record = *records[i];
     any = any || record.has_value();
-    if (session.json) {
+    if (shell.json) {
       array.push_back(RecordJson(keys[i], record));
       continue;
     }
-    session.out << (session.terminal ? Readable(keys[i]) : keys[i]) << "\t";
-    record ? session.PrintBytes(record->value) : void(session.out << "(nil)\n");
+    shell.out << (shell.terminal ? Readable(keys[i]) : keys[i]) << "\t";
+    record ? shell.PrintBytes(record->value) : void(shell.out << "(nil)\n");
   }
-  if (session.json) session.PrintJson(array);
+  if (shell.json) shell.PrintJson(array);
   return status == kExitDone && !any ? kExitRefused : status;
 }
 
@@ -155,31 +155,31 @@ std::string CheckSet(SetArguments& arguments) {
   return "behind the value come either Redis's words (EX 10 NX) or --options, not both";
 }
 
-int Set(const Session& session, const SetArguments& arguments) {
+int Set(const ShellContext& shell, const SetArguments& arguments) {
   const std::vector<std::string>& words = arguments.words;
-  if (words.size() > 2) return RunOnCluster(session, "SET", words);
+  if (words.size() > 2) return RunOnCluster(shell, "SET", words);
   SetOptions set;
   if (!arguments.ttl.empty()) set.ttl = *ParseTtl(arguments.ttl);
   if (arguments.if_absent) set.condition = SetOptions::Condition::kIfAbsent;
   if (arguments.if_present) set.condition = SetOptions::Condition::kIfPresent;
   set.flags = arguments.flags;
   const Result<bool> stored =
-      arguments.if_version ? session.client.CompareAndSet(words[0], words[1], *arguments.if_version,
-                                                          set, session.call)
-                           : session.client.Set(words[0], words[1], set, session.call);
-  return SayDone(session, stored, "stored", "not stored: the condition is not met");
+      arguments.if_version ? shell.client.CompareAndSet(words[0], words[1], *arguments.if_version,
+                                                          set, shell.call)
+                           : shell.client.Set(words[0], words[1], set, shell.call);
+  return SayDone(shell, stored, "stored", "not stored: the condition is not met");
 }
 
 std::string CheckMSet(Arguments& arguments) {
   return arguments.words.size() % 2 == 0 ? "" : "mset: a key without a value";
 }
 
-int MSet(const Session& session, const Arguments& arguments) {
+int MSet(const ShellContext& shell, const Arguments& arguments) {
   std::vector<KeyValue> entries;
   for (std::size_t i = 0; i + 1 < arguments.words.size(); i += 2) {
     entries.push_back({arguments.words[i], arguments.words[i + 1]});
   }
-  return SayCount(session, session.client.MSet(entries, {}, session.call), "stored");
+  return SayCount(shell, shell.client.MSet(entries, {}, shell.call), "stored");
 }
 
 // ---- Numbers -----------------------------------------------------------------------------------
@@ -209,44 +209,44 @@ std::string CheckDelta(DeltaArguments& arguments) {
 void AddNumberCommands(CommandLine& line) {
   line.Add<DeltaArguments>(
       {"incr", "KEY [DELTA]", "Adds to a number, 1 unless said otherwise"}, nullptr,
-      [](const Session& session, const DeltaArguments& arguments) {
-        return SayInteger(session,
-                          session.client.Incr(arguments.words[0], arguments.delta, session.call));
+      [](const ShellContext& shell, const DeltaArguments& arguments) {
+        return SayInteger(shell,
+                          shell.client.Incr(arguments.words[0], arguments.delta, shell.call));
       },
       CheckDelta);
   line.Add<DeltaArguments>(
       {"decr", "KEY [DELTA]", "Subtracts from a number, 1 unless said otherwise"}, nullptr,
-      [](const Session& session, const DeltaArguments& arguments) {
-        return SayInteger(session,
-                          session.client.Incr(arguments.words[0], -arguments.delta, session.call));
+      [](const ShellContext& shell, const DeltaArguments& arguments) {
+        return SayInteger(shell,
+                          shell.client.Incr(arguments.words[0], -arguments.delta, shell.call));
       },
       CheckDelta);
   line.Add<Arguments>(
       {"append", "KEY VALUE", "Appends to a value; prints its new length"}, nullptr,
-      [](const Session& session, const Arguments& arguments) {
+      [](const ShellContext& shell, const Arguments& arguments) {
         return SayInteger(
-            session, session.client.Append(arguments.words[0], arguments.words[1], session.call));
+            shell, shell.client.Append(arguments.words[0], arguments.words[1], shell.call));
       });
   line.Add<Arguments>({"strlen", "KEY", "Prints the length of a value"}, nullptr,
-                      [](const Session& session, const Arguments& arguments) {
-                        return SayInteger(session,
-                                          session.client.Strlen(arguments.words[0], session.call));
+                      [](const ShellContext& shell, const Arguments& arguments) {
+                        return SayInteger(shell,
+                                          shell.client.Strlen(arguments.words[0], shell.call));
                       });
 }
 
 // ---- Expiry ------------------------------------------------------------------------------------
 
-int Ttl(const Session& session, const Arguments& arguments) {
-  const Result<TimeToLive> ttl = session.client.Ttl(arguments.words[0], session.call);
-  if (!ttl) return session.Report(ttl.error());
-  if (session.json) {
+int Ttl(const ShellContext& shell, const Arguments& arguments) {
+  const Result<TimeToLive> ttl = shell.client.Ttl(arguments.words[0], shell.call);
+  if (!ttl) return shell.Report(ttl.error());
+  if (shell.json) {
     Json json = {{"exists", ttl->exists}};
     json["ttl_ms"] = ttl->left ? Json(ttl->left->count()) : Json(nullptr);
-    session.PrintJson(json);
+    shell.PrintJson(json);
     return ttl->exists ? kExitDone : kExitRefused;
   }
-  if (!ttl->exists) return session.Miss();
-  session.PrintBytes(
+  if (!ttl->exists) return shell.Miss();
+  shell.PrintBytes(
       ttl->left ? std::to_string(std::chrono::ceil<std::chrono::seconds>(*ttl->left).count())
                 : "never");
   return kExitDone;
@@ -262,10 +262,10 @@ std::string CheckExpire(Arguments& arguments) {
   return IsRedisExpire(arguments.words) ? "" : CheckTtl(arguments.words[1]);
 }
 
-int Expire(const Session& session, const Arguments& arguments) {
+int Expire(const ShellContext& shell, const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.words;
-  if (IsRedisExpire(words)) return RunOnCluster(session, "EXPIRE", words);
-  return SayDone(session, session.client.Expire(words[0], *ParseTtl(words[1]), session.call),
+  if (IsRedisExpire(words)) return RunOnCluster(shell, "EXPIRE", words);
+  return SayDone(shell, shell.client.Expire(words[0], *ParseTtl(words[1]), shell.call),
                  "expires", "(nil)");
 }
 
@@ -275,22 +275,22 @@ void AddExpiryCommands(CommandLine& line) {
                        "Sets the time to live of a key: 10 (seconds), 100ms, 10s, 5m, 2h, 7d"},
                       nullptr, Expire, CheckExpire);
   line.Add<Arguments>({"persist", "KEY", "Removes the expiry of a key"}, nullptr,
-                      [](const Session& session, const Arguments& arguments) {
-                        return SayDone(session,
-                                       session.client.Persist(arguments.words[0], session.call),
+                      [](const ShellContext& shell, const Arguments& arguments) {
+                        return SayDone(shell,
+                                       shell.client.Persist(arguments.words[0], shell.call),
                                        "persisted", "no such key, or it had no expiry");
                       });
 }
 
 // One request for each key.
 template <Result<bool> (Client::*Method)(std::string_view, const CallOptions&)>
-std::function<int(const Session&, const Arguments&)> CountOf(const char* word) {
-  return [word](const Session& session, const Arguments& arguments) {
+std::function<int(const ShellContext&, const Arguments&)> CountOf(const char* word) {
+  return [word](const ShellContext& shell, const Arguments& arguments) {
     std::vector<Result<bool>> results;
     for (const std::string& key : arguments.words) {
-      results.push_back((session.client.*Method)(key, session.call));
+      results.push_back((shell.client.*Method)(key, shell.call));
     }
-    return SayCount(session, results, word);
+    return SayCount(shell, results, word);
   };
 }
 
@@ -303,8 +303,8 @@ void AddDataCommands(CommandLine& line) {
        "Stores a value; conditions and expiry as --options or as Redis has them"},
       DeclareSet, Set, CheckSet);
   line.Add<Arguments>({"del", "KEY ...", "Removes keys; prints how many there were"}, nullptr,
-                      [](const Session& session, const Arguments& arguments) {
-                        return SayCount(session, session.client.MDel(arguments.words, session.call),
+                      [](const ShellContext& shell, const Arguments& arguments) {
+                        return SayCount(shell, shell.client.MDel(arguments.words, shell.call),
                                         "deleted");
                       });
   line.Add<Arguments>({"mget", "KEY ...", "Prints several values"}, nullptr, MGet);

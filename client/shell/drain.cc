@@ -11,19 +11,19 @@ namespace {
 
 constexpr Milliseconds kProgressInterval{500};
 
-int SayLeft(const Session& session, const NodeInfo& node) {
-  if (session.json) {
-    session.PrintJson({{"left", true}, {"name", node.name}, {"id", node.id}});
+int SayLeft(const ShellContext& shell, const NodeInfo& node) {
+  if (shell.json) {
+    shell.PrintJson({{"left", true}, {"name", node.name}, {"id", node.id}});
   } else {
-    session.out << node.name << " has left the ring\n";
+    shell.out << node.name << " has left the ring\n";
   }
   return kExitDone;
 }
 
 class Progress {
  public:
-  Progress(const Session& session, const NodeInfo& node)
-      : session_(session), id_(node.id), name_(node.name), all_(node.partitions_held) {}
+  Progress(const ShellContext& shell, const NodeInfo& node)
+      : session_(shell), id_(node.id), name_(node.name), all_(node.partitions_held) {}
 
   void Show() {
     const Result<RingInfo> ring = session_.client.RefreshRing();
@@ -42,7 +42,7 @@ class Progress {
   }
 
  private:
-  const Session& session_;
+  const ShellContext& session_;
   const std::string id_;
   const std::string name_;
   std::uint32_t all_;
@@ -51,31 +51,31 @@ class Progress {
 };
 
 // Runs `command` on the node; `watch`: shows progress while it waits.
-int Leave(const Session& session, const LeaveArguments& arguments, const std::string& command,
+int Leave(const ShellContext& shell, const LeaveArguments& arguments, const std::string& command,
           bool watch) {
-  const Result<RingInfo> ring = session.client.RefreshRing();
-  if (!ring) return session.Report(ring.error());
+  const Result<RingInfo> ring = shell.client.RefreshRing();
+  if (!ring) return shell.Report(ring.error());
   const std::string& wanted = arguments.words[0];
   const NodeInfo* found = FindNode(*ring, wanted);
-  if (found == nullptr) return session.Report(NoSuchNode(*ring, wanted));
+  if (found == nullptr) return shell.Report(NoSuchNode(*ring, wanted));
   const NodeInfo node = *found;
-  Progress progress(session, node);
-  auto answer = session.client.ExecuteAsync(
+  Progress progress(shell, node);
+  auto answer = shell.client.ExecuteAsync(
       {command, node.name.empty() ? node.id : node.name},
       CallOptions{.deadline = std::chrono::seconds(arguments.timeout_seconds)});
   while (answer.wait_for(kProgressInterval) != std::future_status::ready) {
     if (watch) progress.Show();
   }
   const Result<Value> done = answer.get();
-  if (done) return SayLeft(session, node);
+  if (done) return SayLeft(shell, node);
   if (done.error().code != ErrorCode::kUnknownOutcome && done.error().code != ErrorCode::kTimeout) {
-    return session.Report(done.error());
+    return shell.Report(done.error());
   }
   // The node that answers may be the one that leaves: it may be gone before its answer is.
-  const Result<RingInfo> after = session.client.RefreshRing();
+  const Result<RingInfo> after = shell.client.RefreshRing();
   const NodeInfo* left = after ? FindNode(*after, node.id) : nullptr;
-  if (after && (left == nullptr || left->partitions_held == 0)) return SayLeft(session, node);
-  return session.Report(
+  if (after && (left == nullptr || left->partitions_held == 0)) return SayLeft(shell, node);
+  return shell.Report(
       {done.error().code,
        command + " goes on without us; watch it with: gyre ring (" + done.error().message + ")"});
 }
@@ -96,28 +96,28 @@ Error NoSuchNode(const RingInfo& ring, const std::string& wanted) {
           "no node of the ring has the name, id or address '" + wanted + "'; there are: " + names};
 }
 
-int Drain(const Session& session, const LeaveArguments& arguments) {
-  return Leave(session, arguments, "DRAIN", true);
+int Drain(const ShellContext& shell, const LeaveArguments& arguments) {
+  return Leave(shell, arguments, "DRAIN", true);
 }
 
-int Remove(const Session& session, const LeaveArguments& arguments) {
-  return Leave(session, arguments, "REMOVE", false);
+int Remove(const ShellContext& shell, const LeaveArguments& arguments) {
+  return Leave(shell, arguments, "REMOVE", false);
 }
 
-int Undrain(const Session& session, const Arguments& arguments) {
-  const Result<RingInfo> ring = session.client.RefreshRing();
-  if (!ring) return session.Report(ring.error());
+int Undrain(const ShellContext& shell, const Arguments& arguments) {
+  const Result<RingInfo> ring = shell.client.RefreshRing();
+  if (!ring) return shell.Report(ring.error());
   const std::string& wanted = arguments.words[0];
   // One that is down is not listed there, but the servers know it by its name or id.
   const NodeInfo* found = FindNode(*ring, wanted);
   const std::string id = found == nullptr ? wanted : found->id;
-  const Result<Value> done = session.client.Execute({"UNDRAIN", id}, session.call);
-  if (!done) return session.Report(done.error());
+  const Result<Value> done = shell.client.Execute({"UNDRAIN", id}, shell.call);
+  if (!done) return shell.Report(done.error());
   const std::string name = found == nullptr ? wanted : found->name;
-  if (session.json) {
-    session.PrintJson({{"undrained", true}, {"name", name}, {"id", id}});
+  if (shell.json) {
+    shell.PrintJson({{"undrained", true}, {"name", name}, {"id", id}});
   } else {
-    session.out << name << " takes its place on the ring again, now or when it starts\n";
+    shell.out << name << " takes its place on the ring again, now or when it starts\n";
   }
   return kExitDone;
 }

@@ -12,9 +12,9 @@ struct LeaveArguments : Arguments {
 
 // The node's answer comes when it is empty, which may take minutes; meanwhile the ring is watched,
 // and each change of what the node still holds is a line on `err`.
-int Drain(const Session& session, const LeaveArguments& arguments);
-int Remove(const Session& session, const LeaveArguments& arguments);
-int Undrain(const Session& session, const Arguments& arguments);
+int Drain(const ShellContext& shell, const LeaveArguments& arguments);
+int Remove(const ShellContext& shell, const LeaveArguments& arguments);
+int Undrain(const ShellContext& shell, const Arguments& arguments);
 
 // The node that `wanted` names by name, id or address; null if there is none.
 const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted);

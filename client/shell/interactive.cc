@@ -218,48 +218,48 @@ class LineEditor {
   bool garbled_ = false;
 };
 
-void RunOne(CommandLine& commands, const std::string& line, const Session& session, bool& quit) {
-  const CancelWhenInterrupted cancel_when_interrupted(session.client);
-  RunLine(commands, line, session, quit);
+void RunOne(CommandLine& commands, const std::string& line, const ShellContext& shell, bool& quit) {
+  const CancelWhenInterrupted cancel_when_interrupted(shell.client);
+  RunLine(commands, line, shell, quit);
 }
 
 }  // namespace
 
 bool Interrupted() { return interrupted; }
 
-int RunInteractive(CommandLine& commands, const Session& session) {
+int RunInteractive(CommandLine& commands, const ShellContext& shell) {
   const CatchInterrupts catch_interrupts;
   LineEditor editor(commands);
   const char* home = std::getenv("HOME");
   if (home != nullptr && *home != '\0') editor.LoadHistory(std::string(home) + "/.gyre_history");
-  Session asking = session;
+  ShellContext asking = shell;
   asking.ask = [&editor](const std::string& question) -> std::optional<std::string> {
     std::string answer;
     if (editor.Read(question, answer) != LineEnd::kEntered) return std::nullopt;
     return answer;
   };
-  session.out << "connected to " << session.connect << "; 'help' helps, 'quit' leaves\n";
+  shell.out << "connected to " << shell.connect << "; 'help' helps, 'quit' leaves\n";
   bool quit = false;
   while (!quit) {
-    session.out.flush();
+    shell.out.flush();
     std::string line;
     interrupted = false;
-    switch (editor.Read(session.connect + "> ", line)) {
+    switch (editor.Read(shell.connect + "> ", line)) {
       case LineEnd::kEntered:
         if (line.find_first_not_of(" \t") != std::string::npos) editor.AddToHistory(line);
         RunOne(commands, line, asking, quit);
         break;
       case LineEnd::kInterrupted:
-        session.out << "^C\n";
+        shell.out << "^C\n";
         break;
       case LineEnd::kGarbled:
-        session.err
+        shell.err
             << ErrorPrefix(0)
             << "the line has bytes that are no characters of this terminal, and was not run: "
                "write them as \\xHH in \"...\"\n";
         break;
       case LineEnd::kEndOfInput:
-        session.out << "\n";
+        shell.out << "\n";
         quit = true;
         break;
     }

@@ -10,7 +10,7 @@ namespace {
 // The keys of a reply, one a line or as a JSON array.
 class KeyPrinter {
  public:
-  explicit KeyPrinter(const Session& session) : session_(session) {}
+  explicit KeyPrinter(const ShellContext& shell) : session_(shell) {}
   void Add(const Value& key) {
     ++count_;
     if (session_.json) {
@@ -28,16 +28,16 @@ class KeyPrinter {
   }
 
  private:
-  const Session& session_;
+  const ShellContext& session_;
   Json array_ = Json::array();
   std::uint64_t count_ = 0;
 };
 
-int Keys(const Session& session, const Arguments& arguments) {
+int Keys(const ShellContext& shell, const Arguments& arguments) {
   const std::string pattern = arguments.words.empty() ? "*" : arguments.words[0];
-  const Result<Value> keys = session.client.Execute({"KEYS", pattern}, session.call);
-  if (!keys) return session.Report(keys.error());
-  KeyPrinter printer(session);
+  const Result<Value> keys = shell.client.Execute({"KEYS", pattern}, shell.call);
+  if (!keys) return shell.Report(keys.error());
+  KeyPrinter printer(shell);
   for (const Value& key : keys->elements) printer.Add(key);
   return printer.Finish();
 }
@@ -49,18 +49,18 @@ struct ScanArguments : Arguments {
 };
 
 // With a cursor it is one step, as Redis's.
-int Scan(const Session& session, const ScanArguments& arguments) {
-  if (!arguments.words.empty()) return RunOnCluster(session, "SCAN", arguments.words);
-  KeyPrinter printer(session);
+int Scan(const ShellContext& shell, const ScanArguments& arguments) {
+  if (!arguments.words.empty()) return RunOnCluster(shell, "SCAN", arguments.words);
+  KeyPrinter printer(shell);
   std::string cursor = "0";
   do {
-    const Result<Value> step = session.client.Execute(
+    const Result<Value> step = shell.client.Execute(
         {"SCAN", cursor, "MATCH", arguments.match, "COUNT", std::to_string(arguments.count)},
-        session.call);
-    if (!step) return session.Report(step.error());
+        shell.call);
+    if (!step) return shell.Report(step.error());
     if (Interrupted()) return printer.Finish();
     if (step->elements.size() != 2) {
-      return session.Report({ErrorCode::kProtocol, "the node's answer to SCAN has no cursor"});
+      return shell.Report({ErrorCode::kProtocol, "the node's answer to SCAN has no cursor"});
     }
     const Value& next = step->elements[0];
     cursor = next.kind == Value::Kind::kInteger    ? std::to_string(next.integer)
@@ -74,18 +74,18 @@ int Scan(const Session& session, const ScanArguments& arguments) {
   return printer.Finish();
 }
 
-Result<Value> CountKeys(const Session& session) {
-  return session.client.Execute({"DBSIZE"}, session.call);
+Result<Value> CountKeys(const ShellContext& shell) {
+  return shell.client.Execute({"DBSIZE"}, shell.call);
 }
 
-int DbSize(const Session& session, const Arguments&) {
-  const Result<Value> size = CountKeys(session);
-  if (!size) return session.Report(size.error());
+int DbSize(const ShellContext& shell, const Arguments&) {
+  const Result<Value> size = CountKeys(shell);
+  if (!size) return shell.Report(size.error());
   const Json count = ToJson(*size);
-  if (session.json) {
-    session.PrintJson({{"keys", count}});
+  if (shell.json) {
+    shell.PrintJson({{"keys", count}});
   } else {
-    session.out << count << "\n";
+    shell.out << count << "\n";
   }
   return kExitDone;
 }
@@ -95,40 +95,40 @@ struct FlushArguments : Arguments {
 };
 
 // As the nodes are configured; else the address that the user named.
-std::string ClusterName(const Session& session) {
-  const Result<Value> reply = session.client.Execute({"STATUS"}, session.call);
-  if (!reply) return session.connect;
+std::string ClusterName(const ShellContext& shell) {
+  const Result<Value> reply = shell.client.Execute({"STATUS"}, shell.call);
+  if (!reply) return shell.connect;
   const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object() || !status.contains("cluster") || !status["cluster"].is_string()) {
-    return session.connect;
+    return shell.connect;
   }
   return status["cluster"].get<std::string>();
 }
 
 // Nothing is removed by mistake: a person types the cluster's name, a program says --yes.
-int FlushAll(const Session& session, const FlushArguments& arguments) {
-  if (!arguments.yes && session.ask == nullptr) {
-    session.err << ErrorPrefix(session.line)
+int FlushAll(const ShellContext& shell, const FlushArguments& arguments) {
+  if (!arguments.yes && shell.ask == nullptr) {
+    shell.err << ErrorPrefix(shell.line)
                 << "flushall removes every key of the cluster; if you mean it: flushall --yes\n";
     return kExitUsage;
   }
   if (!arguments.yes) {
-    const std::string name = ClusterName(session);
-    const Result<Value> count = CountKeys(session);
-    if (!count) return session.Report(count.error());
+    const std::string name = ClusterName(shell);
+    const Result<Value> count = CountKeys(shell);
+    if (!count) return shell.Report(count.error());
     const std::optional<std::string> answer =
-        session.ask("removes " + ToJson(*count).dump() + " keys of cluster " + name +
+        shell.ask("removes " + ToJson(*count).dump() + " keys of cluster " + name +
                     ". Type the cluster's name: ");
     if (!answer || *answer != name) {
-      session.err << ErrorPrefix(session.line) << "nothing was removed\n";
+      shell.err << ErrorPrefix(shell.line) << "nothing was removed\n";
       return kExitRefused;
     }
   }
   std::vector<std::string> words = {"FLUSHALL"};
   words.insert(words.end(), arguments.words.begin(), arguments.words.end());
-  const Result<Value> flushed = session.client.Execute(words, session.call);
-  if (!flushed) return session.Report(flushed.error());
-  session.json ? session.PrintJson({{"flushed", true}}) : void(session.out << "OK\n");
+  const Result<Value> flushed = shell.client.Execute(words, shell.call);
+  if (!flushed) return shell.Report(flushed.error());
+  shell.json ? shell.PrintJson({{"flushed", true}}) : void(shell.out << "OK\n");
   return kExitDone;
 }
 

@@ -99,25 +99,25 @@ void PrintRebalance(const Json& status, std::ostream& out) {
   }
 }
 
-int Rebalance(const Session& session, const RebalanceArguments& arguments) {
+int Rebalance(const ShellContext& shell, const RebalanceArguments& arguments) {
   std::vector<std::string> words = {"REBALANCE"};
   words.insert(words.end(), arguments.words.begin(), arguments.words.end());
   if (arguments.words.empty()) words.emplace_back("STATUS");
-  Result<Value> reply = session.client.Execute(words);
-  if (!reply) return session.Report(reply.error());
+  Result<Value> reply = shell.client.Execute(words);
+  if (!reply) return shell.Report(reply.error());
   if (!arguments.words.empty()) {
     // What it looks like now; the other nodes hear of it in a moment.
-    reply = session.client.Execute({"REBALANCE", "STATUS"});
-    if (!reply) return session.Report(reply.error());
+    reply = shell.client.Execute({"REBALANCE", "STATUS"});
+    if (!reply) return shell.Report(reply.error());
   }
   const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) {
-    return session.Report({ErrorCode::kProtocol, "the node's answer is not JSON"});
+    return shell.Report({ErrorCode::kProtocol, "the node's answer is not JSON"});
   }
-  if (session.json) {
-    session.PrintJson(status);
+  if (shell.json) {
+    shell.PrintJson(status);
   } else {
-    PrintRebalance(status, session.out);
+    PrintRebalance(status, shell.out);
   }
   return kExitDone;
 }

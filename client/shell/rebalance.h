@@ -12,7 +12,7 @@ namespace gyre::client {
 // Nothing; "pause"; "resume"; or "limit" and bytes a second, or "default".
 struct RebalanceArguments : Arguments {};
 
-int Rebalance(const Session& session, const RebalanceArguments& arguments);
+int Rebalance(const ShellContext& shell, const RebalanceArguments& arguments);
 
 // What REBALANCE says; nothing where the node does not know the command or cannot be reached.
 Json AskRebalance(Client& client);

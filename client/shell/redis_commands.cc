@@ -52,27 +52,27 @@ constexpr RedisCommand kRedisCommands[] = {
 
 }  // namespace
 
-int RunOnCluster(const Session& session, const std::string& name,
+int RunOnCluster(const ShellContext& shell, const std::string& name,
                  const std::vector<std::string>& arguments, Shown shown) {
   std::vector<std::string> words = {ToUpper(name)};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  const Result<Value> reply = session.client.Execute(words, session.call);
-  if (!reply) return session.Report(reply.error());
+  const Result<Value> reply = shell.client.Execute(words, shell.call);
+  if (!reply) return shell.Report(reply.error());
   using Kind = Value::Kind;
-  if (session.json) {
-    session.PrintJson(ToJson(*reply));
+  if (shell.json) {
+    shell.PrintJson(ToJson(*reply));
   } else if (reply->is_null()) {
-    return session.Miss();
+    return shell.Miss();
   } else if (reply->kind == Kind::kBulk || reply->kind == Kind::kRecord) {
-    if (shown == Shown::kAsText && !session.raw) {
-      session.out << reply->text << (reply->text.ends_with('\n') ? "" : "\n");
+    if (shown == Shown::kAsText && !shell.raw) {
+      shell.out << reply->text << (reply->text.ends_with('\n') ? "" : "\n");
     } else {
-      session.PrintBytes(reply->text);
+      shell.PrintBytes(reply->text);
     }
-  } else if (session.terminal) {
-    PrintValue(*reply, session.out);
+  } else if (shell.terminal) {
+    PrintValue(*reply, shell.out);
   } else {
-    PrintRaw(*reply, session.out);
+    PrintRaw(*reply, shell.out);
   }
   return reply->is_null() ? kExitRefused : kExitDone;
 }
@@ -80,8 +80,8 @@ int RunOnCluster(const Session& session, const std::string& name,
 void AddRedisCommands(CommandLine& line) {
   for (const RedisCommand& command : kRedisCommands) {
     line.Add<Arguments>({command.name, command.arguments, command.description, "Redis's commands"},
-                        nullptr, [&command](const Session& session, const Arguments& arguments) {
-                          return RunOnCluster(session, command.name, arguments.words,
+                        nullptr, [&command](const ShellContext& shell, const Arguments& arguments) {
+                          return RunOnCluster(shell, command.name, arguments.words,
                                               command.shown);
                         });
   }

@@ -11,19 +11,19 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-int RunWords(CommandLine& commands, const std::vector<Word>& words, const Session& session) {
+int RunWords(CommandLine& commands, const std::vector<Word>& words, const ShellContext& shell) {
   const int status = commands.Parse(words, nullptr);
   if (status != kExitDone) {
-    session.err << ErrorPrefix(session.line) << commands.message();
+    shell.err << ErrorPrefix(shell.line) << commands.message();
     return status;
   }
-  session.out << commands.message();
+  shell.out << commands.message();
   if (commands.alone()) {
     std::istringstream nothing;
-    return commands.alone()({nothing, session.out, session.err, false, session.terminal});
+    return commands.alone()({nothing, shell.out, shell.err, false, shell.terminal});
   }
   if (!commands.action()) return kExitDone;
-  Session inner = session;
+  ShellContext inner = shell;
   inner.json = commands.json();
   inner.raw = commands.raw();
   inner.call = commands.call();
@@ -43,11 +43,11 @@ std::vector<std::string> Completions(const CommandLine& commands, std::string_vi
   return names;
 }
 
-int RunLine(CommandLine& commands, const std::string& line, const Session& session, bool& quit) {
+int RunLine(CommandLine& commands, const std::string& line, const ShellContext& shell, bool& quit) {
   quit = false;
   const Result<std::vector<Word>> words = SplitWords(line);
   if (!words) {
-    session.Report(words.error());
+    shell.Report(words.error());
     return kExitUsage;
   }
   if (words->empty() || (!words->front().quoted && words->front().text.starts_with('#'))) {
@@ -55,14 +55,14 @@ int RunLine(CommandLine& commands, const std::string& line, const Session& sessi
   }
   const std::string name = ToLower(words->front().text);
   quit = name == "quit" || name == "exit";
-  return quit ? static_cast<int>(kExitDone) : RunWords(commands, *words, session);
+  return quit ? static_cast<int>(kExitDone) : RunWords(commands, *words, shell);
 }
 
-int RunPiped(CommandLine& commands, const Session& session, std::istream& in) {
+int RunPiped(CommandLine& commands, const ShellContext& shell, std::istream& in) {
   int worst = kExitDone;
   std::string line;
   bool quit = false;
-  Session at_line = session;
+  ShellContext at_line = shell;
   while (!quit && std::getline(in, line)) {
     if (++at_line.line == 1 && line.starts_with(kByteOrderMark))
       line.erase(0, kByteOrderMark.size());

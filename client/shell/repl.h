@@ -12,14 +12,14 @@
 namespace gyre::client {
 
 // Runs one line; an empty line or a comment (#) is done at once. `quit`: the user wants to leave.
-int RunLine(CommandLine& commands, const std::string& line, const Session& session, bool& quit);
+int RunLine(CommandLine& commands, const std::string& line, const ShellContext& shell, bool& quit);
 
 // Reads lines until the end; errors name the line. Returns the worst exit status.
-int RunPiped(CommandLine& commands, const Session& session, std::istream& in);
+int RunPiped(CommandLine& commands, const ShellContext& shell, std::istream& in);
 
 // With line editing, completion and a history in ~/.gyre_history (readable by its owner alone).
 // Ctrl-C clears the line or cancels the command that runs; Ctrl-D ends.
-int RunInteractive(CommandLine& commands, const Session& session);
+int RunInteractive(CommandLine& commands, const ShellContext& shell);
 
 // What may stand for `prefix` as the first word; keeps the case in which it is typed.
 std::vector<std::string> Completions(const CommandLine& commands, std::string_view prefix);

@@ -7,6 +7,6 @@ namespace gyre::client {
 
 // Of the node that the only word names: kExitDone where it is safe, else kExitRefused with the
 // reasons.
-int RestartCheck(const Session& session, const Arguments& arguments);
+int RestartCheck(const ShellContext& shell, const Arguments& arguments);
 
 }  // namespace gyre::client

@@ -53,7 +53,7 @@ int RunConnected(CommandLine& line, const ToolStreams& streams) {
     const int status = ReportError(client.error(), line.json(), streams.out, streams.err);
     return bad_options ? static_cast<int>(kExitUsage) : status;
   }
-  const Session session{.client = *client,
+  const ShellContext shell{.client = *client,
                         .json = line.json(),
                         .out = streams.out,
                         .err = streams.err,
@@ -62,18 +62,18 @@ int RunConnected(CommandLine& line, const ToolStreams& streams) {
                         .raw = line.raw(),
                         .terminal = streams.terminal,
                         .ask = AskOn(streams)};
-  if (line.action()) return line.action()(session);
+  if (line.action()) return line.action()(shell);
   line.EnterShell();
-  return streams.interactive ? RunInteractive(line, session) : RunPiped(line, session, streams.in);
+  return streams.interactive ? RunInteractive(line, shell) : RunPiped(line, shell, streams.in);
 }
 
 }  // namespace
 
-void Session::PrintJson(const Json& json_value) const {
+void ShellContext::PrintJson(const Json& json_value) const {
   out << json_value.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
-void Session::PrintBytes(std::string_view bytes) const {
+void ShellContext::PrintBytes(std::string_view bytes) const {
   if (raw) {
     out << bytes;
   } else if (terminal) {
@@ -83,7 +83,7 @@ void Session::PrintBytes(std::string_view bytes) const {
   }
 }
 
-int Session::Miss() const {
+int ShellContext::Miss() const {
   err << (line == 0 ? "" : ErrorPrefix(line)) << "(nil)\n";
   return kExitRefused;
 }
@@ -102,7 +102,7 @@ int ReportError(const Error& error, bool json, std::ostream& out, std::ostream& 
   return kExitRefused;
 }
 
-int Session::Report(const Error& error) const {
+int ShellContext::Report(const Error& error) const {
   if (line == 0) return ReportError(error, json, out, err);
   if (json) {
     Json with_line = ToJson(error);

@@ -1,6 +1,6 @@
 // The tool `gyre`: reads its command line, connects, runs one command or the shell.
 //
-//   main -> RunTool -> CommandLine (the table: which action, which arguments) -> Session -> action
+//   main -> RunTool -> CommandLine (the table: which action, which arguments) -> ShellContext -> action
 //                        ^
 //              the shell's lines
 //
@@ -33,7 +33,7 @@ enum ExitStatus : int {
 using Ask = std::function<std::optional<std::string>(const std::string& question)>;
 
 // What an action works with.
-struct Session {
+struct ShellContext {
   Client& client;
   bool json;
   std::ostream& out;
@@ -55,7 +55,7 @@ struct Session {
   int Report(const Error& error) const;
 };
 
-// Reports an error where there is no session (yet).
+// Reports an error where there is no connection (yet).
 int ReportError(const Error& error, bool json, std::ostream& out, std::ostream& err);
 // "gyre: ", and in a script "gyre: line 3: ".
 std::string ErrorPrefix(std::uint64_t line);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "cluster/freshness.h"
+#include "cluster/self_fence.h"
 #include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
 
@@ -178,7 +178,7 @@ void Coordinator::JoinIfNeeded() {
 }
 
 void Coordinator::OnDeclaredDead() {
-  parts_.table.freshness.Overrule();
+  parts_.table.self_fence.Overrule();
   // While it was away, it may have been evicted from the ring.
   const ClusterView& view = ownership_.view();
   join_pending_ = view.self != kNoMember && view.on_ring[view.self];

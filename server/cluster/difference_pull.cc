@@ -139,7 +139,7 @@ std::string DifferencePull::DifferenceRequest(UnixMillis now) {
   listed_.clear();
   MutexLock lock(shard_.mutex());
   const std::uint64_t cursor =
-      shard_.Walk(partition_, range.first, kListedRecords, now, [&](const Record& record) {
+      shard_.Walk(partition_, range.first, kListedRecords, now, [&](const RecordView& record) {
         const std::uint64_t hash = HashKey(record.key());
         if (hash > range.last) return false;
         listed_.push_back({hash, record.version()});
@@ -223,7 +223,7 @@ void DifferencePull::Judge(const wire::DifferenceReply& reply, UnixMillis now) {
   lone.as_of = shard_.info(partition_).as_of;
   lone.owner_newest_evicted = reply.newest_evicted();
   lone.owner_remembers_from = reply.remembers_from_ms();
-  shard_.Walk(partition_, differing_.front().first, kNoLimit, now, [&](const Record& record) {
+  shard_.Walk(partition_, differing_.front().first, kNoLimit, now, [&](const RecordView& record) {
     const std::uint64_t hash = HashKey(record.key());
     if (hash > last) return false;
     lone.version = record.version();
@@ -260,7 +260,7 @@ std::string DifferencePull::OfferRequest(UnixMillis now) {
   offer_end_ = offers_.size();
   {
     MutexLock lock(shard_.mutex());
-    shard_.Walk(partition_, offers_[offer_next_], kNoLimit, now, [&](const Record& record) {
+    shard_.Walk(partition_, offers_[offer_next_], kNoLimit, now, [&](const RecordView& record) {
       const std::uint64_t hash = HashKey(record.key());
       // A walk may go on a little after a false.
       if (hash > offers_.back() || mutations.size() >= kOfferBytes) return false;

@@ -155,7 +155,7 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
   bool beyond = false;
   std::uint64_t last = 0;
   const std::uint64_t next =
-      shard.Walk(partition, request.first_hash(), kReplyRecordsMax, now, [&](const Record& record) {
+      shard.Walk(partition, request.first_hash(), kReplyRecordsMax, now, [&](const RecordView& record) {
         const std::uint64_t hash = HashKey(record.key());
         if (hash > request.last_hash()) {
           beyond = true;
@@ -205,7 +205,7 @@ std::string DifferenceService::OnOffer(std::string_view bytes) {
     if (!applied || !*applied || replicator_ == nullptr || table_.sets[partition].count < 2) {
       continue;
     }
-    const Record record = shard.Peek(engine_.KeyOf(each.key()));
+    const RecordView record = shard.Peek(engine_.KeyOf(each.key()));
     if (record) replicator_->Submit(partition, record);
   }
   if (replicator_ != nullptr) replicator_->Flush();

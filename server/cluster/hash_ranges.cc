@@ -26,7 +26,7 @@ std::vector<RangeSum> SumRanges(Shard& shard, PartitionId partition, int bits, s
   std::size_t visited = 0;
   do {
     MutexLock lock(shard.mutex());
-    cursor = shard.Walk(partition, cursor, kStepRecords, now, [&](const Record& record) {
+    cursor = shard.Walk(partition, cursor, kStepRecords, now, [&](const RecordView& record) {
       const std::uint64_t hash = HashKey(record.key());
       const std::uint32_t index = RangeOf(hash, bits) - first;
       if (index >= count_max) return false;

@@ -53,7 +53,7 @@ void Membership::Impl::Begin(TimePoint event_now) {
   };
   probe_at = now + some(options.probe_interval);
   gossip_at = now;
-  fresh_at = now;
+  fence_ping_at = now;
   push_pull_at = now + options.push_pull_interval / 2 + some(options.push_pull_interval / 2);
   rejoin_at = now + options.probe_interval;
   evict_at = now + kEvictCheckInterval;
@@ -79,7 +79,7 @@ void Membership::Impl::Tick(TimePoint) {
   ExpireRelays();
   RunProbe();
   RunLinkDowns();
-  KeepFresh();
+  KeepFenceOpen();
   RunSyncs();
   if (now >= rejoin_at) Rejoin();
   if (now >= evict_at) {
@@ -92,7 +92,7 @@ void Membership::Impl::Tick(TimePoint) {
 
 TimePoint Membership::Impl::next_tick() const {
   if (!started) return TimePoint::min();
-  TimePoint next = std::min({probe_at, push_pull_at, rejoin_at, evict_at, fresh_at});
+  TimePoint next = std::min({probe_at, push_pull_at, rejoin_at, evict_at, fence_ping_at});
   if (!queue.empty() || !accused.empty()) next = std::min(next, gossip_at);
   if (probe) next = std::min(next, probe->asked_others ? probe->deadline : probe->ask_others_at);
   for (const auto& [sequence, relay] : relays) next = std::min(next, relay.deadline);

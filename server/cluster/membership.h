@@ -247,7 +247,7 @@ class Membership {
   // itself). An address of this node itself is ignored once it is recognised.
   MembershipActions SetSeeds(TimePoint now, std::vector<Address> seeds);
   // When the newest ping that another member answered was sent: up to then others heard this node
-  // (freshness.h). TimePoint::max() where no other member serves.
+  // (self_fence.h). TimePoint::max() where no other member serves.
   TimePoint confirmed_at() const;
   // True once a push/pull with another node succeeded, or there are no seeds but this node itself,
   // or it is the whole of the ring that it remembers.

@@ -3,7 +3,7 @@
 //   membership.cc            events, timers, the state's digest
 //   membership_datagrams.cc  what comes in one, and what goes out to whom
 //   membership_probe.cc      who is alive: probes, suspicion, links that are down
-//   membership_fresh.cc      proof that others hear this node
+//   membership_self_fence.cc      proof that others hear this node
 //   membership_trust.cc      what is believed of whom
 //   membership_merge.cc      what others say: members, holdings, ring
 //   membership_sync.cc       push/pull, seeds, the dead
@@ -83,7 +83,7 @@ struct Membership::Impl {
   };
 
   // A ping that accuses nobody.
-  struct FreshPing {
+  struct FencePing {
     std::uint32_t sequence = 0;
     NodeId target;
     TimePoint sent_at{};
@@ -177,12 +177,12 @@ struct Membership::Impl {
   void NoteClock(const NodeId& id, std::chrono::microseconds theirs);
   std::optional<ClockOffset> ClockOf(const NodeId& id) const;
 
-  // ---- membership_fresh.cc ----
-  void KeepFresh();
+  // ---- membership_self_fence.cc ----
+  void KeepFenceOpen();
   // An answer to a ping that was sent then.
   void NoteConfirmed(TimePoint sent_at);
   // Whether it answers one of these pings.
-  bool OnFreshAck(const NodeId& id, std::uint32_t sequence);
+  bool OnFenceAck(const NodeId& id, std::uint32_t sequence);
 
   // ---- membership_trust.cc ----
   // Whether the message is one of a member to this node.
@@ -352,8 +352,8 @@ struct Membership::Impl {
   std::set<NodeId> accused;  // the suspects whose probe failed here
   std::map<NodeId, LinkDown> link_downs;
   TimePoint confirmed_at{};  // when the newest ping that was answered was sent
-  TimePoint fresh_at{};
-  std::vector<FreshPing> fresh_pings;
+  TimePoint fence_ping_at{};
+  std::vector<FencePing> fence_pings;
 
   // Dissemination.
   BroadcastQueue queue;

@@ -131,7 +131,7 @@ void Membership::Impl::OnAck(const NodeId& id, const wire::Ack& ack) {
     awareness.Adjust(-1);
     return;
   }
-  if (OnFreshAck(id, sequence)) return;
+  if (OnFenceAck(id, sequence)) return;
   const auto relay = relays.find(sequence);
   if (relay == relays.end() || relay->second.target != id) return;
   wire::GossipMessage message;

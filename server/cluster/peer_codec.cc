@@ -256,7 +256,7 @@ void AppendFields(const Mutation& head, std::size_t value_bytes, AppendValue&& a
 
 }  // namespace
 
-void AppendMutation(PartitionId partition, const Record& record, std::string& out) {
+void AppendMutation(PartitionId partition, const RecordView& record, std::string& out) {
   const Mutation head{.partition = partition,
                       .key = record.key(),
                       .version = record.version(),

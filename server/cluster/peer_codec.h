@@ -34,7 +34,7 @@ std::string EncodeIdentify(const Signer& signer, const NodeId& self, const NodeI
 inline constexpr std::size_t kReplicateEnvelopeBytes = 6;
 
 // Appends `record` of `partition` as a Mutation in field 1, as Replicate and PullReply have it.
-void AppendMutation(PartitionId partition, const Record& record, std::string& out);
+void AppendMutation(PartitionId partition, const RecordView& record, std::string& out);
 // Likewise the removal of `key` as of `version`.
 void AppendRemoval(const Key& key, Version version, std::string& out);
 // Appends a Flush in field 2 of Replicate.
@@ -84,7 +84,7 @@ std::string EncodeReplicateReply(const ReplicateResult& result);
 // Builds the PeerReply to a Pull or a Fetch.
 class PullPageWriter {
  public:
-  void Add(PartitionId partition, const Record& record) {
+  void Add(PartitionId partition, const RecordView& record) {
     AppendMutation(partition, record, body_);
   }
   std::size_t bytes() const { return body_.size(); }

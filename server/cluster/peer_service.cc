@@ -39,7 +39,7 @@ bool IsComplete(Role role) {
 bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
 
 // An owner takes no other's word: whoever sends it mutations was the owner once and does not know
-// yet that it is no longer (freshness.h).
+// yet that it is no longer (self_fence.h).
 bool Refuses(Role role) {
   return role == Role::kAbsent || role == Role::kOwner || role == Role::kRecovering;
 }
@@ -49,7 +49,7 @@ bool Refuses(Role role) {
 // nodes order writes at a time, the older was not.
 bool IsOverruled(Shard& shard, const Key& key, Version version) GYRE_REQUIRES(shard.mutex()) {
   constexpr Version kNodeMask = (Version{1} << kVersionNodeBits) - 1;
-  const Record record = shard.Peek(key);
+  const RecordView record = shard.Peek(key);
   return record && record.version() > version && ((record.version() ^ version) & kNodeMask) != 0;
 }
 
@@ -271,7 +271,7 @@ std::string PeerService::OnPull(std::string_view pull) {
     if (!serves) return PullPageWriter::Refused();
     const UnixMillis now = wall_clock_();
     const WalkPosition next =
-        shard.Walk(partition, from_cursor, kPullRecordsMax, now, [&](const Record& record) {
+        shard.Walk(partition, from_cursor, kPullRecordsMax, now, [&](const RecordView& record) {
           page.Add(partition, record);
           return page.bytes() < bytes_max;
         });
@@ -325,7 +325,7 @@ std::string PeerService::OnVersions(std::string_view versions) {
   Shard& shard = engine_.ShardOf(request.partition());
   MutexLock lock(shard.mutex());
   const std::uint64_t next = shard.Walk(request.partition(), request.cursor(), records_max,
-                                        wall_clock_(), [&](const Record& record) {
+                                        wall_clock_(), [&](const RecordView& record) {
                                           body.add_key_hashes(HashKey(record.key()));
                                           body.add_versions(record.version());
                                           return true;
@@ -350,7 +350,7 @@ std::string PeerService::OnFetch(std::string_view fetch) {
   const UnixMillis now = wall_clock_();
   const WalkPosition from{request.cursor(), request.cursor_within()};
   const WalkPosition next =
-      shard.Walk(request.partition(), from, kFetchScanMax, now, [&](const Record& record) {
+      shard.Walk(request.partition(), from, kFetchScanMax, now, [&](const RecordView& record) {
         if (wanted.contains(HashKey(record.key()))) page.Add(request.partition(), record);
         return page.bytes() < kPullBytesMax;
       });

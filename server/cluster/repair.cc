@@ -294,7 +294,7 @@ bool Repair::ReadHere(const JobPtr& job) {
     MutexLock lock(shard.mutex());
     if (!MayRepair(shard.info(partition).role)) return false;
     job->after_death = shard.info(partition).role == Role::kRecovering;
-    cursor = shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const Record& record) {
+    cursor = shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const RecordView& record) {
       job->here.versions[HashKey(record.key())] = record.version();
       return true;
     });
@@ -334,7 +334,7 @@ void Repair::ForgetVoid(const JobPtr& job) {
   Shard& shard = engine_.ShardOf(job->pair.partition);
   MutexLock lock(shard.mutex());
   shard.Walk(job->pair.partition, WalkPosition{}, kRecordsMax, wall_clock_(),
-             [&](const Record& record) {
+             [&](const RecordView& record) {
                const std::uint64_t hash = HashKey(record.key());
                if (void_here.contains(hash) && job->here.versions[hash] == record.version()) {
                  records.emplace_back(record.key(), record.version());
@@ -354,7 +354,7 @@ void Repair::SendNext(const JobPtr& job) {
     MutexLock lock(shard.mutex());
     if (!MayRepair(shard.info(partition).role)) return End(job, false);
     job->position = shard.Walk(partition, job->position, kPageRecords, wall_clock_(),
-                               [&](const Record& record) {
+                               [&](const RecordView& record) {
                                  if (!job->send.contains(HashKey(record.key()))) return true;
                                  AppendMutation(partition, record, payload);
                                  ++sent;

@@ -15,7 +15,7 @@
 #include <memory>
 #include <vector>
 
-#include "cluster/freshness.h"
+#include "cluster/self_fence.h"
 #include "cluster/transport.h"
 #include "proto/limits.h"
 #include "storage/engine.h"
@@ -73,11 +73,11 @@ struct ReplicationTable {
   explicit ReplicationTable(std::uint32_t partition_count)
       : sets(partition_count), in_flight(partition_count) {}
   ReplicationTable(std::uint32_t partition_count, std::function<TimePoint()> clock)
-      : sets(partition_count), in_flight(partition_count), freshness(std::move(clock)) {}
+      : sets(partition_count), in_flight(partition_count), self_fence(std::move(clock)) {}
   std::vector<ReplicaSet> sets;                       // [partition], under its shard's mutex
   std::vector<std::atomic<std::uint32_t>> in_flight;  // [partition] mutations sent, not yet settled
   std::atomic<std::uint64_t> revision{1};             // grows with each change of `sets`
-  Freshness freshness;                                // of this node as an owner
+  SelfFence self_fence;                                // of this node as an owner
 };
 
 class Replicator {
@@ -95,7 +95,7 @@ class Replicator {
 
   // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is
   // read within the call.
-  virtual Ticket Submit(PartitionId partition, const Record& record) = 0;
+  virtual Ticket Submit(PartitionId partition, const RecordView& record) = 0;
   // Likewise for a key that is removed as of `version`, whatever was or is here.
   virtual Ticket SubmitRemoval(const Key& key, Version version) = 0;
   // Likewise for an emptied partition.

@@ -69,7 +69,7 @@ Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
                   " can be had now: bring nodes back, or ask for fewer (--write-acks)");
 }
 
-Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, const Record& record) {
+Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, const RecordView& record) {
   return SubmitEncoded(partition, false, /*skip=*/false,
                        [&](std::string& out) { AppendMutation(partition, record, out); });
 }
@@ -92,7 +92,7 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
   const Ticket ticket = next_ticket_++;
   Write& write = window_.emplace_back();
   write.partition = partition;
-  write.overruled = table_.freshness.overruled();
+  write.overruled = table_.self_fence.overruled();
   if (options_.leases != nullptr) write.submitted = options_.leases->Now();
   write.revision = table_.revision.load(std::memory_order_acquire);
   const bool dropped = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
@@ -316,8 +316,8 @@ void ReplicatorImpl::Refresh([[maybe_unused]] Ticket ticket, Write& write) {
 ReplicatorImpl::Verdict ReplicatorImpl::Judge(Ticket ticket, Write& write, std::uint32_t acks) {
   const Verdict verdict = JudgeCopies(ticket, write, acks);
   if (verdict != Verdict::kEnough || acks <= 1) return verdict;
-  if (write.overruled != table_.freshness.overruled()) return Verdict::kOverruled;
-  return table_.freshness.Holds() ? Verdict::kEnough : Verdict::kPending;
+  if (write.overruled != table_.self_fence.overruled()) return Verdict::kOverruled;
+  return table_.self_fence.Holds() ? Verdict::kEnough : Verdict::kPending;
 }
 
 ReplicatorImpl::Verdict ReplicatorImpl::JudgeCopies(Ticket ticket, Write& write,

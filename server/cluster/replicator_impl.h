@@ -13,7 +13,7 @@
 //     having heard so.)
 // Targets that joined the set since the write get it, too, and count only then. A target that died
 // no longer counts. Until enough have it, the write waits; at the timeout its outcome is unknown.
-// There is no road to OK without the copies.
+// There is no route to OK without the copies.
 #pragma once
 
 #include <atomic>
@@ -49,7 +49,7 @@ class ReplicatorImpl final : public Replicator {
   ~ReplicatorImpl() override;
 
   Status Check(PartitionId partition, std::uint32_t acks) override;
-  Ticket Submit(PartitionId partition, const Record& record) override;
+  Ticket Submit(PartitionId partition, const RecordView& record) override;
   Ticket SubmitRemoval(const Key& key, Version version) override;
   Ticket SubmitFlush(PartitionId partition, Version version) override;
   void Await(Ticket ticket, std::uint32_t acks, Done done) override;
@@ -71,7 +71,7 @@ class ReplicatorImpl final : public Replicator {
     std::uint8_t current = 0;   // still a target, as of `revision`
     std::uint8_t complete = 0;  // likewise, and complete
     bool waited = false;
-    std::uint32_t overruled = 0;  // Freshness::overruled, when it was submitted
+    std::uint32_t overruled = 0;  // SelfFence::overruled, when it was submitted
     std::uint64_t revision = 0;   // of the table, when `current` and `complete` were read
     TimePoint submitted{};        // where leases decide
     std::array<ReplicaQueue*, kReplicasMax> targets{};

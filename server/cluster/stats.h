@@ -1,4 +1,4 @@
-// What the cluster room counts, for metrics and status. Counters only grow; gauges are marked.
+// What the cluster module counts, for metrics and status. Counters only grow; gauges are marked.
 #pragma once
 
 #include <cstdint>

@@ -346,7 +346,7 @@ void Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPag
   MutexLock lock(shard.mutex());
   lone.as_of = shard.info(partition).as_of;
   shard.Walk(partition, WalkPosition{pull.cursor.hash, 0}, std::numeric_limits<std::size_t>::max(),
-             wall_clock_(), [&](const Record& record) {
+             wall_clock_(), [&](const RecordView& record) {
                const std::uint64_t hash = HashKey(record.key());
                if (!page.done && hash > page.next.hash) return false;
                lone.version = record.version();

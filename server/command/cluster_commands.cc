@@ -193,7 +193,7 @@ void WalkSlot(PlainCall& call, Slot slot, const std::function<bool(std::string_v
   do {
     MutexLock lock(shard.mutex());
     cursor =
-        shard.Walk(partition, cursor, kSlotWalkBatch, call.router.now(), [&](const Record& record) {
+        shard.Walk(partition, cursor, kSlotWalkBatch, call.router.now(), [&](const RecordView& record) {
           if (!record.is_tombstone() && SlotOf(record.key()) == slot) {
             wanted = visit(record.key());
           }

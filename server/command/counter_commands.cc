@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kNumberBytesMax = 8192;
 
 // What a record says as a number; a missing one says 0.
-std::optional<std::int64_t> IntegerOf(const Record& record) {
+std::optional<std::int64_t> IntegerOf(const RecordView& record) {
   if (!record) return 0;
   if (!record.is_contiguous()) return std::nullopt;
   return ParseInteger(record.value());
@@ -28,7 +28,7 @@ std::optional<std::int64_t> IntegerOf(const Record& record) {
 Error WrongType(std::string_view words) { return {ErrorCode::kWrongType, std::string(words)}; }
 
 void Add(KeyedCall& call, std::int64_t delta) {
-  const Record record = call.FindToChange();
+  const RecordView record = call.FindToChange();
   const std::optional<std::int64_t> old = IntegerOf(record);
   if (!old) return call.Fail(WrongType(NotAnInteger().message));
   std::int64_t sum = 0;
@@ -64,7 +64,7 @@ void DecrBy(KeyedCall& call) {
 void IncrByFloat(KeyedCall& call) {
   const Error not_a_float{ErrorCode::kInvalidArgument, "value is not a valid float"};
   const std::optional<long double> delta = ParseFloat(call.arg(2));
-  const Record record = call.FindToChange();
+  const RecordView record = call.FindToChange();
   std::optional<long double> old = 0.0L;
   if (record) {
     if (record.value_bytes() <= kNumberBytesMax) record.AppendValueTo(call.scratch);

@@ -48,14 +48,14 @@ Dispatcher::Dispatcher(const Services& services, const DispatcherOptions& option
       counters_(table_.commands().size()) {}
 
 void Dispatcher::Handle(const Request& request, Session& session, Responder& responder) {
-  const Foreseen::Entry* const foreseen = foreseen_.Take(request);
+  const Lookahead::Entry* const lookahead = lookahead_.Take(request);
   if (request.kind == Request::Kind::kPeer) [[unlikely]] {
     TimeFor(nullptr);
     return HandlePeer(request, session, responder);
   }
 
   const Command* const command =
-      foreseen != nullptr ? foreseen->command : table_.Find(request.args.front());
+      lookahead != nullptr ? lookahead->command : table_.Find(request.args.front());
   if (!Admit(command, request, session, responder)) {
     if (command != nullptr) Increment(counters_[command->index].rejected);
     return;
@@ -67,8 +67,8 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
 
   bool failed = false;
   if (command->keyed != nullptr) [[likely]] {
-    const Key* const key = foreseen != nullptr && foreseen->has_key ? &foreseen->key : nullptr;
-    failed = router_.Route(*command, request, key, session, responder);
+    const Key* const key = lookahead != nullptr && lookahead->has_key ? &lookahead->key : nullptr;
+    failed = router_.Run(*command, request, key, session, responder);
   } else {
     PlainCall call{*command, request, session, responder, router_};
     command->plain(call);
@@ -88,10 +88,10 @@ void Dispatcher::TimeFor(Counters* counters) {
   timed_since_ = now;
 }
 
-void Dispatcher::Foresee(std::span<const Request> requests) {
-  foreseen_.Clear();
+void Dispatcher::LookAhead(std::span<const Request> requests) {
+  lookahead_.Clear();
   for (const Request& request : requests) {
-    Foreseen::Entry entry{.request = &request};
+    Lookahead::Entry entry{.request = &request};
     if (request.kind == Request::Kind::kCommand) {
       entry.command = table_.Find(request.args.front());
       if (const std::optional<Key> key = router_.OnlyKey(entry.command, request)) {
@@ -99,9 +99,9 @@ void Dispatcher::Foresee(std::span<const Request> requests) {
         entry.key = *key;
       }
     }
-    foreseen_.Add(entry);
+    lookahead_.Add(entry);
   }
-  router_.Prefetch(foreseen_);
+  router_.Prefetch(lookahead_);
 }
 
 bool Dispatcher::Admit(const Command* command, const Request& request, const Session& session,

@@ -11,7 +11,7 @@
 
 #include "command/admin.h"
 #include "command/command_table.h"
-#include "command/foreseen.h"
+#include "command/lookahead.h"
 #include "command/router.h"
 #include "command/services.h"
 #include "protocol/handler.h"
@@ -41,9 +41,9 @@ class Dispatcher final : public Handler {
   explicit Dispatcher(const Services& services, const DispatcherOptions& options = {});
 
   void Handle(const Request& request, Session& session, Responder& responder) override;
-  void Foresee(std::span<const Request> requests) override;
+  void LookAhead(std::span<const Request> requests) override;
   void EndOfBatch() override {
-    foreseen_.Clear();
+    lookahead_.Clear();
     router_.EndTurn();
     TimeFor(nullptr);
   }
@@ -77,7 +77,7 @@ class Dispatcher final : public Handler {
   std::vector<Counters> counters_;  // [Command::index]
   Counters* timed_ = nullptr;       // of the command that runs, again and again
   TimePoint timed_since_{};
-  Foreseen foreseen_;
+  Lookahead lookahead_;
 };
 
 // INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called. `counts` by

@@ -82,7 +82,7 @@ Executor::Execution Executor::Run(const Command& command, Arguments args, std::s
   const bool leased = services_.leases != nullptr && role == Role::kOwner;
   const TimePoint from = leased ? services_.leases->Now() : TimePoint{};
   if (leased && !MayAct(shard, key.partition, from, now)) return {.role = role};
-  if ((command.Is(kWrite) || origin.waited) && !services_.replication.freshness.Holds())
+  if ((command.Is(kWrite) || origin.waited) && !services_.replication.self_fence.Holds())
       [[unlikely]] {
     return {.role = role};
   }
@@ -178,7 +178,7 @@ Executor::Execution Executor::RunTogether(const Command& command, Arguments args
     const Role role = shard.info(key.partition).role;
     if (role == Role::kOwner && !MayAct(shard, key.partition, from, now)) return {.role = role};
   }
-  if ((command.Is(kWrite) || origin.waited) && !services_.replication.freshness.Holds()) {
+  if ((command.Is(kWrite) || origin.waited) && !services_.replication.self_fence.Holds()) {
     return {.role = Role::kOwner};
   }
   if (command.Is(kWrite)) {

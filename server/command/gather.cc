@@ -39,7 +39,7 @@ struct Gather::Elements {
       }
       Reply& reply = replies[next - key_count];
       written += TextBytes(reply) + 1;
-      Play(reply, writer);
+      Replay(reply, writer);
       reply = Reply{};
     }
     writer.EndList();

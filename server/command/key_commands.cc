@@ -81,7 +81,7 @@ void ExpireAs(KeyedCall& call, ExpiryForm form, std::string_view name) {
   if (!number) return call.Fail(NotAnInteger());
   const std::optional<UnixMillis> expiry = ToExpiry(*number, form, call.now);
   if (!expiry) return call.Fail(InvalidExpiry(name));
-  const Record record = call.FindToChange();
+  const RecordView record = call.FindToChange();
   if (record && !Admits(*conditions, record.expiry_ms(), *expiry)) return call.reply.Integer(0);
   // As in Redis, what would be over at once is a removal.
   if (*expiry <= call.now) return call.reply.Integer(call.Remove() ? 1 : 0);
@@ -97,7 +97,7 @@ void PExpireAt(KeyedCall& call) {
 }
 
 void Persist(KeyedCall& call) {
-  const Record record = call.FindToChange();
+  const RecordView record = call.FindToChange();
   if (!record || record.expiry_ms() == kNeverExpires) return call.reply.Integer(0);
   SetExpiry(call, kNeverExpires);
 }
@@ -106,7 +106,7 @@ void Persist(KeyedCall& call) {
 
 // -2: no such key; -1: it never expires.
 void SayExpiry(KeyedCall& call, ExpiryForm form) {
-  const Record record = call.Inspect();
+  const RecordView record = call.Inspect();
   if (!record) return call.reply.Integer(-2);
   const UnixMillis expiry = record.expiry_ms();
   if (expiry == kNeverExpires) return call.reply.Integer(-1);
@@ -121,14 +121,14 @@ void PExpireTime(KeyedCall& call) { SayExpiry(call, {.absolute = true, .seconds 
 
 // ---- OBJECT -------------------------------------------------------------------------------------
 
-std::string_view EncodingOf(const Record& record) {
+std::string_view EncodingOf(const RecordView& record) {
   if (!record.is_contiguous() || record.value_bytes() > kEmbeddedStringMax) return "raw";
   return ParseInteger(record.value()) ? "int" : "embstr";
 }
 
 // OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, with their key.
 void ObjectOfKey(KeyedCall& call) {
-  const Record record = call.Inspect();
+  const RecordView record = call.Inspect();
   if (!record) return call.reply.Null();
   if (IsWord(call.arg(1), "ENCODING")) return call.reply.Bulk(EncodingOf(record));
   if (IsWord(call.arg(1), "REFCOUNT")) return call.reply.Integer(1);
@@ -142,7 +142,7 @@ void ObjectOfKey(KeyedCall& call) {
 
 void AskOwner(PlainCall& call) {
   static const Command& of_key = *CommandTable::Get().Find("gyre.object");
-  call.failed = call.router.Route(of_key, call.request, nullptr, call.session, call.responder);
+  call.failed = call.router.Run(of_key, call.request, nullptr, call.session, call.responder);
 }
 
 void Object(PlainCall& call) {

@@ -38,7 +38,7 @@ struct KeyedCall {
 
   // What changed, for the replicas: the record's new state, or the version as of which the key is
   // removed, or that up to which the partition was emptied. All empty where nothing did.
-  Record mutated;
+  RecordView mutated;
   Version removed = 0;
   Version flushed = 0;
   std::optional<Error> error;  // the reply, if it is one
@@ -47,15 +47,15 @@ struct KeyedCall {
   std::string_view arg(std::size_t index) const { return args[index]; }
 
   // The live record, or empty. Valid until the next change.
-  Record Find(Purpose purpose) GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    const Record record = shard.Find(key, now, purpose);
+  RecordView Find(Purpose purpose) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    const RecordView record = shard.Find(key, now, purpose);
     sought = record ? Sought::kFound : Sought::kMissing;
     return record;
   }
   // For its value; as what a change depends on; to say something about the key.
-  Record Find() { return Find(Purpose::kRead); }
-  Record FindToChange() { return Find(Purpose::kWrite); }
-  Record Inspect() { return Find(Purpose::kInspect); }
+  RecordView Find() { return Find(Purpose::kRead); }
+  RecordView FindToChange() { return Find(Purpose::kWrite); }
+  RecordView Inspect() { return Find(Purpose::kInspect); }
 
   // Stores `value`. False if that failed: then the error is the reply.
   bool Store(std::string_view value, UnixMillis expiry_ms,
@@ -73,7 +73,7 @@ struct KeyedCall {
 
   // Whether the key was there. Replicas are told in any case: they may have what was evicted here.
   bool Remove() GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    mutated = Record{};
+    mutated = RecordView{};
     removed = shard.NextVersion(now);
     const bool existed = shard.Remove(key, removed, now);
     sought = existed ? Sought::kFound : Sought::kMissing;
@@ -87,7 +87,7 @@ struct KeyedCall {
   }
 
  private:
-  bool Keep(const Result<Record>& changed, Version version) {
+  bool Keep(const Result<RecordView>& changed, Version version) {
     if (!changed) [[unlikely]] {
       Fail(changed.error());
       return false;

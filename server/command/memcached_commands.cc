@@ -82,7 +82,7 @@ void Replace(KeyedCall& call) { StoreIf(call, true); }
 void Join(KeyedCall& call, bool in_front) {
   const std::optional<Item> item = ReadItem(call);
   if (!item) return call.Fail(BadFormat());
-  const Record old = call.FindToChange();
+  const RecordView old = call.FindToChange();
   if (!old) return call.reply.Word(Outcome::kNotStored);
   if (old.value_bytes() + item->data.size() > call.value_bytes_max) {
     return call.Fail(ObjectTooLarge());
@@ -101,7 +101,7 @@ void CompareAndStore(KeyedCall& call) {
   const std::optional<Item> item = ReadItem(call);
   const std::optional<std::uint64_t> token = ParseLenientUnsigned(call.arg(4));
   if (!item || !token) return call.Fail(BadFormat());
-  const Record old = call.FindToChange();
+  const RecordView old = call.FindToChange();
   if (!old) return call.reply.Word(Outcome::kNotFound);
   if (old.version() != *token) {
     call.sought = Sought::kMismatched;
@@ -120,7 +120,7 @@ void Delete(KeyedCall& call) {
 void Change(KeyedCall& call, bool up) {
   const std::optional<std::uint64_t> delta = ParseLenientUnsigned(call.arg(2));
   if (!delta) return call.Fail(ErrorCode::kInvalidArgument, "invalid numeric delta argument");
-  const Record record = call.FindToChange();
+  const RecordView record = call.FindToChange();
   if (!record) return call.reply.Word(Outcome::kNotFound);
   const std::optional<std::uint64_t> old =
       record.is_contiguous() ? ParseLenientUnsigned(record.value()) : std::nullopt;

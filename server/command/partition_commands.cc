@@ -43,7 +43,7 @@ void FlushUnlessSince(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
 void Sample(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   static thread_local Prng random(
       static_cast<std::uint64_t>(SteadyNow().time_since_epoch().count()));
-  const Record record = call.shard.Sample(call.key.partition, random.Next(), call.now);
+  const RecordView record = call.shard.Sample(call.key.partition, random.Next(), call.now);
   record ? call.reply.Bulk(record.key()) : call.reply.Null();
 }
 
@@ -79,7 +79,7 @@ void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   // and leaves out what stands before it (the walk begins with a whole bucket).
   do {
     cursor = call.shard.Walk(call.key.partition, cursor, visits_max, call.now,
-                             [&](const Record& record) {
+                             [&](const RecordView& record) {
                                std::size_t cost = 0;
                                if (!record.is_tombstone() && HashKey(record.key()) >= begin) {
                                  cost = record.key().size();

@@ -5,9 +5,9 @@
 
 namespace gyre {
 
-void Prefetcher::Run(const Foreseen& foreseen) {
+void Prefetcher::Run(const Lookahead& lookahead) {
   keys_.clear();
-  for (const Foreseen::Entry& entry : foreseen.entries()) {
+  for (const Lookahead::Entry& entry : lookahead.entries()) {
     if (entry.has_key) keys_.push_back(&entry.key);
   }
   Fetch();

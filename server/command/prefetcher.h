@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "command/foreseen.h"
+#include "command/lookahead.h"
 #include "storage/engine.h"
 
 namespace gyre {
@@ -18,7 +18,7 @@ class Prefetcher {
   explicit Prefetcher(Engine& engine) : engine_(engine), first_of_shard_(engine.shard_count(), 0) {}
 
   // Takes each shard's mutex once. Only a hint: whatever happens to the records meanwhile is fine.
-  void Run(const Foreseen& foreseen);
+  void Run(const Lookahead& lookahead);
   // For one command's keys; of very many only the first ones, as many as the cache keeps.
   void Run(std::span<const Key> keys);
 

@@ -13,7 +13,7 @@ namespace {
 
 void Append(KeyedCall& call) {
   const std::string_view suffix = call.arg(2);
-  const Record old = call.FindToChange();
+  const RecordView old = call.FindToChange();
   if (!old) {
     if (call.Store(suffix, kNeverExpires)) {
       call.reply.Integer(static_cast<std::int64_t>(suffix.size()));
@@ -35,7 +35,7 @@ void SetRange(KeyedCall& call) {
   if (!offset) return call.Fail(NotAnInteger());
   if (*offset < 0) return call.Fail(ErrorCode::kInvalidArgument, "offset is out of range");
   const std::string_view patch = call.arg(3);
-  const Record old = call.FindToChange();
+  const RecordView old = call.FindToChange();
   const std::size_t old_bytes = old ? old.value_bytes() : 0;
   if (patch.empty()) return call.reply.Integer(static_cast<std::int64_t>(old_bytes));
 
@@ -74,7 +74,7 @@ void GetRange(KeyedCall& call) {
   const std::optional<std::int64_t> start = ParseInteger(call.arg(2));
   const std::optional<std::int64_t> end = ParseInteger(call.arg(3));
   if (!start || !end) return call.Fail(NotAnInteger());
-  const Record record = call.Find();
+  const RecordView record = call.Find();
   if (!record) return call.reply.Bulk({});
   const Range range = ClampRange(*start, *end, static_cast<std::int64_t>(record.value_bytes()));
   if (record.is_contiguous()) {

@@ -8,7 +8,7 @@
 namespace gyre {
 
 // Value, flags and version; each protocol sends what it has words for. The shard's lock is held.
-inline void SayRecord(const Record& record, ReplyWriter& reply) {
+inline void SayRecord(const RecordView& record, ReplyWriter& reply) {
   const RecordHead head{.key = record.key(),
                         .flags = record.flags(),
                         .version = record.version(),
@@ -21,12 +21,12 @@ inline void SayRecord(const Record& record, ReplyWriter& reply) {
   reply.EndRecord();
 }
 
-inline void SayRecordOrNull(const Record& record, ReplyWriter& reply) {
+inline void SayRecordOrNull(const RecordView& record, ReplyWriter& reply) {
   record ? SayRecord(record, reply) : reply.Null();
 }
 
 // Says the call's record, or null, and gives it a new expiry; one that has passed removes it.
-inline void SayAndExpire(KeyedCall& call, const Record& record, UnixMillis expiry_ms) {
+inline void SayAndExpire(KeyedCall& call, const RecordView& record, UnixMillis expiry_ms) {
   if (expiry_ms != kNeverExpires && expiry_ms <= call.now) {
     SayRecordOrNull(record, call.reply);
     call.Remove();

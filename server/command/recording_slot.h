@@ -1,5 +1,5 @@
 // A reply slot that is no connection's: it records the reply and hands it to a callback. So that a
-// part of a scattered command, or a question that a command asks the cluster, takes the same road
+// part of a scattered command, or a question that a command asks the cluster, takes the same route
 // as a client's request.
 #pragma once
 

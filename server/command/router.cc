@@ -146,17 +146,17 @@ std::optional<Key> Router::OnlyKey(const Command* command, const Request& reques
   return services_.engine.KeyOf(request.args[command->keys.first]);
 }
 
-bool Router::Route(const Command& command, const Request& request, const Key* key, Session& session,
+bool Router::Run(const Command& command, const Request& request, const Key* key, Session& session,
                    Responder& responder) {
   // What one key's handler says is the whole reply, or the one element of it.
   const bool says_the_whole =
       command.fold == Fold::kNone || command.fold == Fold::kSum || command.fold == Fold::kArray;
   return says_the_whole && HasOneKey(command, request)
-             ? RouteOne(command, request, key, session, responder)
-             : RouteFolded(command, request, key, session, responder);
+             ? RunOne(command, request, key, session, responder)
+             : RunFolded(command, request, key, session, responder);
 }
 
-bool Router::RouteOne(const Command& command, const Request& request, const Key* known,
+bool Router::RunOne(const Command& command, const Request& request, const Key* known,
                       Session& session, Responder& responder) {
   const std::size_t key_index = command.keys.first;
   Key key;
@@ -172,7 +172,7 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
   }
 
   const Origin origin = OriginOf(session, request);
-  Road road = Road::kWait;
+  Route route = Route::kWait;
   if (!waiting_.Blocks(key.partition)) [[likely]] {
     const std::uint32_t acks = AcksOf(request);
     Executor::Execution done = executor_.Run(command, request.args, key_index, key, origin, acks,
@@ -190,46 +190,46 @@ bool Router::RouteOne(const Command& command, const Request& request, const Key*
       }
       return done.failed;
     }
-    road = RoadFor(key.partition, done.role, request, origin);
+    route = RouteFor(key.partition, done.role, request, origin);
   } else if (request.no_forward && services_.leases == nullptr) {
-    road = Road::kNotOwner;
+    route = Route::kNotOwner;
   }
 
-  if (road == Road::kMoved || road == Road::kNotOwner) {
-    responder.writer().Fail(Refusal(road, key));
+  if (route == Route::kMoved || route == Route::kNotOwner) {
+    responder.writer().Fail(Refusal(route, key));
     return true;
   }
   // Before the reply is deferred: where there is no room, the request is not begun.
-  Errand::Charge charge(share_, command, request.args);
-  const auto errand = std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request),
+  PendingCommand::Charge charge(share_, command, request.args);
+  const auto pending = std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
                                                origin, DeadlineOf(request), responder.Defer());
-  if (!Follow(road, errand, key)) Wait(key.partition, errand);
+  if (!Follow(route, pending, key)) Wait(key.partition, pending);
   return false;
 }
 
-bool Router::RouteFolded(const Command& command, const Request& request, const Key* known,
+bool Router::RunFolded(const Command& command, const Request& request, const Key* known,
                          Session& session, Responder& responder) {
   const Origin origin = OriginOf(session, request);
-  const auto begin_errand = [&] {
+  const auto begin_pending = [&] {
     // Before the reply is deferred: where there is no room, the request is not begun.
-    Errand::Charge charge(share_, command, request.args);
-    Resume(std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request), origin,
+    PendingCommand::Charge charge(share_, command, request.args);
+    Resume(std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
                                     DeadlineOf(request), responder.Defer()));
     return false;
   };
   // Such a command takes several turns, in which what follows it must not overtake it.
-  const auto begin_long_errand = [&] {
-    begin_errand();
+  const auto begin_long_pending = [&] {
+    begin_pending();
     responder.HoldLaterRequests();
     return false;
   };
   // On the cluster port all its keys are looked at first, for they must be of one slot.
-  if (NeedsChunks(command, request.args) && !origin.cluster_port) return begin_long_errand();
+  if (NeedsChunks(command, request.args) && !origin.cluster_port) return begin_long_pending();
   // Neither do very many keys of values stay in `keys_`.
   const bool reads_many =
       command.fold == Fold::kArray &&
       request.args.size() > command.keys.first + kTogetherMax * command.keys.step;
-  if (reads_many && !origin.cluster_port && !request.no_forward) return begin_long_errand();
+  if (reads_many && !origin.cluster_port && !request.no_forward) return begin_long_pending();
   if (known != nullptr) {
     keys_.assign(1, *known);
   } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
@@ -247,12 +247,12 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
     if (!command.Is(kPartitionKeys)) prefetcher_.Run(keys_);
     const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
     if (done.large) {
-      Errand::Charge charge(share_, command, request.args);
-      const auto errand =
-          std::make_shared<Errand>(std::move(charge), command, OwnedRequest(request), origin,
+      PendingCommand::Charge charge(share_, command, request.args);
+      const auto pending =
+          std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
                                    DeadlineOf(request), responder.DeferAnew());
       responder.HoldLaterRequests();
-      if (!StreamKeys(errand, keys_.size())) errand->reply.FinishWithError(ReplyTooLarge());
+      if (!StreamKeys(pending, keys_.size())) pending->reply.FinishWithError(ReplyTooLarge());
       return false;
     }
     if (done.executed) {
@@ -268,10 +268,10 @@ bool Router::RouteFolded(const Command& command, const Request& request, const K
     role = done.role;
   }
   if (request.no_forward && role != Role::kOwner) {
-    responder.writer().Fail(Refusal(Road::kNotOwner, keys_.front()));
+    responder.writer().Fail(Refusal(Route::kNotOwner, keys_.front()));
     return true;
   }
-  return many ? begin_long_errand() : begin_errand();
+  return many ? begin_long_pending() : begin_pending();
 }
 
 Executor::Execution Router::TryHere(const Command& command, const Request& request,
@@ -298,16 +298,16 @@ Executor::Execution Router::RunHere(const Command& command, const Request& reque
   return executor_.RunTogether(command, request.args, keys, origin, acks, now(), reply, tickets_);
 }
 
-Road Router::RoadFor(PartitionId partition, Role role, const Request& request,
+Route Router::RouteFor(PartitionId partition, Role role, const Request& request,
                      const Origin& origin) {
-  RoadFacts facts{.role = role, .no_forward = request.no_forward, .hops = request.hops};
+  RouteFacts facts{.role = role, .no_forward = request.no_forward, .hops = request.hops};
   if (const ClusterView* known = view()) {
     facts.owner = known->owner[partition];
     facts.self = known->self;
     facts.redirects = origin.cluster_port && facts.owner != kNoMember &&
                       known->members[facts.owner].resp_cluster_port != 0;
   }
-  return ChooseRoad(facts);
+  return ChooseRoute(facts);
 }
 
 bool Router::StandsIn(const Command& command, PartitionId partition, Role role) {
@@ -333,9 +333,9 @@ MemberIndex Router::AnswererOf(const ClusterView& known, const Command& command,
   return alive == complete.end() ? owner : *alive;
 }
 
-Error Router::Refusal(Road road, const Key& key) {
-  if (road == Road::kMoved) {
-    const ClusterView* known = view();  // may be newer than the one that the road was chosen by
+Error Router::Refusal(Route route, const Key& key) {
+  if (route == Route::kMoved) {
+    const ClusterView* known = view();  // may be newer than the one that the route was chosen by
     const MemberIndex owner = known == nullptr ? kNoMember : known->owner[key.partition];
     if (owner == kNoMember) return DeadlineError(key.partition);
     const MemberInfo& member = known->members[owner];

@@ -2,7 +2,7 @@
 //
 //   this node is the owner           another is                  nobody is, just now
 //   ------------------------------   -------------------------   ----------------------------------
-//   run it under the shard's lock,   forward it (or -MOVED, or   wait in the WaitingRoom, look at
+//   run it under the shard's lock,   forward it (or -MOVED, or   wait in the RetryQueue, look at
 //   replicate, await the acks        kNotOwner if not wanted)    view and role again every few
 //                                                                milliseconds
 //
@@ -39,13 +39,13 @@
 #include <vector>
 
 #include "command/command.h"
-#include "command/errand.h"
+#include "command/pending_command.h"
 #include "command/executor.h"
-#include "command/foreseen.h"
+#include "command/lookahead.h"
 #include "command/gather.h"
 #include "command/prefetcher.h"
 #include "command/services.h"
-#include "command/waiting_room.h"
+#include "command/retry_queue.h"
 #include "protocol/handler.h"
 
 namespace gyre {
@@ -92,10 +92,10 @@ class Router {
   // The key of a request that has exactly one; nothing for others.
   std::optional<Key> OnlyKey(const Command* command, const Request& request) const;
   // Brings the records of several keys on their way into the CPU's cache.
-  void Prefetch(const Foreseen& foreseen) { prefetcher_.Run(foreseen); }
+  void Prefetch(const Lookahead& lookahead) { prefetcher_.Run(lookahead); }
   // Runs, forwards or queues a keyed or folded command. True if it failed at once. `key`: its
   // OnlyKey, where it is known already, else null.
-  bool Route(const Command& command, const Request& request, const Key* key, Session& session,
+  bool Run(const Command& command, const Request& request, const Key* key, Session& session,
              Responder& responder);
 
   // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done`
@@ -115,7 +115,7 @@ class Router {
 
   TimePoint DeadlineOf(const Request& request) const;
   // The newest write that was made for a request whose session may be gone.
-  Replicator::Ticket newest_errand_ticket() const { return newest_errand_ticket_; }
+  Replicator::Ticket newest_pending_ticket() const { return newest_pending_ticket_; }
   // Ends `reply` once the write has its acks.
   void Settle(Replicator::Ticket ticket, std::uint32_t acks, PendingReply reply);
 
@@ -134,19 +134,19 @@ class Router {
   Status ReadKeys(const Command& command, Arguments args, const Origin& origin,
                   std::vector<Key>& keys) const;
 
-  // The road at once.
-  bool RouteOne(const Command& command, const Request& request, const Key* known, Session& session,
+  // The route at once.
+  bool RunOne(const Command& command, const Request& request, const Key* known, Session& session,
                 Responder& responder);
-  bool RouteFolded(const Command& command, const Request& request, const Key* known,
+  bool RunFolded(const Command& command, const Request& request, const Key* known,
                    Session& session, Responder& responder);
   // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
   Executor::Execution TryHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);
-  Road RoadFor(PartitionId partition, Role role, const Request& request, const Origin& origin);
+  Route RouteFor(PartitionId partition, Role role, const Request& request, const Origin& origin);
   // For a command that needs all its keys on one node; an error if they are not.
-  Result<Road> AtomicRoadFor(const std::vector<Key>& keys, const Request& request,
+  Result<Route> AtomicRouteFor(const std::vector<Key>& keys, const Request& request,
                              const Origin& origin);
-  Error Refusal(Road road, const Key& key);
+  Error Refusal(Route route, const Key& key);
   // Whether this node answers the command itself although another owns the partition.
   bool StandsIn(const Command& command, PartitionId partition, Role role);
   // Who should answer the command: the owner, or who stands in for it; kNoMember if nobody is
@@ -157,10 +157,10 @@ class Router {
   Executor::Execution RunHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);
 
-  // The deferred roads.
-  void Resume(const ErrandPtr& errand);
+  // The deferred routes.
+  void Resume(const PendingCommandPtr& pending);
   // False if it must wait for the partition of its first key. `line`: where it waits, if it does.
-  bool TryErrand(const ErrandPtr& errand, const std::vector<Key>& keys,
+  bool TryPending(const PendingCommandPtr& pending, const std::vector<Key>& keys,
                  std::optional<PartitionId> line);
   static bool SamePartition(const std::vector<Key>& keys);
   // More keys than this in one command are not run in one step.
@@ -170,33 +170,33 @@ class Router {
   // Whether somebody waits for one of the partitions, `line` excepted.
   bool Blocked(const std::vector<Key>& keys, std::optional<PartitionId> line) const;
   // False for kWait.
-  bool Follow(Road road, const ErrandPtr& errand, const Key& key);
-  void Wait(PartitionId partition, const ErrandPtr& errand);
+  bool Follow(Route route, const PendingCommandPtr& pending, const Key& key);
+  void Wait(PartitionId partition, const PendingCommandPtr& pending);
   void LookAgain(PartitionId partition);
   void ScheduleLook(PartitionId partition);
-  void Forward(const ErrandPtr& errand, NodeId to, PartitionId partition);
-  void OnForwarded(const ErrandPtr& errand, PartitionId partition,
+  void Forward(const PendingCommandPtr& pending, NodeId to, PartitionId partition);
+  void OnForwarded(const PendingCommandPtr& pending, PartitionId partition,
                    const Result<std::string_view>& wire);
-  void OnLost(const ErrandPtr& errand, PartitionId partition, const Error& error);
-  void FinishFailed(const Errand& errand, const Error& error);
+  void OnLost(const PendingCommandPtr& pending, PartitionId partition, const Error& error);
+  void FinishFailed(const PendingCommand& pending, const Error& error);
   Error DeadlineError(PartitionId partition);
   std::size_t TreeBytesMax() const;
   void SettleAll(const Executor::Tickets& tickets, std::uint32_t acks, PendingReply reply);
 
   // Commands of very many keys.
   static bool NeedsChunks(const Command& command, Arguments args);
-  void BeginChunks(const ErrandPtr& errand);
+  void BeginChunks(const PendingCommandPtr& pending);
   void RunChunk(const std::shared_ptr<Chunks>& chunks);
   // A large reply of many values, read in pieces. (router_stream.cc)
-  bool StreamKeys(const ErrandPtr& errand, std::size_t key_count);
+  bool StreamKeys(const PendingCommandPtr& pending, std::size_t key_count);
   bool StreamPiece(const std::shared_ptr<KeyStream>& stream);
   void AskForKey(const std::shared_ptr<KeyStream>& stream);
 
   // Scattered commands.
-  void Scatter(const ErrandPtr& errand, std::vector<Key> keys);
-  ErrandPtr MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> positions,
+  void Scatter(const PendingCommandPtr& pending, std::vector<Key> keys);
+  PendingCommandPtr MakePart(const PendingCommandPtr& whole, std::vector<std::uint32_t> positions,
                      const std::shared_ptr<Gather>& gather);
-  void ForwardPart(const ErrandPtr& errand, const NodeId& to, std::vector<std::uint32_t> positions,
+  void ForwardPart(const PendingCommandPtr& pending, const NodeId& to, std::vector<std::uint32_t> positions,
                    const std::vector<Key>& keys, const std::shared_ptr<Gather>& gather);
   void RunLocalParts(const std::shared_ptr<LocalWork>& work);
   void RunLocalPart(LocalWork& work, std::uint32_t position);
@@ -206,14 +206,14 @@ class Router {
   const DispatcherOptions options_;
 
   // This loop's.
-  const std::shared_ptr<ClientMemoryShare> share_;  // of errands, which may outlive the router
+  const std::shared_ptr<ClientMemoryShare> share_;  // of pending commands, which may outlive the router
   Executor executor_;
   Prefetcher prefetcher_;
-  WaitingRoom waiting_;
+  RetryQueue waiting_;
   ClusterViewPtr view_;
   std::uint64_t view_revision_ = 0;
   UnixMillis now_ = 0;  // 0: to be read
-  Replicator::Ticket newest_errand_ticket_ = 0;
+  Replicator::Ticket newest_pending_ticket_ = 0;
   RouterStats stats_;
   std::deque<std::function<void()>> steps_;
   bool runs_steps_ = false;

@@ -37,8 +37,8 @@ Reply FailureOf(const Error& error) {
 
 // Keys that are run here one by one, over several turns where they are many.
 struct Router::LocalWork {
-  ErrandPtr errand;
-  std::vector<Key> keys;  // of the whole command; their bytes are the errand's
+  PendingCommandPtr pending;
+  std::vector<Key> keys;  // of the whole command; their bytes are those of the pending command
   std::vector<std::uint32_t> positions;
   std::shared_ptr<Gather> gather;
   std::size_t next = 0;
@@ -46,7 +46,7 @@ struct Router::LocalWork {
 
 // A command of very many keys, divided.
 struct Router::Chunks {
-  ErrandPtr errand;
+  PendingCommandPtr pending;
   std::shared_ptr<Gather> gather;
   std::uint32_t key_count;
   std::uint32_t next = 0;
@@ -58,16 +58,16 @@ bool Router::NeedsChunks(const Command& command, Arguments args) {
   return args.size() > command.keys.first + kTogetherMax * command.keys.step;
 }
 
-void Router::BeginChunks(const ErrandPtr& errand) {
-  const Command& command = errand->command;
-  const std::size_t words = errand->request->args.size() - command.keys.first;
+void Router::BeginChunks(const PendingCommandPtr& pending) {
+  const Command& command = pending->command;
+  const std::size_t words = pending->request->args.size() - command.keys.first;
   if (words % command.keys.step != 0) {
-    return errand->reply.FinishWithError(WrongArgumentCount(command.name));
+    return pending->reply.FinishWithError(WrongArgumentCount(command.name));
   }
   const std::size_t key_count = words / command.keys.step;
   auto chunks = std::make_shared<Chunks>();
-  chunks->errand = errand;
-  chunks->gather = std::make_shared<Gather>(command, key_count, errand->reply, gathered());
+  chunks->pending = pending;
+  chunks->gather = std::make_shared<Gather>(command, key_count, pending->reply, gathered());
   chunks->key_count = static_cast<std::uint32_t>(key_count);
   RunChunk(chunks);
 }
@@ -77,12 +77,12 @@ void Router::RunChunk(const std::shared_ptr<Chunks>& chunks) {
   std::vector<std::uint32_t> positions(std::min<std::size_t>(left, kTogetherMax));
   std::iota(positions.begin(), positions.end(), chunks->next);
   chunks->next += static_cast<std::uint32_t>(positions.size());
-  Resume(MakePart(chunks->errand, std::move(positions), chunks->gather));
+  Resume(MakePart(chunks->pending, std::move(positions), chunks->gather));
   if (chunks->next < chunks->key_count) return NextTurn([this, chunks] { RunChunk(chunks); });
   chunks->gather->Started();
 }
 
-void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
+void Router::Scatter(const PendingCommandPtr& pending, std::vector<Key> keys) {
   ++stats_.scattered;
   auto work = std::make_shared<LocalWork>();
   std::map<NodeId, std::vector<std::uint32_t>> remote;
@@ -90,21 +90,21 @@ void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
     const PartitionId partition = keys[i].partition;
     const MemberIndex owner =
-        known == nullptr ? kNoMember : AnswererOf(*known, errand->command, partition);
+        known == nullptr ? kNoMember : AnswererOf(*known, pending->command, partition);
     const bool here = owner == kNoMember || owner == known->self || waiting_.Blocks(partition);
     (here ? work->positions : remote[known->members[owner].id]).push_back(i);
   }
-  const bool streams = remote.empty() && errand->command.fold == Fold::kArray &&
-                       errand->command.Is(kReadOnly) && !errand->command.Is(kPartitionKeys);
-  if (streams && StreamKeys(errand, keys.size())) return;
-  auto gather = std::make_shared<Gather>(errand->command, keys.size(), errand->reply, gathered());
+  const bool streams = remote.empty() && pending->command.fold == Fold::kArray &&
+                       pending->command.Is(kReadOnly) && !pending->command.Is(kPartitionKeys);
+  if (streams && StreamKeys(pending, keys.size())) return;
+  auto gather = std::make_shared<Gather>(pending->command, keys.size(), pending->reply, gathered());
   if (gather->failed()) return gather->Started();
   for (auto& [node, positions] : remote) {
-    ForwardPart(errand, node, std::move(positions), keys, gather);
+    ForwardPart(pending, node, std::move(positions), keys, gather);
   }
   if (!work->positions.empty()) {
     gather->ExpectPart();  // stands for the keys that have not begun
-    work->errand = errand;
+    work->pending = pending;
     work->keys = std::move(keys);
     work->gather = gather;
     RunLocalParts(work);
@@ -112,18 +112,18 @@ void Router::Scatter(const ErrandPtr& errand, std::vector<Key> keys) {
   gather->Started();
 }
 
-void Router::ForwardPart(const ErrandPtr& errand, const NodeId& to,
+void Router::ForwardPart(const PendingCommandPtr& pending, const NodeId& to,
                          std::vector<std::uint32_t> positions, const std::vector<Key>& keys,
                          const std::shared_ptr<Gather>& gather) {
   const Key& first = keys[positions.front()];
-  const ErrandPtr part = MakePart(errand, std::move(positions), gather);
-  const Road road = RoadFor(first.partition, Role::kAbsent, *part->request, part->origin);
-  if (road == Road::kForward) return Forward(part, to, first.partition);
-  if (road == Road::kWait) return Resume(part);  // another view came meanwhile
-  part->reply.FinishWithError(Refusal(Road::kNotOwner, first));
+  const PendingCommandPtr part = MakePart(pending, std::move(positions), gather);
+  const Route route = RouteFor(first.partition, Role::kAbsent, *part->request, part->origin);
+  if (route == Route::kForward) return Forward(part, to, first.partition);
+  if (route == Route::kWait) return Resume(part);  // another view came meanwhile
+  part->reply.FinishWithError(Refusal(Route::kNotOwner, first));
 }
 
-ErrandPtr Router::MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> positions,
+PendingCommandPtr Router::MakePart(const PendingCommandPtr& whole, std::vector<std::uint32_t> positions,
                            const std::shared_ptr<Gather>& gather) {
   const std::vector<std::string_view>& args = whole->request->args;
   const std::size_t first = whole->command.keys.first;
@@ -134,8 +134,8 @@ ErrandPtr Router::MakePart(const ErrandPtr& whole, std::vector<std::uint32_t> po
     part_args.insert(part_args.end(), key, key + step);
   }
   gather->ExpectPart();
-  const auto part = std::make_shared<Errand>(
-      Errand::Charge(), whole->command, OwnedRequest(*whole->request, part_args), whole->origin,
+  const auto part = std::make_shared<PendingCommand>(
+      PendingCommand::Charge(), whole->command, OwnedRequest(*whole->request, part_args), whole->origin,
       whole->deadline,
       RecordingSlot::Make([gather, positions = std::move(positions)](
                               Reply reply) { gather->Deliver(positions, std::move(reply)); },
@@ -156,8 +156,8 @@ void Router::RunLocalParts(const std::shared_ptr<LocalWork>& work) {
 }
 
 void Router::RunLocalPart(LocalWork& work, std::uint32_t position) {
-  const Command& command = work.errand->command;
-  const Request& request = *work.errand->request;
+  const Command& command = work.pending->command;
+  const Request& request = *work.pending->request;
   const Key& key = work.keys[position];
   Executor::Execution done;
   ReplyRecorder recorder(gathered());
@@ -165,21 +165,21 @@ void Router::RunLocalPart(LocalWork& work, std::uint32_t position) {
   if (!waiting_.Blocks(key.partition)) {
     const std::size_t key_index = command.keys.first + position * command.keys.step;
     try {
-      done = executor_.Run(command, request.args, key_index, key, work.errand->origin, acks, now(),
+      done = executor_.Run(command, request.args, key_index, key, work.pending->origin, acks, now(),
                            recorder, Executor::Says::kElement);
     } catch (const std::bad_alloc&) {
       work.gather->ExpectPart();
       return work.gather->Deliver({position}, FailureOf(ReplyTooLarge()));
     }
   }
-  if (!done.executed) return Resume(MakePart(work.errand, {position}, work.gather));
+  if (!done.executed) return Resume(MakePart(work.pending, {position}, work.gather));
 
   work.gather->ExpectPart();
   if (done.overrun) {
     return work.gather->Deliver({position}, FailureOf(executor_.first_error()));
   }
   Reply reply = Folded(command, recorder.Take());
-  if (done.ticket != 0) newest_errand_ticket_ = done.ticket;
+  if (done.ticket != 0) newest_pending_ticket_ = done.ticket;
   if (done.ticket == 0 || acks <= 1) return work.gather->Deliver({position}, std::move(reply));
   services_.replicator.Await(
       done.ticket, acks,

@@ -13,7 +13,7 @@
 namespace gyre {
 
 struct Router::KeyStream {
-  ErrandPtr errand;
+  PendingCommandPtr pending;
   std::size_t key_count;
   std::size_t next = 0;
   bool begun = false;
@@ -24,12 +24,12 @@ struct Router::KeyStream {
 };
 
 // False, and nothing is begun, where the reply must leave as a whole.
-bool Router::StreamKeys(const ErrandPtr& errand, std::size_t key_count) {
+bool Router::StreamKeys(const PendingCommandPtr& pending, std::size_t key_count) {
   const auto stream = std::make_shared<KeyStream>(KeyStream{
-      .errand = errand, .key_count = key_count, .answer_bytes = ClientMemoryCharge(gathered())});
-  return errand->reply.Stream([this, alive = std::weak_ptr<Token>(alive_), stream] {
+      .pending = pending, .key_count = key_count, .answer_bytes = ClientMemoryCharge(gathered())});
+  return pending->reply.Stream([this, alive = std::weak_ptr<Token>(alive_), stream] {
     if (alive.expired()) {
-      stream->errand->reply.FinishWithError({ErrorCode::kClosed, "this node is stopping"});
+      stream->pending->reply.FinishWithError({ErrorCode::kClosed, "this node is stopping"});
       return true;
     }
     now_ = 0;
@@ -40,16 +40,16 @@ bool Router::StreamKeys(const ErrandPtr& errand, std::size_t key_count) {
 }
 
 bool Router::StreamPiece(const std::shared_ptr<KeyStream>& stream) {
-  Errand& errand = *stream->errand;
-  const Command& command = errand.command;
-  const Request& request = *errand.request;
-  ReplyWriter& writer = errand.reply.writer();
+  PendingCommand& pending = *stream->pending;
+  const Command& command = pending.command;
+  const Request& request = *pending.request;
+  ReplyWriter& writer = pending.reply.writer();
   if (!std::exchange(stream->begun, true)) {
     writer.BeginList(ListShape::kArray, stream->key_count);
   }
   if (stream->refused_bytes != 0) throw ClientMemoryFull(std::exchange(stream->refused_bytes, 0));
   if (stream->answer) {
-    Play(*stream->answer, writer);
+    Replay(*stream->answer, writer);
     stream->answer.reset();
     stream->answer_bytes.Set(0);
     ++stream->next;
@@ -60,12 +60,12 @@ bool Router::StreamPiece(const std::shared_ptr<KeyStream>& stream) {
     const std::size_t key_index = command.keys.first + stream->next * command.keys.step;
     const Result<Key> key = KeyOf(command, request.args[key_index]);
     if (!key) {
-      errand.reply.FinishWithError(key.error());
+      pending.reply.FinishWithError(key.error());
       return true;
     }
     Executor::Execution done;
     if (!waiting_.Blocks(key->partition)) {
-      done = executor_.Run(command, request.args, key_index, *key, errand.origin, AcksOf(request),
+      done = executor_.Run(command, request.args, key_index, *key, pending.origin, AcksOf(request),
                            now(), writer, Executor::Says::kElement);
     }
     if (!done.executed) {
@@ -73,25 +73,25 @@ bool Router::StreamPiece(const std::shared_ptr<KeyStream>& stream) {
       return !stream->asking;
     }
     if (done.failed) {
-      errand.reply.FinishWithError(executor_.first_error());
+      pending.reply.FinishWithError(executor_.first_error());
       return true;
     }
   }
   writer.EndList();
-  errand.reply.Finish();
+  pending.reply.Finish();
   return true;
 }
 
 void Router::AskForKey(const std::shared_ptr<KeyStream>& stream) {
-  Errand& errand = *stream->errand;
-  const std::vector<std::string_view>& all = errand.request->args;
-  const std::size_t first = errand.command.keys.first;
+  PendingCommand& pending = *stream->pending;
+  const std::vector<std::string_view>& all = pending.request->args;
+  const std::size_t first = pending.command.keys.first;
   std::vector<std::string_view> args(all.begin(), all.begin() + first);
-  args.push_back(all[first + stream->next * errand.command.keys.step]);
+  args.push_back(all[first + stream->next * pending.command.keys.step]);
   stream->asking = true;
-  Ask(args, DeadlineOf(*errand.request), [stream](Reply reply) {
+  Ask(args, DeadlineOf(*pending.request), [stream](Reply reply) {
     stream->asking = false;
-    PendingReply& whole = stream->errand->reply;
+    PendingReply& whole = stream->pending->reply;
     if (reply.kind == Reply::Kind::kError) {
       return whole.FinishWithError({reply.error, reply.bytes});
     }

@@ -25,14 +25,14 @@ inline bool MayExecute(Role role, const Command& command, const Origin& origin) 
          (origin.replica_reads && role == Role::kReplica && command.Is(kReadOnly));
 }
 
-enum class Road : std::uint8_t {
+enum class Route : std::uint8_t {
   kForward,  // to the owner
   kWait,  // nobody orders the partition's writes just now (a handover, a failover): look again soon
   kMoved,     // tell the client where the owner is
   kNotOwner,  // tell the peer or client that this is the wrong node
 };
 
-struct RoadFacts {
+struct RouteFacts {
   Role role = Role::kAbsent;
   MemberIndex owner = kNoMember;  // by the view; kNoMember as well where there is no view yet
   MemberIndex self = kNoMember;
@@ -41,7 +41,7 @@ struct RoadFacts {
   std::uint32_t hops = 0;
 };
 
-Road ChooseRoad(const RoadFacts& facts);
+Route ChooseRoute(const RouteFacts& facts);
 
 // Whether the command may be sent again when it is not known if the first sending was executed.
 bool MayRepeat(const Command& command, const Request& request);

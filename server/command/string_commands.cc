@@ -67,7 +67,7 @@ Result<SetOptions> ParseSetOptions(const KeyedCall& call) {
 // What was there, kept because storing replaces it. Nothing if there was nothing.
 class OldValue {
  public:
-  OldValue(KeyedCall& call, const Record& old) : call_(call), existed_(old) {
+  OldValue(KeyedCall& call, const RecordView& old) : call_(call), existed_(old) {
     if (!existed_) return;
     call.reply.Reserve(old.value_bytes());
     old.AppendValueTo(call.scratch);
@@ -82,7 +82,7 @@ class OldValue {
 void SetWithOptions(KeyedCall& call) {
   const Result<SetOptions> options = ParseSetOptions(call);
   if (!options) return call.Fail(options.error());
-  const Record old = options->return_old ? call.Find() : call.FindToChange();
+  const RecordView old = options->return_old ? call.Find() : call.FindToChange();
   const bool refused = (options->if_absent && old) || (options->if_present && !old);
   if (refused) {
     if (options->return_old) return SayRecordOrNull(old, call.reply);
@@ -129,7 +129,7 @@ void GetSet(KeyedCall& call) {
 }
 
 void GetDel(KeyedCall& call) {
-  const Record record = call.Find();
+  const RecordView record = call.Find();
   SayRecordOrNull(record, call.reply);
   call.Remove();
 }
@@ -158,7 +158,7 @@ Result<GetExOptions> ParseGetExOptions(const KeyedCall& call) {
 void GetEx(KeyedCall& call) {
   const Result<GetExOptions> options = ParseGetExOptions(call);
   if (!options) return call.Fail(options.error());
-  const Record record = call.Find();
+  const RecordView record = call.Find();
   if (!record) {
     call.reply.Null();
     const auto expiry = options->asked ? ParseExpiry(options->asked->number, options->asked->form,
@@ -179,7 +179,7 @@ void GetEx(KeyedCall& call) {
 }
 
 void StrLen(KeyedCall& call) {
-  const Record record = call.Find();
+  const RecordView record = call.Find();
   call.reply.Integer(record ? static_cast<std::int64_t>(record.value_bytes()) : 0);
 }
 

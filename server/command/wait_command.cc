@@ -47,7 +47,7 @@ std::optional<Wanted> ReadWanted(PlainCall& call) {
 }
 
 Replicator::Ticket NewestTicket(PlainCall& call) {
-  return std::max(call.session.last_write_ticket, call.router.newest_errand_ticket());
+  return std::max(call.session.last_write_ticket, call.router.newest_pending_ticket());
 }
 
 // The least of several counts that arrive one by one.

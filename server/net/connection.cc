@@ -25,12 +25,12 @@ std::string LocalAddress(const uv_tcp_t& handle) {
 // ---- Begin ------------------------------------------------------------------------------------
 
 Connection::Connection(ConnectionContext& context, const ListenOptions& options,
-                       std::uint32_t sleeps, Place place)
+                       std::uint32_t pauses, Place place)
     : context_(context),
       handler_(*options.handler),
       keys_(options.keys),
-      sleep_watch_(options.sleep_watch),
-      sleeps_seen_(sleeps),
+      pause_detector_(options.pause_detector),
+      pauses_seen_(pauses),
       place_(place),
       active_at_(context.loop.now()) {
   session_.id = context.sessions.NextId();
@@ -46,8 +46,8 @@ Connection::Connection(ConnectionContext& context, const ListenOptions& options,
 }
 
 void Connection::Start(ConnectionContext& context, const ListenOptions& options, int file,
-                       const std::string& peer, std::uint32_t sleeps, Place place) {
-  auto* connection = new Connection(context, options, sleeps, place);
+                       const std::string& peer, std::uint32_t pauses, Place place) {
+  auto* connection = new Connection(context, options, pauses, place);
   uv_tcp_t& handle = connection->handle;
   uv_tcp_init(context.loop.raw(), &handle);
   handle.data = connection;

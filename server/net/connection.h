@@ -26,7 +26,7 @@
 // connection goes on in a later iteration, in the order in which connections began to wait. So what
 // one client pipelines delays the others by a turn, not by all of it.
 //
-// After a sleep of the process (sleep_watch.h) the bytes that are in the kernel by then came at
+// After a pause of the process (pause_detector.h) the bytes that are in the kernel by then came at
 // some time during it: the requests that begin in them are marked. What is sent later is behind
 // them, or comes on a connection of which it was seen that nothing waited.
 //
@@ -86,7 +86,7 @@ struct TurnTag {};       // goes on in a later iteration
 struct UndecidedTag {};  // has not shown yet whether it is a client or a peer
 
 // The requests that were decoded and not executed yet. Several, so that the handler can foresee
-// what they need (Handler::Foresee).
+// what they need (Handler::LookAhead).
 struct ReadAhead {
   // Enough to hide the waits for memory behind each other; few enough that what was fetched for the
   // last one is still in the cache when its turn comes.
@@ -125,7 +125,7 @@ class ConnectionContext final : public SessionOwner {
 
   // Takes over `file`: a connection, or a refusal where there are too many.
   void Accept(const ListenOptions& options, int file, const SocketAddress& peer,
-              std::uint32_t sleeps);
+              std::uint32_t pauses);
   void Drain(TimePoint deadline, std::function<void()> done);
   void CloseAll();
 
@@ -140,8 +140,8 @@ class ConnectionContext final : public SessionOwner {
   static TimePoint CoarseNow();
   // At the time `now` of CoarseNow.
   bool IsTurnOver(TimePoint now) { return now - loop.now() >= kTurnMax; }
-  // Looks what waits on connections, if the process slept since the last look.
-  void NoteSleep();
+  // Looks what waits on connections, if the process paused since the last look.
+  void NotePause();
   void Starve(Connection& connection);
   // Closes the largest clients of the node if the memory for clients is over its limit. Where no
   // connection is in use further up the stack.
@@ -157,7 +157,7 @@ class ConnectionContext final : public SessionOwner {
   EventLoop& loop;
   SessionRegistry& sessions;
   const ConnectionLimits limits;
-  const SleepWatch* sleep_watch = nullptr;  // of the ports that have one
+  const PauseDetector* pause_detector = nullptr;  // of the ports that have one
   ClientMemory* const memory;
   ReplyPool::Owner pool;
   std::unique_ptr<char[]> scratch;
@@ -197,7 +197,7 @@ class ConnectionContext final : public SessionOwner {
   Admission* const admission_;
   Timer idle_timer_;
   bool turns_posted_ = false;
-  std::uint32_t sleeps_seen_ = 0;
+  std::uint32_t pauses_seen_ = 0;
   Timer watch_timer_;
   Timer starved_timer_;
   TimePoint next_cut_{};
@@ -222,10 +222,10 @@ class Connection final : public IntrusiveListNode<Connection>,
   static constexpr Duration kStarvedPatience = std::chrono::milliseconds(100);
   static constexpr Duration kStarvedMax = std::chrono::seconds(2);
 
-  // Takes over `file`; begins to read. Deletes itself once closed. `sleeps` as in
+  // Takes over `file`; begins to read. Deletes itself once closed. `pauses` as in
   // Listener::OnAccept. `place`, which was taken for it, is left with the connection.
   static void Start(ConnectionContext& context, const ListenOptions& options, int file,
-                    const std::string& peer, std::uint32_t sleeps, Place place);
+                    const std::string& peer, std::uint32_t pauses, Place place);
 
   // From PendingSlot.
   void OnSlotFinished(PendingSlot& slot);
@@ -241,9 +241,9 @@ class Connection final : public IntrusiveListNode<Connection>,
   void Flush();
   // Goes on with what it did not finish in its last turn.
   void TakeTurn();
-  // Where there was a sleep since it was called last: what waits in the kernel and in `input_` by
+  // Where there was a pause since it was called last: what waits in the kernel and in `input_` by
   // now is taken for as old. `fresh`: bytes that were just read.
-  void NoteSleep(std::size_t fresh);
+  void NotePause(std::size_t fresh);
   // No more requests are read; what came in is answered, then the connection closes. At once if it
   // is idle.
   void EndInput();
@@ -262,7 +262,7 @@ class Connection final : public IntrusiveListNode<Connection>,
  private:
   friend struct CloseAndDelete<Connection>;
 
-  Connection(ConnectionContext& context, const ListenOptions& options, std::uint32_t sleeps,
+  Connection(ConnectionContext& context, const ListenOptions& options, std::uint32_t pauses,
              Place place);
   ~Connection() override = default;
 
@@ -358,13 +358,13 @@ class Connection final : public IntrusiveListNode<Connection>,
   std::unique_ptr<Codec> codec_;
   bool ordered_;         // codec_->ordered()
   Keyring* const keys_;  // null: this port knows no keys
-  const SleepWatch* const sleep_watch_;
+  const PauseDetector* const pause_detector_;
   std::unique_ptr<PeerGate> gate_;  // null without keys, and once it is known to be a client's
 
   Buffer input_;                  // bytes of requests not executed yet
   std::size_t wanted_ = 0;        // the codec needs this many in input_ to go on; 0: any more
-  std::size_t waited_bytes_ = 0;  // of the input, from its front: came while the process slept
-  std::uint32_t sleeps_seen_;
+  std::size_t waited_bytes_ = 0;  // of the input, from its front: came while the process paused
+  std::uint32_t pauses_seen_;
 
   Current current_;
   Buffer output_;   // ready to leave

@@ -71,7 +71,7 @@ void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   if (ending_) return;  // discarded: see "The end of a connection"
   session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
   active_at_ = context_.loop.now();
-  NoteSleep(bytes);
+  NotePause(bytes);
   const bool in_scratch = buffer->base == context_.scratch.get();
   if (gate_ != nullptr) {
     OnGateInput({buffer->base, bytes});
@@ -85,12 +85,12 @@ void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   context_.KeepMemory();
 }
 
-void Connection::NoteSleep(std::size_t fresh) {
-  if (sleep_watch_ == nullptr) return;
-  const std::uint32_t sleeps = sleep_watch_->Sleeps(SteadyNow());
-  if (sleeps == sleeps_seen_) [[likely]]
+void Connection::NotePause(std::size_t fresh) {
+  if (pause_detector_ == nullptr) return;
+  const std::uint32_t pauses = pause_detector_->Pauses(SteadyNow());
+  if (pauses == pauses_seen_) [[likely]]
     return;
-  sleeps_seen_ = sleeps;
+  pauses_seen_ = pauses;
   int in_kernel = 0;
   uv_os_fd_t file{};
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle), &file) == 0) {
@@ -98,7 +98,7 @@ void Connection::NoteSleep(std::size_t fresh) {
   }
   // Sealed bytes of a peer are somewhat more than what they hold: a few requests too many.
   waited_bytes_ = input_.size() + fresh + static_cast<std::size_t>(std::max(in_kernel, 0));
-  context_.NoteSleep();  // the others, before more comes
+  context_.NotePause();  // the others, before more comes
 }
 
 // Of the requests that were decoded at input[begin].
@@ -249,7 +249,7 @@ std::size_t Connection::Execute(std::string_view input) {
     Decode(input, consumed);
     if (waited_bytes_ > consumed) [[unlikely]]
       MarkWaited(consumed);
-    if (ahead.count > 1) handler_.Foresee(ahead.view());
+    if (ahead.count > 1) handler_.LookAhead(ahead.view());
     std::size_t executed = 0;
     while (executed < ahead.count) {
       if (!HandleRequest(ahead.requests[executed])) break;

@@ -10,7 +10,7 @@
 #include "net/resolver.h"
 #include "protocol/native_codec.h"
 #include "protocol/native_writer.h"
-#include "secret/link_handshake.h"
+#include "crypto/link_handshake.h"
 
 namespace gyre {
 namespace {

@@ -72,21 +72,21 @@ Status CheckPortFree(const std::string& host, std::uint16_t port, const std::str
 
 Result<std::unique_ptr<Listener>> Listener::Open(EventLoop& loop, const std::string& host,
                                                  std::uint16_t port, const std::string& flag_name,
-                                                 const SleepWatch* sleep_watch, Counter& errors,
+                                                 const PauseDetector* pause_detector, Counter& errors,
                                                  OnAccept on_accept) {
   const Result<int> file = ListenOn(host, port, flag_name, /*share_port=*/true);
   if (!file) return tl::unexpected(file.error());
   std::unique_ptr<Listener> listener(
-      new Listener(loop, *file, sleep_watch, errors, std::move(on_accept)));
+      new Listener(loop, *file, pause_detector, errors, std::move(on_accept)));
   listener->StartPolling();
   return listener;
 }
 
-Listener::Listener(EventLoop& loop, int file, const SleepWatch* sleep_watch, Counter& errors,
+Listener::Listener(EventLoop& loop, int file, const PauseDetector* pause_detector, Counter& errors,
                    OnAccept on_accept)
     : file_(file),
-      sleep_watch_(sleep_watch),
-      sleeps_when_empty_(sleep_watch == nullptr ? 0 : sleep_watch->Sleeps(SteadyNow())),
+      pause_detector_(pause_detector),
+      pauses_when_empty_(pause_detector == nullptr ? 0 : pause_detector->Pauses(SteadyNow())),
       errors_(errors),
       on_accept_(std::move(on_accept)),
       poll_(new Poll),
@@ -116,16 +116,16 @@ void Listener::AcceptSome() {
     sockaddr_storage peer{};
     socklen_t bytes = sizeof peer;
     // Before the backlog is found empty: what comes in between must not be missed.
-    const std::uint32_t sleeps = sleep_watch_ == nullptr ? 0 : sleep_watch_->Sleeps(SteadyNow());
+    const std::uint32_t pauses = pause_detector_ == nullptr ? 0 : pause_detector_->Pauses(SteadyNow());
     const int file =
         accept4(file_, reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (file >= 0) {
-      on_accept_(file, SocketAddress::From(reinterpret_cast<sockaddr*>(&peer)), sleeps_when_empty_);
+      on_accept_(file, SocketAddress::From(reinterpret_cast<sockaddr*>(&peer)), pauses_when_empty_);
       continue;
     }
     const int error = errno;
     if (error == EAGAIN || error == EWOULDBLOCK) {
-      sleeps_when_empty_ = sleeps;
+      pauses_when_empty_ = pauses;
       return;
     }
     errors_.Add(1);

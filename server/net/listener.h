@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "base/sleep_watch.h"
+#include "base/pause_detector.h"
 #include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/socket_address.h"
@@ -19,10 +19,10 @@ namespace gyre {
 // Loop thread; the loop outlives it.
 class Listener {
  public:
-  // Takes over `file`, a connected, non-blocking socket. `sleeps`: SleepWatch's number when nothing
+  // Takes over `file`, a connected, non-blocking socket. `pauses`: PauseDetector's number when nothing
   // waited to be accepted yet; if there were more of them since, its bytes may be as old. 0 where
   // nothing watches.
-  using OnAccept = std::function<void(int file, const SocketAddress& peer, std::uint32_t sleeps)>;
+  using OnAccept = std::function<void(int file, const SocketAddress& peer, std::uint32_t pauses)>;
 
   // Connections that are accepted before others of the loop get their turn.
   static constexpr int kAcceptsPerWakeup = 64;
@@ -30,10 +30,10 @@ class Listener {
   static constexpr Duration kErrorPause = std::chrono::milliseconds(100);
   static constexpr int kBacklog = 1024;
 
-  // `errors` counts failed accepts. `sleep_watch` may be null; it outlives the listener.
+  // `errors` counts failed accepts. `pause_detector` may be null; it outlives the listener.
   static Result<std::unique_ptr<Listener>> Open(EventLoop& loop, const std::string& host,
                                                 std::uint16_t port, const std::string& flag_name,
-                                                const SleepWatch* sleep_watch, Counter& errors,
+                                                const PauseDetector* pause_detector, Counter& errors,
                                                 OnAccept on_accept);
   ~Listener();
   Listener(const Listener&) = delete;
@@ -42,7 +42,7 @@ class Listener {
   const SocketAddress& local() const { return local_; }
 
   // Accepts what waits, as the loop does when it hears of it. Without a call now and then, the next
-  // connection after a sleep would count as one that waited through it, however late it comes.
+  // connection after a pause would count as one that waited through it, however late it comes.
   void AcceptSome();
 
  private:
@@ -51,15 +51,15 @@ class Listener {
     Listener* listener = nullptr;
   };
 
-  Listener(EventLoop& loop, int file, const SleepWatch* sleep_watch, Counter& errors,
+  Listener(EventLoop& loop, int file, const PauseDetector* pause_detector, Counter& errors,
            OnAccept on_accept);
   void StartPolling();
   void PauseAfter(int error);
 
   const int file_;
   SocketAddress local_;
-  const SleepWatch* const sleep_watch_;
-  std::uint32_t sleeps_when_empty_ = 0;  // the backlog
+  const PauseDetector* const pause_detector_;
+  std::uint32_t pauses_when_empty_ = 0;  // the backlog
   Counter& errors_;
   OnAccept on_accept_;
   HandlePtr<Poll> poll_;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "proto/frame.h"
-#include "secret/link_handshake.h"
+#include "crypto/link_handshake.h"
 
 namespace gyre {
 namespace {

@@ -14,8 +14,8 @@
 
 #include "base/buffer.h"
 #include "proto/result.h"
-#include "secret/keyring.h"
-#include "secret/link_stream.h"
+#include "crypto/keyring.h"
+#include "crypto/link_stream.h"
 
 namespace gyre {
 

@@ -69,7 +69,7 @@ ConnectionContext::~ConnectionContext() {
 }
 
 void ConnectionContext::Accept(const ListenOptions& options, int file, const SocketAddress& peer,
-                               std::uint32_t sleeps) {
+                               std::uint32_t pauses) {
   const Place place = FirstPlace(options.protocol);
   const std::string address = peer.ToString();
   if (const Status taken = TakePlace(place, address); !taken) {
@@ -78,7 +78,7 @@ void ConnectionContext::Accept(const ListenOptions& options, int file, const Soc
     return;
   }
   counters.accepted.Add(1);
-  Connection::Start(*this, options, file, address, sleeps, place);
+  Connection::Start(*this, options, file, address, pauses, place);
 }
 
 Status ConnectionContext::TakePlace(Place place, const std::string& address) {
@@ -194,12 +194,12 @@ void ConnectionContext::GiveTurns() {
   while (!waiting.empty()) AwaitTurn(waiting.PopFront());
 }
 
-void ConnectionContext::NoteSleep() {
-  if (sleep_watch == nullptr) return;
-  const std::uint32_t sleeps = sleep_watch->Sleeps(SteadyNow());
-  if (sleeps == sleeps_seen_) return;
-  sleeps_seen_ = sleeps;
-  all.ForEach([](Connection& connection) { connection.NoteSleep(0); });
+void ConnectionContext::NotePause() {
+  if (pause_detector == nullptr) return;
+  const std::uint32_t pauses = pause_detector->Pauses(SteadyNow());
+  if (pauses == pauses_seen_) return;
+  pauses_seen_ = pauses;
+  all.ForEach([](Connection& connection) { connection.NotePause(0); });
 }
 
 void ConnectionContext::Watch(Connection& connection) {
@@ -248,12 +248,12 @@ Server::~Server() = default;
 Status Server::Listen(ListenOptions options) {
   const auto shared = std::make_shared<const ListenOptions>(std::move(options));
   ConnectionContext* context = context_.get();
-  if (shared->sleep_watch != nullptr) context->sleep_watch = shared->sleep_watch;
+  if (shared->pause_detector != nullptr) context->pause_detector = shared->pause_detector;
   auto listener =
       Listener::Open(context->loop, shared->host, shared->port, shared->flag_name,
-                     shared->sleep_watch, context->counters.accept_errors,
-                     [context, shared](int file, const SocketAddress& peer, std::uint32_t sleeps) {
-                       context->Accept(*shared, file, peer, sleeps);
+                     shared->pause_detector, context->counters.accept_errors,
+                     [context, shared](int file, const SocketAddress& peer, std::uint32_t pauses) {
+                       context->Accept(*shared, file, peer, pauses);
                      });
   if (!listener) return tl::unexpected(listener.error());
   listeners_.push_back(std::move(*listener));
@@ -264,8 +264,8 @@ std::uint16_t Server::bound_port() const {
   return listeners_.empty() ? 0 : listeners_.back()->local().port();
 }
 
-void Server::NoteSleep() {
-  context_->NoteSleep();
+void Server::NotePause() {
+  context_->NotePause();
   for (const auto& listener : listeners_) listener->AcceptSome();
 }
 

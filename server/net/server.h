@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/sleep_watch.h"
+#include "base/pause_detector.h"
 #include "net/event_loop.h"
 #include "proto/result.h"
 #include "protocol/codec.h"
@@ -74,9 +74,9 @@ struct ListenOptions {
   // Where set, requests of peers are served on encrypted connections only; borrowed, outlives the
   // server. Native ports.
   Keyring* keys = nullptr;
-  // Where set, requests that waited while the process slept are marked (Request::waited); borrowed,
+  // Where set, requests that waited while the process paused are marked (Request::waited); borrowed,
   // outlives the server.
-  const SleepWatch* sleep_watch = nullptr;
+  const PauseDetector* pause_detector = nullptr;
 };
 
 // Counters only grow; gauges are marked.
@@ -117,9 +117,9 @@ class Server {
   // The port of the latest Listen.
   std::uint16_t bound_port() const;
   void StopListening();
-  // To be called after a sleep, and now and then, where ports have a `sleep_watch`: what waits now
+  // To be called after a pause, and now and then, where ports have a `pause_detector`: what waits now
   // may have waited through it, what comes later did not (Listener::AcceptSome).
-  void NoteSleep();
+  void NotePause();
 
   // Stops listening and reading, answers the requests that came in, closes connections as they fall
   // idle, and the rest at `deadline`. Then calls `done`, from the loop, never from within the call.

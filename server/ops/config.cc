@@ -14,7 +14,7 @@
 
 #include "ops/config_file.h"
 #include "ops/config_options.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 
 namespace gyre {
 namespace {

@@ -1,4 +1,4 @@
-// The TOML file of --config. Private to this room; see config.h.
+// The TOML file of --config. Private to this module; see config.h.
 #pragma once
 
 #include <cstddef>

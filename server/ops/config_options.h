@@ -1,4 +1,4 @@
-// The table of gyred's options: one row each. Private to this room; see config.h.
+// The table of gyred's options: one row each. Private to this module; see config.h.
 #pragma once
 
 #include <string>

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "proto/result.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 
 namespace gyre {
 

@@ -1,4 +1,4 @@
-// HTTP/1.1 as a Codec, over http-parser. Private to this room; see admin_http.h.
+// HTTP/1.1 as a Codec, over http-parser. Private to this module; see admin_http.h.
 //
 // The parser is fed each byte once, whatever the reads look like. What it finds is kept as offsets
 // into the request, because the input moves between calls; only a body is copied, because chunks

@@ -14,7 +14,7 @@
 #include <system_error>
 
 #include "base/file.h"
-#include "secret/node_key.h"
+#include "crypto/node_key.h"
 
 namespace gyre {
 namespace {

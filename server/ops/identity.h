@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
-#include "secret/secret_bytes.h"
+#include "crypto/secret_bytes.h"
 
 namespace gyre {
 

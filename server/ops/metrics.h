@@ -13,7 +13,7 @@
 #include "cluster/replicator.h"
 #include "net/duration_histogram.h"
 #include "net/server.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 #include "storage/shard.h"
 
 namespace gyre {
@@ -52,7 +52,7 @@ class MetricsWriter {
   std::string last_name_;
 };
 
-// One function for each room's Stats. Vectors have one entry a loop: samples carry the label
+// One function for each module's Stats. Vectors have one entry a loop: samples carry the label
 // loop="<index>".
 void WriteShardMetrics(const ShardStats& stats, MetricsWriter& out);
 void WriteServerMetrics(const std::vector<ServerStats>& loops, MetricsWriter& out);
@@ -61,9 +61,9 @@ void WriteClientMemoryMetrics(const ClientMemory& memory, MetricsWriter& out);
 void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWriter& out);
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out);
 // With --gossip-key.
-void WriteSecretMetrics(const SecretStats& stats, MetricsWriter& out);
+void WriteCryptoMetrics(const CryptoStats& stats, MetricsWriter& out);
 // gyre_build_info, start time, resident memory, CPU seconds, open files, lost log lines and sleeps of
 // this process.
-void WriteProcessMetrics(std::string_view version, std::uint32_t sleeps, MetricsWriter& out);
+void WriteProcessMetrics(std::string_view version, std::uint32_t pauses, MetricsWriter& out);
 
 }  // namespace gyre

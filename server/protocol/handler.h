@@ -113,7 +113,7 @@ class Handler {
   virtual void Handle(const Request& request, Session& session, Responder& responder) = 0;
   // The next calls of Handle bring these requests, in this order, unless EndOfBatch comes first:
   // what they will need from memory can be asked for together, so that they wait for it once.
-  virtual void Foresee(std::span<const Request> /*requests*/) {}
+  virtual void LookAhead(std::span<const Request> /*requests*/) {}
   // Called once all requests of a read were handled: what was gathered for peers is sent now.
   virtual void EndOfBatch() {}
 };

@@ -5,7 +5,7 @@
 
 namespace gyre {
 
-void Play(const Reply& reply, ReplyWriter& writer) {
+void Replay(const Reply& reply, ReplyWriter& writer) {
   switch (reply.kind) {
     case Reply::Kind::kNull:
       return writer.Null();
@@ -29,7 +29,7 @@ void Play(const Reply& reply, ReplyWriter& writer) {
       const std::size_t count =
           reply.shape == ListShape::kMap ? reply.elements.size() / 2 : reply.elements.size();
       writer.BeginList(reply.shape, count);
-      for (const Reply& element : reply.elements) Play(element, writer);
+      for (const Reply& element : reply.elements) Replay(element, writer);
       return writer.EndList();
     }
     case Reply::Kind::kRecord:

@@ -1,7 +1,7 @@
 // Replies, protocol-neutral. A command says what it found to a `ReplyWriter`; each protocol has one
 // that encodes straight into the connection's output, so that a GET copies its value once. Where a
 // reply must be kept or combined (scatter over nodes), `Reply` holds it as a tree: `ReplyRecorder`
-// builds it, `Play` says it again.
+// builds it, `Replay` says it again.
 #pragma once
 
 #include <cstddef>
@@ -127,7 +127,7 @@ struct Reply {
 };
 
 // Says `reply` to `writer`.
-void Play(const Reply& reply, ReplyWriter& writer);
+void Replay(const Reply& reply, ReplyWriter& writer);
 
 // Records what it is told; `Take` hands it over, complete after exactly one reply.
 class ReplyRecorder final : public ReplyWriter {

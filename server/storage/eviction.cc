@@ -114,7 +114,7 @@ double Evictor::UsedShare(ClassId id) const {
   return std::max(kUsedShareMin, (seen.used + kSeenPrior / 2) / (seen.records + kSeenPrior));
 }
 
-double Evictor::Worthlessness(ClassId id) const {
+double Evictor::DonationValue(ClassId id) const {
   const SlabArena::ClassUse& use = arena_.use(id);
   if (use.hand == 0) return 0;
   const auto age = static_cast<double>(now_ - arena_.PageStamp(use.hand));
@@ -124,14 +124,14 @@ double Evictor::Worthlessness(ClassId id) const {
 
 std::optional<ClassId> Evictor::Donor(ClassId id, bool must, const Tried& tried) const {
   std::optional<ClassId> best;
-  double most = must ? -1 : kAuctionMargin * Worthlessness(id);
+  double most = must ? -1 : kAuctionMargin * DonationValue(id);
   const ClassId end = arena_.classes().record_run();
   for (ClassId other = 0; other <= end; ++other) {
     if (other == id || tried.test(other) || arena_.use(other).pages == 0) continue;
     if (HasSparePage(other)) return other;
-    const double worthlessness = Worthlessness(other);
-    if (worthlessness <= most) continue;
-    most = worthlessness;
+    const double value = DonationValue(other);
+    if (value <= most) continue;
+    most = value;
     best = other;
   }
   return best;
@@ -153,13 +153,13 @@ bool Evictor::AgePage(PageId page) {
   return used * 2 <= arena_.PageUsed(page);
 }
 
-Evictor::Gift Evictor::PageToGive(ClassId id, bool must) {
+Evictor::DonatedPage Evictor::PageToDonate(ClassId id, bool must) {
   if (HasSparePage(id)) return {arena_.SparsestPage(id), true};
   const PageId page = arena_.use(id).hand;
   const bool idle = AgePage(page);
   // Also where it is given away: what cannot leave it must not block the class for ever.
   LeavePage(id, page);
-  return idle || must ? Gift{page, false} : Gift{};
+  return idle || must ? DonatedPage{page, false} : DonatedPage{};
 }
 
 }  // namespace gyre

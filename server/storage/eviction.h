@@ -57,11 +57,11 @@ class Evictor {
   // worth clearly less than one of `id`.
   std::optional<ClassId> Donor(ClassId id, bool must, const Tried& tried) const;
   // The page the class should give, or 0: without `must`, pages in use get a second chance.
-  struct Gift {
+  struct DonatedPage {
     PageId page = 0;
     bool by_moving = false;  // there are free slots enough for all that it holds
   };
-  Gift PageToGive(ClassId id, bool must);
+  DonatedPage PageToDonate(ClassId id, bool must);
 
   // The record that a slot belongs to: itself, or a chunk's owner.
   Ref OwnerOf(Ref slot) const;
@@ -88,7 +88,7 @@ class Evictor {
   Ref NextSlot(ClassId id);
   void Observe(ClassId id, bool used);
   double UsedShare(ClassId id) const;
-  double Worthlessness(ClassId id) const;
+  double DonationValue(ClassId id) const;
   void LeavePage(ClassId id, PageId page);
   bool AgePage(PageId page);
   bool TakesUses(ClassId id) const { return rounds_[id].number == 0; }

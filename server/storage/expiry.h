@@ -49,7 +49,7 @@ class TimingWheel {
 
   // Debug: links and levels. Calls visit(ref) for each record.
   template <typename Visitor>
-  bool CheckBooks(Visitor&& visit) const;
+  bool CheckInvariants(Visitor&& visit) const;
 
  private:
   static constexpr int kTickMillisLog2 = 7;
@@ -78,7 +78,7 @@ class TimingWheel {
 };
 
 template <typename Visitor>
-bool TimingWheel::CheckBooks(Visitor&& visit) const {
+bool TimingWheel::CheckInvariants(Visitor&& visit) const {
   std::size_t found = 0;
   for (Ref list = 1; list <= kPending; ++list) {
     Ref previous = list;

@@ -171,7 +171,7 @@ Ref PartitionTable::Take(std::uint32_t bucket, std::uint32_t entry) {
   return ref;
 }
 
-bool PartitionTable::CheckBooks(const char* base) const {
+bool PartitionTable::CheckInvariants(const char* base) const {
   std::uint32_t found = 0;
   for (std::uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
     std::uint32_t spilled = 0;

@@ -97,7 +97,7 @@ class PartitionTable {
   Ref Take(std::uint32_t bucket, std::uint32_t entry);
 
   // Debug: the invariants above.
-  bool CheckBooks(const char* base) const;
+  bool CheckInvariants(const char* base) const;
 
  private:
   struct Place {

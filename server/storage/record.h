@@ -16,9 +16,9 @@ namespace gyre {
 // A view of one record in the arena: empty (a miss) or valid while the shard's mutex is held and
 // until the next call that writes to the shard. A large value stands in several chunks, in order.
 // Of an empty record the accessors give nothing: no bytes, version 0.
-class Record {
+class RecordView {
  public:
-  Record() = default;
+  RecordView() = default;
   explicit operator bool() const { return header_ != nullptr; }
 
   std::string_view key() const {
@@ -62,7 +62,7 @@ class Record {
 
  private:
   friend class Shard;
-  Record(char* base, const char* header) : base_(base), header_(header) {}
+  RecordView(char* base, const char* header) : base_(base), header_(header) {}
 
   char* base_ = nullptr;  // of the shard's region, for the references between chunks
   const char* header_ = nullptr;

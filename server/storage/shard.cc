@@ -68,7 +68,7 @@ Shard::Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_p
 
 Shard::~Shard() = default;
 
-Record Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
+RecordView Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
   now_ = now;
   const Ref ref = Lookup(key);
   const bool counts = purpose != Purpose::kWrite;
@@ -81,7 +81,7 @@ Record Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
   return RecordAt(ref);
 }
 
-Record Shard::Peek(const Key& key) const { return RecordAt(Lookup(key)); }
+RecordView Shard::Peek(const Key& key) const { return RecordAt(Lookup(key)); }
 
 void Shard::Prefetch(const Key& key) const { StateOf(key.partition).table.Prefetch(key.hash); }
 
@@ -96,7 +96,7 @@ Version Shard::NextVersion(UnixMillis now) {
 
 // ---- Writes ------------------------------------------------------------------------------------
 
-Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
+Result<RecordView> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                             std::uint32_t flags, Version version) {
   if (Status status = CheckBounds(key.bytes, value); !status) {
     return tl::unexpected(status.error());
@@ -107,7 +107,7 @@ Result<Record> Shard::Store(const Key& key, std::string_view value, UnixMillis e
   }
   if (expiry_ms != kNeverExpires && expiry_ms <= now_) {
     PutTombstone(key, Lookup(key), version, info.keeps_tombstones);
-    return Record{};
+    return RecordView{};
   }
   const Result<Ref> stored =
       Put(key, {.value = value, .version = version, .expiry = expiry_ms, .flags = flags});
@@ -294,15 +294,15 @@ bool Shard::ReplaceByTombstone(PartitionState& state, const Key& key, Ref old,
   return true;
 }
 
-Result<Record> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
+Result<RecordView> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
                                 UnixMillis now) {
   now_ = now;
   const Ref ref = Lookup(key);
-  if (!IsLive(ref, now)) return Record{};
+  if (!IsLive(ref, now)) return RecordView{};
   PartitionState& state = StateOf(key.partition);
   if (expiry_ms != kNeverExpires && expiry_ms <= now) {
     PutTombstone(key, ref, version, state.info.keeps_tombstones);
-    return Record{};
+    return RecordView{};
   }
   Ref target = ref;
   ItemShape shape = ItemAt(ref).shape();

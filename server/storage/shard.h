@@ -6,12 +6,12 @@
 // the wheel (expiry.h). Whoever frees a record takes it out of both first. When no slot is left,
 // the evictor (eviction.h) names a victim or a page.
 //
-// Invariants (CheckBooks asserts them): every taken slot of the arena is a record of exactly one
+// Invariants (CheckInvariants asserts them): every taken slot of the arena is a record of exactly one
 // table, a chunk of such a record, or a table; a live table holds no void record, for Flush removes
 // them at once; `info` counts exactly the records of its table; the wheel holds exactly the records
 // that have an expiry.
 //
-// A dropped or flushed partition's table goes to the graveyard, whole and in O(1). Its records are
+// A dropped or flushed partition's table joins the dropped tables, whole and in O(1). Its records are
 // out of sight, but stay in the arena and the wheel until Tick, or whoever needs memory first,
 // frees them.
 //
@@ -166,10 +166,10 @@ class Shard {
 
   // The live record, or empty if it is missing, a tombstone or expired at `now`. Counts what the
   // purpose says.
-  Record Find(const Key& key, UnixMillis now, Purpose purpose = Purpose::kRead)
+  RecordView Find(const Key& key, UnixMillis now, Purpose purpose = Purpose::kRead)
       GYRE_REQUIRES(mutex_);
   // The record in any state, expired and tombstones included; counts and marks nothing.
-  Record Peek(const Key& key) const GYRE_REQUIRES(mutex_);
+  RecordView Peek(const Key& key) const GYRE_REQUIRES(mutex_);
   // Begins to bring the key's index bucket into the CPU's cache; no effect otherwise.
   void Prefetch(const Key& key) const GYRE_REQUIRES(mutex_);
   // Likewise its record; reads the bucket, so it comes some time after Prefetch.
@@ -180,11 +180,11 @@ class Shard {
   // kInvalidArgument: it is older than the partition's flush. kTooLarge: over the key or value bound.
   // kOutOfMemory: it cannot fit even so; the old record, if any, is replaced only on success (but may
   // be among the evicted).
-  Result<Record> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
+  Result<RecordView> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                        std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
   // Gives the live record `version` and a new expiry; empty if there is none. An expiry that has
   // passed is a removal, as in Store.
-  Result<Record> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now)
+  Result<RecordView> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now)
       GYRE_REQUIRES(mutex_);
   // Removes the key, as of `version`, whether it is here or not: other copies may have what was
   // evicted here. Where the partition keeps tombstones it leaves one. Returns whether a live record
@@ -241,15 +241,15 @@ class Shard {
   // false: so a cursor's low 16 bits are zero, free for the caller. `visit` must not write to the
   // shard.
   std::uint64_t Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
-                     UnixMillis now, const std::function<bool(const Record&)>& visit) const
+                     UnixMillis now, const std::function<bool(const RecordView&)>& visit) const
       GYRE_REQUIRES(mutex_);
   // Likewise, but it stops right after a false: where values are read, many large ones of one hash
   // must not come together.
   WalkPosition Walk(PartitionId partition, WalkPosition from, std::size_t records_max,
-                    UnixMillis now, const std::function<bool(const Record&)>& visit) const
+                    UnixMillis now, const std::function<bool(const RecordView&)>& visit) const
       GYRE_REQUIRES(mutex_);
   // A random live record of the partition; empty if there is none.
-  Record Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const
+  RecordView Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const
       GYRE_REQUIRES(mutex_);
 
   // Background work: reclaims expired and void records and old tombstones, shrinks tables, returns
@@ -261,7 +261,7 @@ class Shard {
   std::vector<SlabClassUse> slab_classes() const GYRE_REQUIRES(mutex_);
 
   // Debug: whether all the invariants above hold. Slow: visits everything.
-  bool CheckBooks() const GYRE_REQUIRES(mutex_);
+  bool CheckInvariants() const GYRE_REQUIRES(mutex_);
 
  private:
   struct PartitionState {
@@ -271,12 +271,12 @@ class Shard {
     std::size_t tombstone_bytes = 0;  // their slots
   };
   // A table whose records wait to be freed.
-  struct Dead {
+  struct DroppedTable {
     PartitionId partition = 0;
     PartitionTable table;
     std::uint32_t next_bucket = 0;  // those before it are empty
   };
-  // Where a record is indexed: `state` is null in the graveyard.
+  // Where a record is indexed: `state` is null where the table is dropped.
   struct Place {
     PartitionTable* table = nullptr;
     PartitionState* state = nullptr;
@@ -291,8 +291,8 @@ class Shard {
     bool tombstone = false;
   };
 
-  // CheckBooks: what the arena and the wheel should hold.
-  struct Books {
+  // CheckInvariants: what the arena and the wheel should hold.
+  struct Tally {
     std::size_t slots = 0;
     std::size_t tombstone_bytes = 0;
     std::unordered_set<Ref> expiring;
@@ -306,8 +306,8 @@ class Shard {
   const PartitionState& StateOf(PartitionId partition) const GYRE_REQUIRES(mutex_) {
     return partitions_[partition >> shard_count_log2_];
   }
-  Record RecordAt(Ref ref) const GYRE_REQUIRES(mutex_) {
-    return ref == 0 ? Record{} : Record(arena_->base(), arena_->At(ref));
+  RecordView RecordAt(Ref ref) const GYRE_REQUIRES(mutex_) {
+    return ref == 0 ? RecordView{} : RecordView(arena_->base(), arena_->At(ref));
   }
   Item ItemAt(Ref ref) const GYRE_REQUIRES(mutex_) { return Item(arena_->At(ref)); }
   // Not null, a tombstone or expired.
@@ -355,9 +355,9 @@ class Shard {
   bool MakeRoom(ClassId id) GYRE_REQUIRES(mutex_);
   bool MakeRoomByEviction(ClassId id, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
-  std::uint32_t ForeseeSlots(PageId page, std::uint32_t slot, int count) const
+  std::uint32_t LookAheadSlots(PageId page, std::uint32_t slot, int count) const
       GYRE_REQUIRES(mutex_);
-  bool EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  bool EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   void MoveSlot(Ref from) GYRE_REQUIRES(mutex_);
   void MoveChunk(Ref from, Ref to) GYRE_REQUIRES(mutex_);
   void Evict(Ref ref) GYRE_REQUIRES(mutex_);
@@ -370,15 +370,15 @@ class Shard {
   enum class Together : std::uint8_t { kHash, kHigh48Bits };  // what a walk does not divide
   WalkPosition WalkFrom(PartitionId partition, WalkPosition from, std::size_t records_max,
                         UnixMillis now, Together together,
-                        const std::function<bool(const Record&)>& visit) const
+                        const std::function<bool(const RecordView&)>& visit) const
       GYRE_REQUIRES(mutex_);
   std::uint32_t PlaceWithin(Ref ref) const GYRE_REQUIRES(mutex_);
-  void Bury(PartitionId partition) GYRE_REQUIRES(mutex_);
-  std::size_t SweepGraveyard(std::size_t budget) GYRE_REQUIRES(mutex_);
+  void DropTable(PartitionId partition) GYRE_REQUIRES(mutex_);
+  std::size_t SweepDroppedTables(std::size_t budget) GYRE_REQUIRES(mutex_);
   std::size_t TidyTables(std::size_t budget) GYRE_REQUIRES(mutex_);
 
   // shard_check.cc
-  bool CheckTable(const PartitionTable& table, Version flushed, Books& books,
+  bool CheckTable(const PartitionTable& table, Version flushed, Tally& tally,
                   PartitionInfo& counted) const GYRE_REQUIRES(mutex_);
 
   Mutex mutex_;
@@ -398,7 +398,7 @@ class Shard {
   TimingWheel wheel_ GYRE_GUARDED_BY(mutex_);
   VersionClock clock_ GYRE_GUARDED_BY(mutex_);
   std::vector<PartitionState> partitions_ GYRE_GUARDED_BY(mutex_);
-  std::deque<Dead> graveyard_ GYRE_GUARDED_BY(mutex_);
+  std::deque<DroppedTable> dropped_tables_ GYRE_GUARDED_BY(mutex_);
   UnixMillis now_ GYRE_GUARDED_BY(mutex_) = 0;               // the latest that a caller passed
   std::size_t tombstone_bytes_ GYRE_GUARDED_BY(mutex_) = 0;  // their slots, of live tables
   std::size_t next_tidied_ GYRE_GUARDED_BY(mutex_) = 0;      // index in partitions_

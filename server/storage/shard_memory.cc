@@ -9,7 +9,7 @@ namespace {
 
 // A value stands whole in a coarse slot only if that wastes at most 1/8.
 constexpr std::size_t kWasteShare = 8;
-// Records freed from the graveyard before the caller looks for a slot again.
+// Records freed from dropped tables before the caller looks for a slot again.
 constexpr std::size_t kSweepStep = 64;
 // Beyond this share of the memory, tombstones leave like records that nobody uses, and one for a key
 // that is not here takes the place of another.
@@ -65,7 +65,7 @@ bool Shard::CanEverFit(const ItemShape& shape) const {
   return arena_->TablePages() + pages <= arena_->pages_limit();
 }
 
-// A new record, not yet in table, wheel and books, or 0.
+// A new record, not yet in table, wheel and totals, or 0.
 Ref Shard::Build(const Key& key, const ItemShape& shape, const Content& content) {
   const Ref ref = AllocateRecordSlot(shape.slot_bytes());
   if (ref == 0) return 0;
@@ -123,7 +123,7 @@ void Shard::FreeChunks(Ref head) {
   }
 }
 
-// Slots and wheel; table and books are the caller's.
+// Slots and wheel; table and totals are the caller's.
 void Shard::FreeRecord(Ref ref) {
   if (ItemAt(ref).has_expiry()) wheel_.Remove(ref);
   FreeChunks(ref);
@@ -140,9 +140,9 @@ Shard::Place Shard::PlaceOf(Ref ref) {
   const Key key = MakeKey(ItemAt(ref).key(), partition_count_);
   PartitionState& state = StateOf(key.partition);
   if (state.table.Contains(key.hash, ref)) return {&state.table, &state, key.hash};
-  for (Dead& dead : graveyard_) {
-    if (dead.partition == key.partition && dead.table.Contains(key.hash, ref)) {
-      return {&dead.table, nullptr, key.hash};
+  for (DroppedTable& dropped : dropped_tables_) {
+    if (dropped.partition == key.partition && dropped.table.Contains(key.hash, ref)) {
+      return {&dropped.table, nullptr, key.hash};
     }
   }
   assert(false && "a record is in no table");
@@ -192,10 +192,10 @@ bool Shard::MakeRoomForTombstone(std::size_t bytes) {
   return old != 0;
 }
 
-// Frees at least one slot of the class, or a page, or something in the graveyard; false: nothing
+// Frees at least one slot of the class, or a page, or a record of a dropped table; false: nothing
 // more can be freed.
 bool Shard::MakeRoom(ClassId id) {
-  if (SweepGraveyard(kSweepStep) > 0) return true;
+  if (SweepDroppedTables(kSweepStep) > 0) return true;
   const bool tombstones_may_leave = TombstonesAreMany();
   if (MakeRoomByEviction(id, tombstones_may_leave)) return true;
   return !tombstones_may_leave && MakeRoomByEviction(id, /*tombstones_may_leave=*/true);
@@ -209,7 +209,7 @@ bool Shard::MakeRoomByEviction(ClassId id, bool tombstones_may_leave) {
     if (const Ref victim = evictor_.Victim(id, tombstones_may_leave)) {
       Evict(victim);
       const SlabArena::ClassUse& use = arena_->use(id);
-      if (use.hand != 0) ForeseeSlots(use.hand, use.hand_slot, 1);  // for the next eviction
+      if (use.hand != 0) LookAheadSlots(use.hand, use.hand_slot, 1);  // for the next eviction
       return true;
     }
   }
@@ -220,8 +220,8 @@ bool Shard::MakeRoomByEviction(ClassId id, bool tombstones_may_leave) {
 bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
   Evictor::Tried tried;
   while (const std::optional<ClassId> donor = evictor_.Donor(id, must, tried)) {
-    const Evictor::Gift gift = evictor_.PageToGive(*donor, must);
-    if (gift.page != 0 && EmptyPage(gift, tombstones_may_leave)) {
+    const Evictor::DonatedPage donated = evictor_.PageToDonate(*donor, must);
+    if (donated.page != 0 && EmptyPage(donated, tombstones_may_leave)) {
       ++counters_.pages_moved;
       return true;
     }
@@ -234,7 +234,7 @@ bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
 
 // Fetches what the index has of the next records of the page, together: each is somewhere else in
 // memory. Returns the slot behind them.
-std::uint32_t Shard::ForeseeSlots(PageId page, std::uint32_t slot, int count) const {
+std::uint32_t Shard::LookAheadSlots(PageId page, std::uint32_t slot, int count) const {
   for (; count > 0; --count, ++slot) {
     const Ref at = arena_->NextTaken(page, slot);
     if (at == 0) break;
@@ -245,19 +245,19 @@ std::uint32_t Shard::ForeseeSlots(PageId page, std::uint32_t slot, int count) co
 }
 
 // Moves or evicts all that the page holds. False if something had to stay.
-bool Shard::EmptyPage(const Evictor::Gift& gift, bool tombstones_may_leave) {
-  const PageId page = gift.page;
+bool Shard::EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_leave) {
+  const PageId page = donated.page;
   const ClassId id = arena_->PageClass(page);
   const bool can_move = arena_->classes().at(id).slot_count > 1;
   arena_->ClosePage(page);
   std::uint32_t slot = 0;
-  std::uint32_t foreseen = 0;
+  std::uint32_t lookahead = 0;
   for (Ref at; arena_->PageUsed(page) > 0 && (at = arena_->NextTaken(page, slot)) != 0; ++slot) {
-    if (slot >= foreseen) foreseen = ForeseeSlots(page, slot, kSlotsForeseen);
+    if (slot >= lookahead) lookahead = LookAheadSlots(page, slot, kSlotsForeseen);
     const Ref record = evictor_.OwnerOf(at);
     if (evictor_.IsPinned(record)) continue;
     const ItemView item = ItemAt(record);
-    const bool worth_moving = gift.by_moving || item.uses() > 0 || item.is_tombstone();
+    const bool worth_moving = donated.by_moving || item.uses() > 0 || item.is_tombstone();
     if (can_move && worth_moving) {
       // A colder record elsewhere makes way.
       if (arena_->use(id).open == 0) {

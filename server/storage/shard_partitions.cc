@@ -71,7 +71,7 @@ void Shard::Flush(PartitionId partition, Version version) {
   if (version <= state.info.flushed) return;
   state.info.flushed = version;
   if (state.newest <= version) {
-    Bury(partition);
+    DropTable(partition);
     return;
   }
   // Newer writes overtook the flush: pick out what is void.
@@ -85,7 +85,7 @@ void Shard::Flush(PartitionId partition, Version version) {
 }
 
 void Shard::Drop(PartitionId partition) {
-  Bury(partition);
+  DropTable(partition);
   PartitionInfo& info = StateOf(partition).info;
   info.role = Role::kAbsent;
   info.newest_evicted = 0;
@@ -94,9 +94,9 @@ void Shard::Drop(PartitionId partition) {
   info.outage = {};
 }
 
-void Shard::Bury(PartitionId partition) {
+void Shard::DropTable(PartitionId partition) {
   PartitionState& state = StateOf(partition);
-  if (state.table.block() != 0) graveyard_.push_back({partition, state.table, 0});
+  if (state.table.block() != 0) dropped_tables_.push_back({partition, state.table, 0});
   state.table = PartitionTable{};
   state.newest = 0;
   counters_.records -= state.info.records;
@@ -112,12 +112,12 @@ void Shard::Bury(PartitionId partition) {
 // ---- Walking -----------------------------------------------------------------------------------
 
 std::uint64_t Shard::Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
-                          UnixMillis now, const std::function<bool(const Record&)>& visit) const {
+                          UnixMillis now, const std::function<bool(const RecordView&)>& visit) const {
   return WalkFrom(partition, {cursor, 0}, records_max, now, Together::kHigh48Bits, visit).hash;
 }
 
 WalkPosition Shard::Walk(PartitionId partition, WalkPosition from, std::size_t records_max,
-                         UnixMillis now, const std::function<bool(const Record&)>& visit) const {
+                         UnixMillis now, const std::function<bool(const RecordView&)>& visit) const {
   return WalkFrom(partition, from, records_max, now, Together::kHash, visit);
 }
 
@@ -130,7 +130,7 @@ std::uint32_t Shard::PlaceWithin(Ref ref) const {
 
 WalkPosition Shard::WalkFrom(PartitionId partition, WalkPosition from, std::size_t records_max,
                              UnixMillis now, Together together,
-                             const std::function<bool(const Record&)>& visit) const {
+                             const std::function<bool(const RecordView&)>& visit) const {
   struct Visit {
     WalkPosition at;
     Ref ref;
@@ -179,7 +179,7 @@ WalkPosition Shard::WalkFrom(PartitionId partition, WalkPosition from, std::size
   return {};
 }
 
-Record Shard::Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const {
+RecordView Shard::Sample(PartitionId partition, std::uint64_t random, UnixMillis now) const {
   const PartitionState& state = StateOf(partition);
   if (state.info.records == 0) return {};
   // Drawing entries until one is taken is uniform, whatever the buckets' fill.
@@ -209,26 +209,26 @@ bool Shard::Tick(UnixMillis now, std::size_t budget) {
     Expire(due, now);
     --budget;
   }
-  budget -= std::min(budget, SweepGraveyard(budget));
+  budget -= std::min(budget, SweepDroppedTables(budget));
   budget -= std::min(budget, TidyTables(budget));
   const std::size_t idle = arena_->pages_resident() - arena_->pages_used();
   if (idle > kIdlePagesKept) {
     arena_->ReturnIdle(std::min(idle - kIdlePagesKept, kIdlePagesReturnedATick));
   }
-  return budget == 0 || !graveyard_.empty() ||
+  return budget == 0 || !dropped_tables_.empty() ||
          arena_->pages_resident() - arena_->pages_used() > kIdlePagesKept;
 }
 
 // Returns what of the budget it used: about the number of records freed, and at least one where
 // there was anything.
-std::size_t Shard::SweepGraveyard(std::size_t budget) {
+std::size_t Shard::SweepDroppedTables(std::size_t budget) {
   std::size_t used = 0;
-  while (!graveyard_.empty() && used < budget) {
-    Dead& dead = graveyard_.front();
-    PartitionTable& table = dead.table;
-    for (; table.size() > 0 && used < budget; ++dead.next_bucket, ++used) {
+  while (!dropped_tables_.empty() && used < budget) {
+    DroppedTable& dropped = dropped_tables_.front();
+    PartitionTable& table = dropped.table;
+    for (; table.size() > 0 && used < budget; ++dropped.next_bucket, ++used) {
       for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
-        const Ref ref = table.Take(dead.next_bucket, entry);
+        const Ref ref = table.Take(dropped.next_bucket, entry);
         if (ref == 0) continue;
         FreeRecord(ref);
         ++used;
@@ -237,7 +237,7 @@ std::size_t Shard::SweepGraveyard(std::size_t budget) {
     if (table.size() > 0) break;
     ++used;
     arena_->Free(table.block());
-    graveyard_.pop_front();
+    dropped_tables_.pop_front();
   }
   return used;
 }

@@ -74,7 +74,7 @@ Result<std::unique_ptr<SlabArena>> SlabArena::Create(std::size_t limit_bytes,
     Mapping pages = Mapping::Reserve(region_pages * sizeof(Page));
     if (region.data() == nullptr || pages.data() == nullptr) continue;
     // With huge pages the first byte of a page would commit 2 MiB: resident memory would not follow
-    // our books.
+    // our counts.
     madvise(region.data(), region_pages * page_bytes, MADV_NOHUGEPAGE);
     return std::unique_ptr<SlabArena>(new SlabArena(std::move(region), std::move(pages),
                                                     region_pages, pages_limit,
@@ -389,7 +389,7 @@ std::size_t SlabArena::SlotsUsed() const {
   return slots;
 }
 
-bool SlabArena::CheckBooks() const {
+bool SlabArena::CheckInvariants() const {
   std::size_t used = 0;
   std::array<ClassUse, kClassesMax> counted{};
   for (std::size_t id = 1; id < region_pages_; ++id) {

@@ -123,7 +123,7 @@ class SlabArena {
   std::size_t SlotsUsed() const;
 
   // Debug: whether pages, bitmaps, rings and counts agree.
-  bool CheckBooks() const;
+  bool CheckInvariants() const;
 
  private:
   struct Page {

@@ -26,7 +26,7 @@ Status WritePartition(Shard& shard, PartitionId partition, UnixMillis taken_ms,
   std::uint64_t cursor = 0;
   do {
     // At the time 0 nothing has expired yet: what has is written with its expiry.
-    cursor = shard.Walk(partition, cursor, kWalkRecords, 0, [&](const Record& record) {
+    cursor = shard.Walk(partition, cursor, kWalkRecords, 0, [&](const RecordView& record) {
       if (status) status = writer.Add(record);
       return status.has_value();
     });

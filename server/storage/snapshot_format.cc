@@ -93,7 +93,7 @@ Status SnapshotWriter::Add(const SnapshotPartition& partition) {
   return EndEntry();
 }
 
-Status SnapshotWriter::Add(const Record& record) {
+Status SnapshotWriter::Add(const RecordView& record) {
   const std::string_view key = record.key();
   const bool tombstone = record.is_tombstone();
   const bool expires = record.expiry_ms() != kNeverExpires;

@@ -73,7 +73,7 @@ class SnapshotWriter {
   Status Begin(const SnapshotHeader& header);
   Status Add(const SnapshotPartition& partition);
   // Of the partition added last.
-  Status Add(const Record& record);
+  Status Add(const RecordView& record);
   Status End();
 
   std::uint64_t records() const { return records_; }

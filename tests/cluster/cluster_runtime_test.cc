@@ -150,7 +150,7 @@ class RuntimeNode final : private Handler {
     MutexLock lock(shard.mutex());
     if (shard.info(key.partition).role != Role::kOwner) return false;
     if (!part_->replicator.Check(key.partition, 2)) return false;
-    const Result<Record> stored =
+    const Result<RecordView> stored =
         shard.Store(key, "value", kNeverExpires, 0, shard.NextVersion(loop_->unix_now()));
     if (!stored) return false;
     ticket = part_->replicator.Submit(key.partition, *stored);

@@ -87,7 +87,7 @@ struct DataNode {
     const Key k = engine->KeyOf(key);
     Shard& shard = engine->ShardOf(k.partition);
     MutexLock lock(shard.mutex());
-    const Record record = shard.Find(k, world.unix_now());
+    const RecordView record = shard.Find(k, world.unix_now());
     if (!record) return "-";
     std::string value;
     record.ForEachChunk([&value](std::string_view piece) { value += piece; });

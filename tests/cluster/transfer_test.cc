@@ -79,7 +79,7 @@ TEST_F(TransferTest, EverythingArrivesValuesFlagsExpiriesAndTombstones) {
   const Key key = n(1).engine->KeyOf("dated");
   Shard& shard = n(1).engine->ShardOf(key.partition);
   MutexLock lock(shard.mutex());
-  const Record dated = shard.Peek(key);
+  const RecordView dated = shard.Peek(key);
   ASSERT_TRUE(dated);
   EXPECT_EQ(dated.flags(), 77U);
   EXPECT_GT(dated.expiry_ms(), world.unix_now());

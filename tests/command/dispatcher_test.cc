@@ -62,7 +62,7 @@ TEST_F(DispatcherTest, ForeseenRequestsAreAnsweredAlike) {
     requests[i].args.assign(words[i].begin(), words[i].end());
   }
   Dispatcher& dispatcher = node().dispatcher();
-  dispatcher.Foresee(requests);
+  dispatcher.LookAhead(requests);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     TestSlot slot;
     TestResponder responder(slot);
@@ -71,7 +71,7 @@ TEST_F(DispatcherTest, ForeseenRequestsAreAnsweredAlike) {
     EXPECT_EQ(TextOf(slot.reply()), lines[i].expected) << lines[i].command;
   }
   // What ended early is forgotten with its batch.
-  dispatcher.Foresee(requests);
+  dispatcher.LookAhead(requests);
   dispatcher.EndOfBatch();
   Expect({{"SET c 4", "OK"}, {"GET c", "\"4\""}});
 }

@@ -67,7 +67,7 @@ class FakeReplicator final : public Replicator {
   };
 
   Status Check(PartitionId, std::uint32_t) override { return check; }
-  Ticket Submit(PartitionId partition, const Record& record) override {
+  Ticket Submit(PartitionId partition, const RecordView& record) override {
     if (forgets) return ++newest;
     Sent one{.partition = partition,
              .key = std::string(record.key()),

@@ -1,4 +1,4 @@
-// The roads of a command through a cluster of three.
+// The routes of a command through a cluster of three.
 
 #include "command/router.h"
 
@@ -109,9 +109,9 @@ class StoppedOwner : public RouterTest {
  protected:
   void SetUp() override {
     EXPECT_EQ(Run(1, "SET " + key_ + " old"), "OK");
-    freshness().Confirm(SteadyNow() - 2 * Freshness::kFor);
+    self_fence().Confirm(SteadyNow() - 2 * SelfFence::kFor);
   }
-  Freshness& freshness() { return cluster_.node(1).replication.freshness; }
+  SelfFence& self_fence() { return cluster_.node(1).replication.self_fence; }
   std::shared_ptr<TestSlot> StartWaited(const std::string& line) {
     Request request = RequestOf(line);
     request.waited = true;
@@ -128,7 +128,7 @@ TEST_F(StoppedOwner, ReadsThatWaitedForItWaitUntilItKnowsWhoOwns) {
   cluster_.Give(partition_, 2);
   cluster_.Publish();
   EXPECT_EQ(Run(2, "SET " + key_ + " new"), "OK");
-  freshness().Confirm(TimePoint::max());
+  self_fence().Confirm(TimePoint::max());
   cluster_.time.Advance(milliseconds(200));
   ASSERT_TRUE(one->finished());
   ASSERT_TRUE(two->finished());
@@ -139,14 +139,14 @@ TEST_F(StoppedOwner, ReadsThatWaitedForItWaitUntilItKnowsWhoOwns) {
 TEST_F(StoppedOwner, StillOwningItAnswersThem) {
   const auto read = StartWaited("GET " + key_);
   EXPECT_FALSE(read->finished());
-  freshness().Confirm(TimePoint::max());
+  self_fence().Confirm(TimePoint::max());
   cluster_.time.Advance(milliseconds(200));
   ASSERT_TRUE(read->finished());
   EXPECT_EQ(TextOf(read->reply()), "\"old\"");
 }
 
 TEST_F(StoppedOwner, WritesThatWaitedForItAreNotCarriedOut) {
-  freshness().Confirm(TimePoint::max());
+  self_fence().Confirm(TimePoint::max());
   EXPECT_TRUE(TextOf(StartWaited("SET " + key_ + " late")->reply()).starts_with("unavailable"));
   EXPECT_EQ(Run(1, "GET " + key_), "\"old\"");
 }
@@ -304,7 +304,7 @@ TEST_F(RouterTest, AViewMayComeAtAnyStepOfACommand) {
   EXPECT_GT(most, 2);
 }
 
-TEST_F(RouterTest, TheWaitingRoomIsBounded) {
+TEST_F(RouterTest, TheRetryQueueIsBounded) {
   cluster_.node(1).SetRole(partition_, Role::kHandingOver);
   const std::string megabyte(std::size_t{1} << 20, 'x');
   int refused = 0;

@@ -13,38 +13,38 @@ TEST(ChooseRoadTest, Table) {
   constexpr MemberIndex kOther = 1;
   struct Case {
     const char* what;
-    RoadFacts facts;
-    Road expected;
+    RouteFacts facts;
+    Route expected;
   };
   const Case cases[] = {
-      {"another owns it", {.owner = kOther, .self = kSelf}, Road::kForward},
+      {"another owns it", {.owner = kOther, .self = kSelf}, Route::kForward},
       {"a replica's view names another",
        {.role = Role::kReplica, .owner = kOther, .self = kSelf},
-       Road::kForward},
-      {"nobody owns it", {.owner = kNoMember, .self = kSelf}, Road::kWait},
+       Route::kForward},
+      {"nobody owns it", {.owner = kNoMember, .self = kSelf}, Route::kWait},
       {"the view is ahead of the role",
        {.role = Role::kWarming, .owner = kSelf, .self = kSelf},
-       Road::kWait},
+       Route::kWait},
       {"its last writes settle",
        {.role = Role::kHandingOver, .owner = kOther, .self = kSelf},
-       Road::kWait},
-      {"a cluster client", {.owner = kOther, .self = kSelf, .redirects = true}, Road::kMoved},
+       Route::kWait},
+      {"a cluster client", {.owner = kOther, .self = kSelf, .redirects = true}, Route::kMoved},
       {"a cluster client during a handover",
        {.role = Role::kHandingOver, .owner = kOther, .self = kSelf, .redirects = true},
-       Road::kWait},
-      {"too many hops", {.owner = kOther, .self = kSelf, .hops = kForwardHopsMax}, Road::kNotOwner},
+       Route::kWait},
+      {"too many hops", {.owner = kOther, .self = kSelf, .hops = kForwardHopsMax}, Route::kNotOwner},
       {"one hop left",
        {.owner = kOther, .self = kSelf, .hops = kForwardHopsMax - 1},
-       Road::kForward},
-      {"no owner, no hop left", {.owner = kNoMember, .hops = kForwardHopsMax}, Road::kWait},
+       Route::kForward},
+      {"no owner, no hop left", {.owner = kNoMember, .hops = kForwardHopsMax}, Route::kWait},
       {"the client routes itself",
        {.owner = kOther, .self = kSelf, .no_forward = true},
-       Road::kNotOwner},
+       Route::kNotOwner},
       {"the client routes itself, during a failover",
        {.owner = kNoMember, .no_forward = true},
-       Road::kNotOwner},
+       Route::kNotOwner},
   };
-  for (const Case& c : cases) EXPECT_EQ(ChooseRoad(c.facts), c.expected) << c.what;
+  for (const Case& c : cases) EXPECT_EQ(ChooseRoute(c.facts), c.expected) << c.what;
 }
 
 TEST(MayExecuteTest, ReplicasAnswerReadsOfThoseWhoAsk) {

@@ -355,7 +355,7 @@ inline void TestNode::Call(const NodeId& to, FrameType type, std::string payload
         empty.id = 1;
         Buffer out;
         ReplyWriter* writer = codec->WriterFor(empty, out);
-        Play(slot->reply(), *writer);
+        Replay(slot->reply(), *writer);
         done(out.view().substr(FrameHeader::kBytes));
         codec->Recycle(writer);
       } else if (cluster_.time.steady_now() >= end) {

@@ -41,7 +41,7 @@ def test_a_write_that_waited_in_a_stopped_node_does_not_win(client_leaves):
                     with pytest.raises(ReplyError, match="nothing was written"):
                         harness.plain(waiting.read())
                 ring.wait_settled(3)
-            assert harness.parse_metrics(owner.http("/metrics")[1])["gyre_process_sleeps_total"] >= 1
+            assert harness.parse_metrics(owner.http("/metrics")[1])["gyre_process_pauses_total"] >= 1
             for node in ring.nodes:
                 with node.resp() as client:
                     assert client.call("GET", key) == b"new", node.name
@@ -79,14 +79,14 @@ def test_what_came_after_the_pause_did_not_wait_through_it():
         node = ring.nodes[0]
 
         def sleeps():
-            return harness.parse_metrics(node.http("/metrics")[1])["gyre_process_sleeps_total"]
+            return harness.parse_metrics(node.http("/metrics")[1])["gyre_process_pauses_total"]
 
         with node.resp() as waiting, node.resp() as idle, node.resp() as busy:
             for client in (waiting, idle, busy):
                 assert client.call("PING") == b"PONG"
             node.pause()
             waiting.send("SET", "key", "waited")
-            time.sleep(2.5)  # the pause: longer than SleepWatch::kSlept
+            time.sleep(2.5)  # the pause: longer than PauseDetector::kPaused
             node.resume()
             harness.wait_for(lambda: sleeps() >= 1, "the node noticed that it slept", 20)
             with pytest.raises(ReplyError, match="nothing was written"):

@@ -15,9 +15,9 @@ SOUND = {
 }
 BAD = "server/storage/bad.h"
 FAULTS = {
-    "a room that it may not know": (BAD, '#pragma once\n#include "net/loop.h"\n', "storage may not know net"),
-    "the way instead of the room": (BAD, '#pragma once\n#include "../net/loop.h"\n', "say the room"),
-    "no room at all": (BAD, '#pragma once\n#include "shard.h"\n', 'included as "<room>/name.h"'),
+    "a module that it may not know": (BAD, '#pragma once\n#include "net/loop.h"\n', "storage may not know net"),
+    "the way instead of the module": (BAD, '#pragma once\n#include "../net/loop.h"\n', "say the module"),
+    "no module at all": (BAD, '#pragma once\n#include "shard.h"\n', 'included as "<module>/name.h"'),
     "a socket where decisions are": ("server/cluster/bad.cc", "#include <sys/socket.h>\n", "does not belong in"),
     "a public header that needs another": ("client/gyre/client.h", '#include "proto/slot.h"\n', "installed alone"),
     "a header that needs another first": (BAD, "#pragma once\nstruct Bad { Slot slot; };\n", "not compile alone"),

@@ -12,7 +12,7 @@ void FuzzReply(std::string_view payload) {
   NativeCodec codec(kFuzzLimits);
   Buffer out;
   ReplyWriter* writer = codec.WriterFor(Request{}, out);
-  Play(*reply, *writer);
+  Replay(*reply, *writer);
   codec.Recycle(writer);
   const auto header = DecodeFrameHeader(out.data(), out.size());
   if (!header || header->payload_bytes != out.size() - FrameHeader::kBytes) std::abort();

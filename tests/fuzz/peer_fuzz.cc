@@ -113,7 +113,7 @@ class Node final : public ControlPort, public PullPort {
     for (std::uint32_t index = 0; index < engine_->shard_count(); ++index) {
       Shard& shard = engine_->shard(index);
       MutexLock lock(shard.mutex());
-      Require(shard.CheckBooks());
+      Require(shard.CheckInvariants());
       Require(shard.stats().bytes_used <= shard.stats().bytes_limit);
       // Whatever came, the clock did not leave this century (one write may carry into the next ms).
       Require(!IsTooFarAhead(shard.NextVersion(kNow), kNow + 1));

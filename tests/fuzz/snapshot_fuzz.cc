@@ -1,4 +1,4 @@
-// Whatever stands in a snapshot, the reader stays whole and the engine's books balance: refused or
+// Whatever stands in a snapshot, the reader stays whole and the engine's invariants hold: refused or
 // taken. Random bytes seldom get past a checksum, so the first byte chooses a road: the bytes as
 // they are; as the payload of a data block, with the checksums made right; or bits of a true
 // snapshot flipped, which must be refused.
@@ -101,7 +101,7 @@ bool Restore(std::string_view bytes) GYRE_NO_THREAD_SAFETY_ANALYSIS {
   const bool taken = RestoreSnapshot(*engine, Owner(), kNow, reader, nullptr).has_value();
   Shard& shard = engine->shard(0);
   MutexLock lock(shard.mutex());
-  Require(shard.CheckBooks());
+  Require(shard.CheckInvariants());
   Require(taken || shard.stats().records == 0);
   return taken;
 }

@@ -1,5 +1,5 @@
 // Drives a small shard by the input's bytes: commands, keys, sizes and time, with eviction at work.
-// The sanitizers, the arena's poison and CheckBooks judge; what is found must be what was last
+// The sanitizers, the arena's poison and CheckInvariants judge; what is found must be what was last
 // stored.
 #include <cstdint>
 #include <cstdlib>
@@ -54,7 +54,7 @@ class Driver {
     MutexLock lock(shard().mutex());
     shard().SetKeepsTombstones(0, true);
     while (!input_.empty()) Step();
-    Require(shard().CheckBooks());
+    Require(shard().CheckInvariants());
     Require(shard().stats().bytes_used <= shard().stats().bytes_limit);
   }
 
@@ -125,7 +125,7 @@ class Driver {
         break;
       case 8:
         cursor_ = shard().Walk(key.partition, cursor_, 1 + command, now_,
-                               [&](const Record& record) { return record.value_bytes() != 7; });
+                               [&](const RecordView& record) { return record.value_bytes() != 7; });
         break;
       default:
         CheckFind(key, bytes);
@@ -133,7 +133,7 @@ class Driver {
   }
 
   void CheckFind(const Key& key, const std::string& bytes) GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    const Record record = shard().Find(key, now_);
+    const RecordView record = shard().Find(key, now_);
     if (!record) return;
     Require(record.key() == bytes);
     const auto newest = newest_.find(bytes);

@@ -9,7 +9,7 @@
 // A write of unknown outcome may take effect after its writer gave up: out of a kernel's buffer,
 // when a cut heals or a stopped node goes on, with a new version, although newer writes were
 // acknowledged meanwhile. Links are reset and sleepers refuse so that this does not happen
-// (net_transport.h, sleep_watch.h). It is told apart (kLate) from a write that comes *back* after a
+// (net_transport.h, pause_detector.h). It is told apart (kLate) from a write that comes *back* after a
 // newer one, as far as that can be seen from outside, unless the caller knows of it (ExecutedLate:
 // then it is no violation).
 #pragma once

@@ -70,8 +70,8 @@ TEST(ConnectionTest, ForeseesWhatIsReadAhead) {
   EXPECT_EQ(client.ReadLine(), "-unknown");
   EXPECT_EQ(client.ReadLine(), "four");
   EXPECT_EQ(client.ReadLine(), "five");
-  // An error ends what is read ahead, a single request is not foreseen.
-  server.OnLoop([&] { EXPECT_EQ(server.handler.foreseen, (std::vector<std::size_t>{2, 3})); });
+  // An error ends what is read ahead, a single request is not looked at ahead.
+  server.OnLoop([&] { EXPECT_EQ(server.handler.lookahead, (std::vector<std::size_t>{2, 3})); });
 }
 
 TEST(ConnectionTest, TakesRequestsLargerThanARead) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/server_fixture.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 
 namespace gyre::test {
 namespace {
@@ -70,7 +70,7 @@ class FrameLinkTest : public ::testing::Test {
   void Then(std::size_t events, std::function<void()> act) {
     acts_.emplace_back(events, std::move(act));
   }
-  std::vector<std::string> Play() {
+  std::vector<std::string> Replay() {
     Timer guard(*loop_);
     guard.Start(kPatience, Duration::zero(), [this] {
       ADD_FAILURE() << "the story stopped after " << story_.size() << " events";
@@ -117,14 +117,14 @@ TEST_F(FrameLinkTest, ConnectsWhenThereIsSomethingToSend) {
     reply.writer().Bulk("b");
     reply.Finish();
   });
-  EXPECT_EQ(Play(), (Story{"up", "7=a", "9=c", "8=b"}));
+  EXPECT_EQ(Replay(), (Story{"up", "7=a", "9=c", "8=b"}));
   EXPECT_EQ(link_->queue_bytes(), 0U);
 }
 
 TEST_F(FrameLinkTest, ResolvesNames) {
   MakeLink({}, "localhost");
   Then(2, [this] { Send(1, "echo a"); });
-  EXPECT_EQ(Play(), (Story{"up", "1=a"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a"}));
 }
 
 TEST_F(FrameLinkTest, TellsThatNobodyListens) {
@@ -141,7 +141,7 @@ TEST_F(FrameLinkTest, TellsThatNobodyListens) {
     Send(1, "echo a");
     Send(2, "echo b");
   });
-  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(Replay(), (Story{"down"}));
   EXPECT_TRUE(down_.refused);
   EXPECT_FALSE(down_.was_up);
   EXPECT_FALSE(down_.reset);
@@ -163,7 +163,7 @@ TEST_F(FrameLinkTest, TriesAgainAfterTheBackoffIsForgotten) {
     link_->ResetBackoff();
     Send(2, "echo b");
   });
-  EXPECT_EQ(Play(), (Story{"down", "up", "2=b"}));
+  EXPECT_EQ(Replay(), (Story{"down", "up", "2=b"}));
 }
 
 TEST_F(FrameLinkTest, TellsThatThePeerDied) {
@@ -178,7 +178,7 @@ TEST_F(FrameLinkTest, TellsThatThePeerDied) {
     StartServer(Frames(), port_);
     Send(3, "echo again");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "down", "up", "3=again"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "down", "up", "3=again"}));
   EXPECT_TRUE(down_.was_up);
   EXPECT_TRUE(down_.reset);
   EXPECT_FALSE(down_.refused);
@@ -195,7 +195,7 @@ TEST_F(FrameLinkTest, RefusesMoreThanItsQueueHolds) {
     EXPECT_FALSE(link_->Send(FrameType::kRequest, 2, std::string(100, 'y')));
     EXPECT_FALSE(link_->Send(FrameType::kRequest, 3, std::string(1000, 'z')));
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=" + std::string(900, 'x')}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=" + std::string(900, 'x')}));
 }
 
 TEST_F(FrameLinkTest, CarriesLargeFramesBothWays) {
@@ -205,7 +205,7 @@ TEST_F(FrameLinkTest, CarriesLargeFramesBothWays) {
     Send(1, "echo " + large);
     Send(2, "blob 9000000");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=" + large, "2=" + std::string(9'000'000, 'x')}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=" + large, "2=" + std::string(9'000'000, 'x')}));
 }
 
 TEST_F(FrameLinkTest, GivesUpOnAPeerThatSpeaksAnotherProtocol) {
@@ -214,7 +214,7 @@ TEST_F(FrameLinkTest, GivesUpOnAPeerThatSpeaksAnotherProtocol) {
   port_ = server_->bound_port();
   MakeLink();
   Then(2, [this] { Send(1, "\necho longer-than-the-header-of-a-frame\n"); });
-  EXPECT_EQ(Play(), (Story{"up", "down"}));
+  EXPECT_EQ(Replay(), (Story{"up", "down"}));
   EXPECT_EQ(down_.error.code, ErrorCode::kProtocol);
 }
 
@@ -231,7 +231,7 @@ TEST_F(FrameLinkTest, MayBeDestroyedFromItsCallbacks) {
     on_down_ = [this] { link_.reset(); };
     Send(1, "echo a");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "down"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "down"}));
 }
 
 TEST_F(FrameLinkTest, ClosesSilentlyAndMayBeUsedAgain) {
@@ -248,7 +248,7 @@ TEST_F(FrameLinkTest, ClosesSilentlyAndMayBeUsedAgain) {
     on_frame_ = nullptr;
     Send(3, "echo b");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "up", "3=b"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "up", "3=b"}));
 }
 
 TEST_F(FrameLinkTest, GivesUpConnectingInTime) {
@@ -267,7 +267,7 @@ TEST_F(FrameLinkTest, GivesUpConnectingInTime) {
   options.connect_timeout = std::chrono::milliseconds(20);
   MakeLink(options);
   Then(1, [this] { Send(1, "echo a"); });
-  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(Replay(), (Story{"down"}));
   EXPECT_FALSE(down_.refused);
   EXPECT_EQ(down_.error.code, ErrorCode::kUnavailable);
   close(file);
@@ -311,7 +311,7 @@ TEST_F(SealedLinkTest, CarriesFramesOfEachSizeBothWays) {
     Send(3, "blob 9000000");
     Send(4, "echo b");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "2=" + large, "3=" + std::string(9'000'000, 'x'), "4=b"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "2=" + large, "3=" + std::string(9'000'000, 'x'), "4=b"}));
   EXPECT_EQ(ours_.stats().handshakes, 1U);
   EXPECT_EQ(theirs_.stats().handshakes, 1U);
   EXPECT_EQ(link_->queue_bytes(), 0U);
@@ -329,14 +329,14 @@ TEST_F(SealedLinkTest, AnswersLateOverTheSameLink) {
     reply.writer().Bulk("x");
     reply.Finish();
   });
-  EXPECT_EQ(Play(), (Story{"up", "2=b", "1=x"}));
+  EXPECT_EQ(Replay(), (Story{"up", "2=b", "1=x"}));
 }
 
 TEST_F(SealedLinkTest, AStrangerIsToldAndNeverUp) {
   ours_.Replace({NewKey()});
   MakeSealedLink();
   Then(1, [this] { Send(1, "echo a"); });
-  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(Replay(), (Story{"down"}));
   EXPECT_EQ(down_.error.code, ErrorCode::kNotAllowed);
   EXPECT_FALSE(down_.was_up);
   EXPECT_FALSE(down_.reset) << "it lives: its failure detector must not hear of a death";
@@ -350,7 +350,7 @@ TEST_F(SealedLinkTest, ANodeWithoutAKeySaysSo) {
   port_ = server_->bound_port();
   MakeSealedLink();
   Then(1, [this] { Send(1, "echo a"); });
-  EXPECT_EQ(Play(), (Story{"down"}));
+  EXPECT_EQ(Replay(), (Story{"down"}));
   EXPECT_EQ(down_.error.code, ErrorCode::kNotAllowed);
   EXPECT_NE(down_.error.message.find("runs without --gossip-key"), std::string::npos)
       << down_.error.message;
@@ -362,7 +362,7 @@ TEST_F(SealedLinkTest, AClientWithoutAKeyIsServedInTheClear) {
     Send(1, "echo a");
     Send(2, "echo " + std::string(200'000, 'b'));
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "2=" + std::string(200'000, 'b')}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "2=" + std::string(200'000, 'b')}));
   EXPECT_EQ(theirs_.stats().handshakes, 0U);
 }
 
@@ -383,7 +383,7 @@ TEST_F(SealedLinkTest, IsMadeAgainWithTheNewKeyAndLosesNothing) {
     theirs_.Replace({fresh});
     Send(3, "echo c");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "up", "2=b", "3=c"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "up", "2=b", "3=c"}));
   EXPECT_FALSE(link_->outdated());
   EXPECT_EQ(ours_.stats().handshakes, 2U);
 }
@@ -395,7 +395,7 @@ TEST_F(SealedLinkTest, BreaksWithItsKey) {
     theirs_.Replace({NewKey()});
     Send(2, "echo b");
   });
-  EXPECT_EQ(Play(), (Story{"up", "1=a", "down"}));
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "down"}));
   EXPECT_EQ(theirs_.stats().links_broken, 1U);
 }
 

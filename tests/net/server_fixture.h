@@ -131,7 +131,7 @@ class Client {
 //   silent         neither answers nor defers
 //   quit           answers "bye" and closes
 //   work MS        keeps the loop busy for so many milliseconds
-//   waited         whether it waited while the process slept, as far as `sleep_watch` knows
+//   waited         whether it waited while the process paused, as far as `pause_detector` knows
 class TestHandler final : public Handler {
  public:
   void Handle(const Request& request, Session& session, Responder& responder) override {
@@ -167,12 +167,12 @@ class TestHandler final : public Handler {
       responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
     }
   }
-  void Foresee(std::span<const Request> requests) override { foreseen.push_back(requests.size()); }
+  void LookAhead(std::span<const Request> requests) override { lookahead.push_back(requests.size()); }
   void EndOfBatch() override { ++batches; }
 
   std::atomic<int> handled{0};
   std::atomic<int> batches{0};
-  std::vector<std::size_t> foreseen;  // how many requests at a time
+  std::vector<std::size_t> lookahead;  // how many requests at a time
   std::map<std::string, PendingReply> pending;
 };
 
@@ -183,7 +183,7 @@ class ServerThread {
     loop = std::move(EventLoop::Create().value());
     server = std::make_unique<Server>(*loop, sessions, limits);
     const Status listening = server->Listen(
-        {.codec = std::move(codec), .handler = &handler, .sleep_watch = &sleep_watch});
+        {.codec = std::move(codec), .handler = &handler, .pause_detector = &pause_detector});
     EXPECT_TRUE(listening) << listening.error().message;
     port = server->bound_port();
     thread_ = std::thread([this] { loop->Run(); });
@@ -240,7 +240,7 @@ class ServerThread {
 
   SessionRegistry sessions;
   TestHandler handler;
-  SleepWatch sleep_watch;
+  PauseDetector pause_detector;
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<Server> server;
   std::uint16_t port = 0;

@@ -214,7 +214,7 @@ TEST(ServerTest, MarksWhatCameWhileTheProcessSlept) {
   Client client = server.Connect();
   client.Send("waited\n");
   EXPECT_EQ(client.ReadLine(), "false");
-  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  server.pause_detector.Beat(SteadyNow() - PauseDetector::kPaused);
   client.Send("waited\nwaited\n");
   EXPECT_EQ(client.ReadLine(), "true");
   EXPECT_EQ(client.ReadLine(), "true");
@@ -226,7 +226,7 @@ TEST(ServerTest, MarksWhatCameWhileTheProcessSlept) {
 // They connected, and sent their requests, before anybody accepted them.
 TEST(ServerTest, MarksWhatAllConnectionsSentThatWaitedToBeAccepted) {
   ServerThread server;
-  std::promise<void> sleeps;
+  std::promise<void> pauses;
   std::promise<void> slept;
   server.loop->Post([&] {
     sleeps.set_value();
@@ -236,7 +236,7 @@ TEST(ServerTest, MarksWhatAllConnectionsSentThatWaitedToBeAccepted) {
   std::vector<Client> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(server.Connect());
   for (Client& client : clients) client.Send("waited\n");
-  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
+  server.pause_detector.Beat(SteadyNow() - PauseDetector::kPaused);
   slept.set_value();
   for (Client& client : clients) {
     EXPECT_EQ(client.ReadLine(), "true");
@@ -250,9 +250,9 @@ TEST(ServerTest, MarksWhatAllConnectionsSentThatWaitedToBeAccepted) {
 
 TEST(ServerTest, AConnectionLongAfterASleepDidNotWait) {
   ServerThread server;
-  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
-  server.sleep_watch.Beat(SteadyNow());
-  server.OnLoop([&] { server.server->NoteSleep(); });
+  server.pause_detector.Beat(SteadyNow() - PauseDetector::kPaused);
+  server.pause_detector.Beat(SteadyNow());
+  server.OnLoop([&] { server.server->NotePause(); });
   Client client = server.Connect();
   client.Send("waited\n");
   EXPECT_EQ(client.ReadLine(), "false");
@@ -268,9 +268,9 @@ TEST(ServerTest, WhatAnIdleConnectionSendsLongAfterASleepDidNotWait) {
   }
   partial.Send("wai");
   server.Eventually([&] { return server.server->stats().bytes_in == 17; });
-  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
-  server.sleep_watch.Beat(SteadyNow());
-  server.OnLoop([&] { server.server->NoteSleep(); });
+  server.pause_detector.Beat(SteadyNow() - PauseDetector::kPaused);
+  server.pause_detector.Beat(SteadyNow());
+  server.OnLoop([&] { server.server->NotePause(); });
   idle.Send("waited\n");
   EXPECT_EQ(idle.ReadLine(), "false");
   partial.Send("ted\nwaited\n");
@@ -286,8 +286,8 @@ TEST(ServerTest, WhatOneConnectionTellsOfASleepIsSeenOnAll) {
     client->Send("waited\n");
     EXPECT_EQ(client->ReadLine(), "false");
   }
-  server.sleep_watch.Beat(SteadyNow() - SleepWatch::kSlept);
-  server.sleep_watch.Beat(SteadyNow());
+  server.pause_detector.Beat(SteadyNow() - PauseDetector::kPaused);
+  server.pause_detector.Beat(SteadyNow());
   busy.Send("waited\n");
   EXPECT_EQ(busy.ReadLine(), "true");
   idle.Send("waited\n");

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-#include "secret/node_key.h"
+#include "crypto/node_key.h"
 
 namespace gyre {
 namespace {

@@ -94,7 +94,7 @@ TEST(RoomMetricsTest, AreAValidPage) {
   MembershipStats membership{.deaths = 2};
   membership.clock_offsets.push_back({NodeId{}, std::chrono::milliseconds(-250), {}});
   WriteMembershipMetrics(membership, out);
-  WriteSecretMetrics({.datagrams_replayed = 1}, out);
+  WriteCryptoMetrics({.datagrams_replayed = 1}, out);
   const std::string text = out.Take();
   CheckExposition(text);
   for (const char* line :

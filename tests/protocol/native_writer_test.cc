@@ -284,7 +284,7 @@ RC_GTEST_PROP(NativeReplyProperty, WhatIsWrittenIsWhatIsRead, ()) {
   NativeCodec codec{CodecLimits{}};
   const std::string frame = Encoded(codec, Request{}, [&](ReplyWriter& writer) {
     if (stale_ring) writer.MarkStaleRing();
-    Play(reply, writer);
+    Replay(reply, writer);
   });
   bool read_stale_ring = false;
   const auto read =
@@ -300,7 +300,7 @@ RC_GTEST_PROP(ReplyProperty, ARecordedReplyIsWhatWasSaid, ()) {
   constexpr int kDepth = 3;
   const Reply reply = ArbitraryReply(kDepth);
   ReplyRecorder recorder;
-  Play(reply, recorder);
+  Replay(reply, recorder);
   RC_ASSERT(Same(recorder.Take(), reply));
 }
 

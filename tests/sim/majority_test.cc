@@ -153,12 +153,12 @@ class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
   static constexpr int kRounds = 3;
   static constexpr NodeIndex kNodesMax = 6;
 
-  void Run(const std::vector<Trouble>& troubles) {
+  void Run(const std::vector<Fault>& faults) {
     ForSeeds(
         kSeeds,
         [&](std::uint64_t seed) {
           SimCluster cluster(seed, kNodesMax, MajorityOptions(2 + seed % 2));
-          Nemesis nemesis(cluster, {.troubles = troubles, .load = kContests});
+          Nemesis nemesis(cluster, {.faults = faults, .load = kContests});
           Form(cluster, static_cast<NodeIndex>(3 + seed % 3));
           cluster.world().Run(seconds(4));
           for (int round = 0; round < kRounds && nemesis.Round(); ++round) {
@@ -170,9 +170,9 @@ class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
   }
 };
 
-TEST_P(MajorityNemesisTest, Partitions) { Run(PartitionTroubles()); }
-TEST_P(MajorityNemesisTest, Pauses) { Run(PauseTroubles()); }
-TEST_P(MajorityNemesisTest, NodesComeAndGo) { Run(NodeTroubles()); }
+TEST_P(MajorityNemesisTest, Partitions) { Run(PartitionFaults()); }
+TEST_P(MajorityNemesisTest, Pauses) { Run(PauseFaults()); }
+TEST_P(MajorityNemesisTest, NodesComeAndGo) { Run(NodeFaults()); }
 INSTANTIATE_TEST_SUITE_P(Blocks, MajorityNemesisTest, testing::Range<std::uint64_t>(0, 2));
 
 // The judge is tested, too.

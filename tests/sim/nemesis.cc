@@ -24,31 +24,31 @@ std::string Name(NodeIndex node) { return "n" + std::to_string(node); }
 
 }  // namespace
 
-const char* NameOf(Trouble trouble) {
+const char* NameOf(Fault fault) {
   static constexpr const char* kNames[] = {
       "crash",      "stop",      "two stops",      "rolling restart", "stop of all",     "drain",
       "join",       "two joins", "join and death", "join cancelled",  "drain and death", "eviction",
       "clock jump", "pause",     "isolation",      "split",           "broken link",     "one way"};
-  return kNames[static_cast<std::size_t>(trouble)];
+  return kNames[static_cast<std::size_t>(fault)];
 }
 
-const std::vector<Trouble>& NodeTroubles() {
-  static const std::vector<Trouble> kTroubles = {
-      Trouble::kCrash,        Trouble::kStop,          Trouble::kTwoStops,      Trouble::kRolling,
-      Trouble::kStopAll,      Trouble::kDrain,         Trouble::kJoin,          Trouble::kTwoJoins,
-      Trouble::kJoinAndDeath, Trouble::kJoinCancelled, Trouble::kDrainAndDeath, Trouble::kEviction,
-      Trouble::kClockJump};
+const std::vector<Fault>& NodeFaults() {
+  static const std::vector<Fault> kTroubles = {
+      Fault::kCrash,        Fault::kStop,          Fault::kTwoStops,      Fault::kRolling,
+      Fault::kStopAll,      Fault::kDrain,         Fault::kJoin,          Fault::kTwoJoins,
+      Fault::kJoinAndDeath, Fault::kJoinCancelled, Fault::kDrainAndDeath, Fault::kEviction,
+      Fault::kClockJump};
   return kTroubles;
 }
 
-const std::vector<Trouble>& PauseTroubles() {
-  static const std::vector<Trouble> kTroubles = {Trouble::kPause};
+const std::vector<Fault>& PauseFaults() {
+  static const std::vector<Fault> kTroubles = {Fault::kPause};
   return kTroubles;
 }
 
-const std::vector<Trouble>& PartitionTroubles() {
-  static const std::vector<Trouble> kTroubles = {Trouble::kIsolation, Trouble::kSplit,
-                                                 Trouble::kBrokenLink, Trouble::kOneWay};
+const std::vector<Fault>& PartitionFaults() {
+  static const std::vector<Fault> kTroubles = {Fault::kIsolation, Fault::kSplit,
+                                                 Fault::kBrokenLink, Fault::kOneWay};
   return kTroubles;
 }
 
@@ -64,14 +64,14 @@ Nemesis::Nemesis(SimCluster& cluster, NemesisOptions options)
 }
 
 bool Nemesis::Round() {
-  const Trouble trouble = options_.troubles[Below(options_.troubles.size())];
-  const bool asleep = trouble >= Trouble::kPause;
-  static constexpr Trouble kNobodyDies[] = {
-      Trouble::kStop,  Trouble::kTwoStops, Trouble::kRolling, Trouble::kStopAll,
-      Trouble::kDrain, Trouble::kJoin,     Trouble::kTwoJoins};
+  const Fault fault = options_.faults[Below(options_.faults.size())];
+  const bool asleep = fault >= Fault::kPause;
+  static constexpr Fault kNobodyDies[] = {
+      Fault::kStop,  Fault::kTwoStops, Fault::kRolling, Fault::kStopAll,
+      Fault::kDrain, Fault::kJoin,     Fault::kTwoJoins};
   const bool dies =
-      std::find(std::begin(kNobodyDies), std::end(kNobodyDies), trouble) == std::end(kNobodyDies);
-  story_ += "round " + std::to_string(++round_) + ", " + NameOf(trouble) + ":";
+      std::find(std::begin(kNobodyDies), std::end(kNobodyDies), fault) == std::end(kNobodyDies);
+  story_ += "round " + std::to_string(++round_) + ", " + NameOf(fault) + ":";
   const bool noisy = options_.noise && Below(2) == 0;
   // Who is cut off or asleep may answer reads with what it has until it hears of it.
   const bool majority = cluster_.options().membership.majority;
@@ -80,7 +80,7 @@ bool Nemesis::Round() {
   MakeNoise(noisy);
   cluster_.BeginLoad(options_.load);
   Wait(seconds(1));
-  Do(trouble);
+  Do(fault);
   Restore();
   if (!cluster_.history().violations().empty()) return false;
   cluster_.ReadAll("after " + story_);
@@ -88,27 +88,27 @@ bool Nemesis::Round() {
   return cluster_.history().violations().empty();
 }
 
-void Nemesis::Do(Trouble trouble) {
-  switch (trouble) {
-    case Trouble::kCrash:
+void Nemesis::Do(Fault fault) {
+  switch (fault) {
+    case Fault::kCrash:
       return Crash();
-    case Trouble::kStop:
+    case Fault::kStop:
       return Stop();
-    case Trouble::kTwoStops:
+    case Fault::kTwoStops:
       return TwoStops();
-    case Trouble::kRolling:
+    case Fault::kRolling:
       return Rolling();
-    case Trouble::kStopAll:
+    case Fault::kStopAll:
       return StopAll();
-    case Trouble::kDrain:
+    case Fault::kDrain:
       return Drain();
-    case Trouble::kTwoJoins:
+    case Fault::kTwoJoins:
       Join();
       Wait(milliseconds(200));
       return Join();
-    case Trouble::kJoin:
+    case Fault::kJoin:
       return Join();
-    case Trouble::kJoinAndDeath: {
+    case Fault::kJoinAndDeath: {
       const NodeIndex victim = AnyLive();
       Join();
       Wait(milliseconds(500));
@@ -116,18 +116,18 @@ void Nemesis::Do(Trouble trouble) {
       StayDown();
       return Start(victim);
     }
-    case Trouble::kJoinCancelled:
+    case Fault::kJoinCancelled:
       return JoinCancelled();
-    case Trouble::kDrainAndDeath:
+    case Fault::kDrainAndDeath:
       return DrainAndDeath();
-    case Trouble::kEviction:
+    case Fault::kEviction:
       return Evict();
-    case Trouble::kClockJump:
+    case Fault::kClockJump:
       return JumpClock();
-    case Trouble::kPause:
+    case Fault::kPause:
       return Pause();
     default:
-      return Partition(trouble);
+      return Partition(fault);
   }
 }
 
@@ -267,17 +267,17 @@ void Nemesis::Pause() {
   Wait(seconds(2));
 }
 
-void Nemesis::Partition(Trouble trouble) {
+void Nemesis::Partition(Fault fault) {
   World& world = cluster_.world();
   const NodeIndex node = AnyLive();
   const NodeIndex other = AnyOther(node);
   Tell("cut " + Name(node));
-  if (trouble == Trouble::kIsolation) world.Isolate(node);
-  if (trouble == Trouble::kBrokenLink) {
+  if (fault == Fault::kIsolation) world.Isolate(node);
+  if (fault == Fault::kBrokenLink) {
     Tell("and " + Name(other));
     world.CutBoth(node, other);
   }
-  if (trouble == Trouble::kOneWay) {
+  if (fault == Fault::kOneWay) {
     const bool deaf = Below(2) == 0;
     const bool all = Below(2) == 0;
     Tell(std::string(deaf ? "from" : "to") + (all ? " all" : " " + Name(other)));
@@ -286,7 +286,7 @@ void Nemesis::Partition(Trouble trouble) {
       deaf ? world.Cut(each, node) : world.Cut(node, each);
     }
   }
-  if (trouble == Trouble::kSplit) {
+  if (fault == Fault::kSplit) {
     const std::uint64_t side = Below(std::uint64_t{1} << world.size());
     Tell("sides " + std::to_string(side));
     for (NodeIndex a = 0; a < world.size(); ++a) {

@@ -14,7 +14,7 @@
 
 namespace gyre::sim {
 
-enum class Trouble : std::uint8_t {
+enum class Fault : std::uint8_t {
   kCrash,          // kill -9; comes back with nothing, at once or after seconds
   kStop,           // SIGTERM, and back
   kTwoStops,       // at once, and back
@@ -34,15 +34,15 @@ enum class Trouble : std::uint8_t {
   kBrokenLink,     // between two nodes
   kOneWay,         // a node hears and is not heard, or the reverse; or so for one link
 };
-const char* NameOf(Trouble trouble);
+const char* NameOf(Fault fault);
 
 // Faults of nodes, of clocks, of sleepers, of the network.
-const std::vector<Trouble>& NodeTroubles();
-const std::vector<Trouble>& PauseTroubles();
-const std::vector<Trouble>& PartitionTroubles();
+const std::vector<Fault>& NodeFaults();
+const std::vector<Fault>& PauseFaults();
+const std::vector<Fault>& PartitionFaults();
 
 struct NemesisOptions {
-  std::vector<Trouble> troubles;  // of which each round has one
+  std::vector<Fault> faults;  // of which each round has one
   LoadOptions load;
   bool noise = true;  // lost, doubled and late datagrams; broken links
   // Clocks differ by up to half a second and drift.
@@ -59,7 +59,7 @@ class Nemesis {
   const std::string& story() const { return story_; }
 
  private:
-  void Do(Trouble trouble);
+  void Do(Fault fault);
   void Crash();
   void StayDown();
   void Stop();
@@ -75,7 +75,7 @@ class Nemesis {
   void Evict();
   void JumpClock();
   void Pause();
-  void Partition(Trouble trouble);
+  void Partition(Fault fault);
   void MakeNoise(bool noisy);
   void Restore();
 

@@ -52,17 +52,17 @@ constexpr LoadOptions kManyKeys = {.writers = 6, .keys = 60, .think = millisecon
 constexpr LoadOptions kEverything = {
     .writers = 4, .keys = 15, .contestants = 4, .counters = 4, .swapped = 4};
 
-TEST_P(NemesisTest, NodesComeAndGo) { Run({.troubles = NodeTroubles(), .load = kEverything}); }
+TEST_P(NemesisTest, NodesComeAndGo) { Run({.faults = NodeFaults(), .load = kEverything}); }
 
 // Also counters and tokens: an owner that was stopped or cut off orders no writes until it knows
-// what became of it (freshness.h).
-TEST_P(NemesisTest, NodesArePaused) { Run({.troubles = PauseTroubles(), .load = kEverything}); }
+// what became of it (self_fence.h).
+TEST_P(NemesisTest, NodesArePaused) { Run({.faults = PauseFaults(), .load = kEverything}); }
 
 // Available mode: both sides of a partition take INCR and CAS, and one of two results survives. So
 // these are not asked for here. And clocks agree: of two writes of a client, one to each side, the
 // one that was stamped by the clock that is ahead survives.
 TEST_P(NemesisTest, NetworksBreak) {
-  Run({.troubles = PartitionTroubles(), .load = kWriters, .clocks = false});
+  Run({.faults = PartitionFaults(), .load = kWriters, .clocks = false});
 }
 
 // Where nodes evict, any key may vanish: INCR and CAS begin again then, so they are not asked for.
@@ -73,9 +73,9 @@ TEST_P(NemesisTest, NodesEvict) {
       [](std::uint64_t seed) {
         ClusterOptions options = OptionsOf(seed);
         options.evicts = true;
-        std::vector<Trouble> troubles = NodeTroubles();
-        troubles.insert(troubles.end(), PauseTroubles().begin(), PauseTroubles().end());
-        RunNemesis(seed, options, {.troubles = troubles, .load = kManyKeys});
+        std::vector<Fault> faults = NodeFaults();
+        faults.insert(faults.end(), PauseFaults().begin(), PauseFaults().end());
+        RunNemesis(seed, options, {.faults = faults, .load = kManyKeys});
       },
       1 + GetParam() * kSeeds);
 }
@@ -86,10 +86,10 @@ INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, testing::Range<std::uint64_t>(0, 7
 TEST(Simulation, TheSameSeedIsTheSameRun) {
   const auto run = [](std::uint64_t seed) {
     SimCluster cluster(seed, kNodesMax, OptionsOf(seed));
-    std::vector<Trouble> troubles = NodeTroubles();
-    troubles.insert(troubles.end(), PartitionTroubles().begin(), PartitionTroubles().end());
-    troubles.insert(troubles.end(), PauseTroubles().begin(), PauseTroubles().end());
-    Nemesis nemesis(cluster, {.troubles = troubles, .load = kEverything});
+    std::vector<Fault> faults = NodeFaults();
+    faults.insert(faults.end(), PartitionFaults().begin(), PartitionFaults().end());
+    faults.insert(faults.end(), PauseFaults().begin(), PauseFaults().end());
+    Nemesis nemesis(cluster, {.faults = faults, .load = kEverything});
     cluster.StartAll(3);
     for (int round = 0; round < 2; ++round) nemesis.Round();
     return std::tuple(cluster.world().trace_hash(), cluster.world().events(), nemesis.story());

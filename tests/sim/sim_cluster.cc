@@ -75,7 +75,7 @@ void SimCluster::Kill(NodeIndex node) {
   const Membership& membership = nodes_[node]->membership();
   if (membership.joined()) left_[node].ring = RingToRemember(membership.state());
   world_.Crash(node);
-  graveyard_.push_back(std::move(nodes_[node]));
+  ended_nodes_.push_back(std::move(nodes_[node]));
 }
 
 bool SimCluster::Stop(const std::vector<NodeIndex>& nodes) {

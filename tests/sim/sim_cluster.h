@@ -78,7 +78,7 @@ class SimCluster {
   World world_;
   const ClusterOptions options_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
-  std::vector<std::unique_ptr<SimNode>> graveyard_;  // callbacks may still hold them
+  std::vector<std::unique_ptr<SimNode>> ended_nodes_;  // callbacks may still hold them
   std::vector<std::uint64_t> incarnations_;
   std::vector<SimNode::LeftBehind> left_;  // of those that are not there
   history::History history_;

@@ -190,7 +190,7 @@ std::string SimNode::Copy(const std::string& key_bytes) {
   const Key key = engine_->KeyOf(key_bytes);
   Shard& shard = engine_->ShardOf(key.partition);
   MutexLock lock(shard.mutex());
-  const Record record = shard.Peek(key);
+  const RecordView record = shard.Peek(key);
   if (!record) return "nothing";
   return (record.is_tombstone() ? std::string("tombstone") : std::string(record.value())) + " of " +
          std::to_string(MillisOf(record.version()) % 1'000'000) + " ms by byte " +

@@ -128,7 +128,7 @@ bool SimNode::Run(const Operation& operation, const Key& key, Loop& loop,
     Shard& shard = engine_->ShardOf(key.partition);
     MutexLock lock(shard.mutex());
     if (shard.info(key.partition).role != Role::kOwner) return false;
-    if (!operation.is_read() && !options_.act_when_stale && !table_->freshness.Holds()) {
+    if (!operation.is_read() && !options_.act_when_stale && !table_->self_fence.Holds()) {
       return false;
     }
     // Virtual time stands still while a command runs, so what holds before holds after.
@@ -155,7 +155,7 @@ SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& 
                              Replicator& replicator) {
   const UnixMillis now = world_.unix_now(index_);
   const std::string by = By(key.partition);
-  const Record record = shard.Find(key, now);
+  const RecordView record = shard.Find(key, now);
   if (operation.is_read()) {
     if (!record) return {Answer{Answer::Kind::kMiss, "", 0, by}};
     std::string value;
@@ -186,7 +186,7 @@ SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& 
   }
   // Blanks behind a number change nothing for who reads it.
   if (options_.evicts) value.resize(kBytesOfEvicted, ' ');
-  const Result<Record> stored = shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
+  const Result<RecordView> stored = shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
   if (!stored) return {Answer{Answer::Kind::kRefused, stored.error().message, 0, by}};
   Done done;
   done.ticket = replicator.Submit(key.partition, *stored);

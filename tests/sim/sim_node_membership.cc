@@ -38,7 +38,7 @@ void SimNode::Perform(MembershipActions actions) {
   for (MembershipAction& action : actions) {
     std::visit([this](auto& each) { Perform(each); }, action);
   }
-  if (--performing_ == 0) table_->freshness.Confirm(membership_->confirmed_at());
+  if (--performing_ == 0) table_->self_fence.Confirm(membership_->confirmed_at());
 }
 
 void SimNode::Perform(SendDatagram& action) {

@@ -113,8 +113,8 @@ TEST_F(EvictorTest, ASizeThatNobodyAsksForTwiceIsTheDonor) {
   ASSERT_EQ(evictor_.Donor(ClassFor(900), true, {}), ClassFor(500)) << "while nothing is known";
   // Nothing leaves here: the hand only looks.
   for (const Ref ref : popular) Use(ref, kItemUsesMax);
-  for (int i = 0; i < 20; ++i) evictor_.PageToGive(ClassFor(500), false);
-  for (int i = 0; i < 20; ++i) evictor_.PageToGive(ClassFor(100), false);
+  for (int i = 0; i < 20; ++i) evictor_.PageToDonate(ClassFor(500), false);
+  for (int i = 0; i < 20; ++i) evictor_.PageToDonate(ClassFor(100), false);
   for (int i = 0; i < 100; ++i) evictor_.OnWrite();
   EXPECT_EQ(evictor_.Donor(ClassFor(900), true, {}), ClassFor(100));
 }
@@ -126,9 +126,9 @@ TEST_F(EvictorTest, AClassWithASparePageGivesItFirst) {
     if (i % 3 != 0) arena_->Free(refs[i]);
   }
   EXPECT_EQ(evictor_.Donor(ClassFor(900), false, {}), ClassFor(100));
-  const Evictor::Gift gift = evictor_.PageToGive(ClassFor(100), false);
-  EXPECT_NE(gift.page, 0u);
-  EXPECT_TRUE(gift.by_moving);
+  const Evictor::DonatedPage donated = evictor_.PageToDonate(ClassFor(100), false);
+  EXPECT_NE(donated.page, 0u);
+  EXPECT_TRUE(donated.by_moving);
 }
 
 TEST_F(EvictorTest, AClassThatWasRefusedWaitsForSomeEvictions) {
@@ -155,10 +155,10 @@ TEST_F(EvictorTest, AUseLastsThreeRounds) {
 TEST_F(EvictorTest, PagesInUseGetASecondChance) {
   const std::vector<Ref> refs = FillPages(100, 1);
   for (const Ref ref : refs) Use(ref);
-  EXPECT_EQ(evictor_.PageToGive(ClassFor(100), false).page, 0u);
-  EXPECT_NE(evictor_.PageToGive(ClassFor(100), false).page, 0u) << "now they are idle";
+  EXPECT_EQ(evictor_.PageToDonate(ClassFor(100), false).page, 0u);
+  EXPECT_NE(evictor_.PageToDonate(ClassFor(100), false).page, 0u) << "now they are idle";
   for (const Ref ref : refs) Use(ref);
-  EXPECT_NE(evictor_.PageToGive(ClassFor(100), true).page, 0u);
+  EXPECT_NE(evictor_.PageToDonate(ClassFor(100), true).page, 0u);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ class Wheel {
   }
   bool Balances() const {
     std::set<Ref> found;
-    const bool sound = wheel_.CheckBooks([&](Ref ref) { found.insert(ref); });
+    const bool sound = wheel_.CheckInvariants([&](Ref ref) { found.insert(ref); });
     if (!sound || found.size() != expected_.size()) return false;
     for (const Ref ref : found) {
       if (!expected_.contains(ref)) return false;

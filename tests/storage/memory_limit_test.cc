@@ -93,7 +93,7 @@ TEST_F(MemoryLimitTest, TheLargestValueFitsASmallMemory) {
     const auto stored = shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now_));
     ASSERT_TRUE(stored) << stored.error().message;
     EXPECT_TRUE(ValueOf(*stored) == value);
-    EXPECT_TRUE(shard.CheckBooks());
+    EXPECT_TRUE(shard.CheckInvariants());
   }
   EXPECT_LE(engine_->stats().bytes_used, 64 * kMiB);
 }
@@ -197,7 +197,7 @@ TEST_F(MemoryLimitTest, DeletingWhatIsNotHereCostsRecordsNoMoreThanTheShare) {
   EXPECT_GT(Stats().records, kRecords * 9u / 10);
   EXPECT_GT(Stats().tombstones, 10000u);
   EXPECT_GT(Stats().tombstones_evicted, 100000u);
-  const Record last = Peek("gone399999");
+  const RecordView last = Peek("gone399999");
   EXPECT_TRUE(last.is_tombstone()) << "the oldest went for it";
   ExpectBooksBalance();
 }

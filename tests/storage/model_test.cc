@@ -211,7 +211,7 @@ class Run {
     return MillisOf(fact.version) + kTombstoneTtl <= now_;
   }
 
-  void Compare(const Record& record, const Fact& fact) {
+  void Compare(const RecordView& record, const Fact& fact) {
     RC_ASSERT(static_cast<bool>(record));
     RC_ASSERT(ValueOf(record) == fact.value);
     RC_ASSERT(record.version() == fact.version);
@@ -219,7 +219,7 @@ class Run {
     RC_ASSERT(record.flags() == fact.flags);
   }
   void CheckFind(const Key& key) GYRE_REQUIRES(shard().mutex()) {
-    const Record record = shard().Find(key, now_);
+    const RecordView record = shard().Find(key, now_);
     const Fact* fact = Live(key);
     if (record) {
       RC_ASSERT(fact != nullptr);
@@ -231,10 +231,10 @@ class Run {
 
   void CheckAll() {
     MutexLock lock(shard().mutex());
-    RC_ASSERT(shard().CheckBooks());
+    RC_ASSERT(shard().CheckInvariants());
     while (shard().Tick(now_, 1000)) {
     }
-    RC_ASSERT(shard().CheckBooks());
+    RC_ASSERT(shard().CheckInvariants());
     std::size_t live = 0;
     for (const auto& [bytes, fact] : model_) {
       CheckFind(engine_->KeyOf(bytes));
@@ -247,7 +247,7 @@ class Run {
     for (PartitionId p = 0; p < kModelPartitions; ++p) {
       std::uint64_t cursor = 0;
       do {
-        cursor = shard().Walk(p, cursor, 1 + prng_.Below(20), now_, [&](const Record& record) {
+        cursor = shard().Walk(p, cursor, 1 + prng_.Below(20), now_, [&](const RecordView& record) {
           if (record.is_tombstone()) return true;
           ++walked;
           const auto found = model_.find(std::string(record.key()));
@@ -308,13 +308,13 @@ State StateAfter(const std::vector<Mutation>& mutations) {
   State state;
   for (PartitionId p = 0; p < kModelPartitions; ++p) {
     state.digests.push_back(shard.info(p).digest);
-    shard.Walk(p, 0, 100000, kTestStart, [&](const Record& record) {
+    shard.Walk(p, 0, 100000, kTestStart, [&](const RecordView& record) {
       const std::string value = record.is_tombstone() ? "(none)" : ValueOf(record);
       state.records[std::string(record.key())] = {record.version(), value};
       return true;
     });
   }
-  RC_ASSERT(shard.CheckBooks());
+  RC_ASSERT(shard.CheckInvariants());
   return state;
 }
 

@@ -71,12 +71,12 @@ TEST(PartitionTableTest, FillsToTheLastEntry) {
     ASSERT_TRUE(index.Insert(keys.back()));
   }
   EXPECT_EQ(index.table().size(), 20 * kBucketEntries);
-  EXPECT_TRUE(index.table().CheckBooks(index.base()));
+  EXPECT_TRUE(index.table().CheckInvariants(index.base()));
   for (const std::string& key : keys) EXPECT_NE(index.Find(key), 0u);
   EXPECT_FALSE(index.Insert("one more"));
   for (const std::string& key : keys) index.table().Erase(HashKey(key), index.Find(key));
   EXPECT_EQ(index.table().size(), 0u);
-  EXPECT_TRUE(index.table().CheckBooks(index.base()));
+  EXPECT_TRUE(index.table().CheckInvariants(index.base()));
 }
 
 TEST(PartitionTableTest, AComfortableTableSpillsLittle) {
@@ -148,7 +148,7 @@ RC_GTEST_PROP(PartitionTableTest, IsAMap, (std::uint64_t seed)) {
       model[key] = ref;
     }
     if (i % 500 == 499) {
-      RC_ASSERT(index.table().CheckBooks(index.base()));
+      RC_ASSERT(index.table().CheckInvariants(index.base()));
       index.Rebuild(1 + index.table().size() / 10);
     }
   }

@@ -118,7 +118,7 @@ TEST_F(ShardTest, RecordCopiesAnyRangeOfAChunkedValue) {
 }
 
 TEST_F(ShardTest, AnEmptyRecordGivesNothing) {
-  const Record record;
+  const RecordView record;
   EXPECT_FALSE(record);
   EXPECT_EQ(record.key(), "");
   EXPECT_EQ(record.value(), "");
@@ -155,7 +155,7 @@ TEST_F(ShardTest, LeavesATombstoneWhereAskedFor) {
   for (const std::size_t bytes : {1, 100, 100000}) {
     ASSERT_TRUE(Set("k", Pattern(bytes, 1)));
     EXPECT_TRUE(Delete("k"));
-    const Record tombstone = Peek("k");
+    const RecordView tombstone = Peek("k");
     EXPECT_TRUE(tombstone.is_tombstone());
     EXPECT_EQ(tombstone.key(), "k");
     EXPECT_EQ(tombstone.value_bytes(), 0u);
@@ -268,7 +268,7 @@ TEST_F(ShardTest, ExpiryComesAndGoes) {
 TEST_F(ShardTest, ExpiredRecordsLeaveTombstonesWhilePeersMayLackThem) {
   KeepTombstones();
   ASSERT_TRUE(Set("k", "old"));
-  const Record old = Peek("k");
+  const RecordView old = Peek("k");
   const Mutation stale{.key = "k", .value = "old", .version = old.version()};
   ASSERT_TRUE(Set("k", "new", 1000));
   const std::uint64_t digest = Info(PartitionOfKey("k")).digest;
@@ -389,7 +389,7 @@ TEST_F(ShardTest, WalkStopsWhereTheVisitorSays) {
   int calls = 0;
   do {
     MutexLock lock(shard().mutex());
-    cursor = shard().Walk(PartitionOfKey("{w}"), cursor, 1000, now_, [&](const Record& record) {
+    cursor = shard().Walk(PartitionOfKey("{w}"), cursor, 1000, now_, [&](const RecordView& record) {
       seen.emplace(record.key());
       return false;
     });
@@ -410,7 +410,7 @@ TEST_F(ShardTest, WalkMissesNothingWhileTheTableGrowsAndShrinks) {
   do {
     {
       MutexLock lock(shard().mutex());
-      cursor = shard().Walk(PartitionOfKey("{w}"), cursor, 10, now_, [&](const Record& record) {
+      cursor = shard().Walk(PartitionOfKey("{w}"), cursor, 10, now_, [&](const RecordView& record) {
         seen.emplace(record.key());
         return true;
       });
@@ -493,7 +493,7 @@ TEST_F(ShardTest, AWalkStopsInsideAHash) {
   int steps = 0;
   do {
     MutexLock lock(shard().mutex());
-    position = shard().Walk(partition, position, 10, now_, [&](const Record& record) {
+    position = shard().Walk(partition, position, 10, now_, [&](const RecordView& record) {
       ++visits[std::string(record.key())];
       return false;
     });

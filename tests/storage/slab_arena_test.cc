@@ -33,7 +33,7 @@ TEST_F(SlabArenaTest, SlotsAreDisjointAndWritable) {
     EXPECT_EQ(arena_->SlotBytes(ref), 40u);
     std::memset(arena_->At(ref), i, 40);
   }
-  EXPECT_TRUE(arena_->CheckBooks());
+  EXPECT_TRUE(arena_->CheckInvariants());
   Ref previous = 0;
   for (const Ref ref : refs) {
     if (previous != 0) {
@@ -60,7 +60,7 @@ TEST_F(SlabArenaTest, StopsAtTheLimitAndReusesWhatIsFreed) {
   EXPECT_NE(arena_->Allocate(ClassFor(50)), 0u);
   EXPECT_EQ(arena_->ReturnIdle(100), 3u);
   EXPECT_EQ(arena_->pages_resident(), 1u);
-  EXPECT_TRUE(arena_->CheckBooks());
+  EXPECT_TRUE(arena_->CheckInvariants());
 }
 
 TEST_F(SlabArenaTest, RunsAreContiguousAndCounted) {
@@ -76,11 +76,11 @@ TEST_F(SlabArenaTest, RunsAreContiguousAndCounted) {
   EXPECT_EQ(arena_->TablePages(), 12u);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arena_->At(b)) % kLineBytes, 0u);
   EXPECT_EQ(arena_->AllocateRun(run, 1), 0u);
-  EXPECT_TRUE(arena_->CheckBooks());
+  EXPECT_TRUE(arena_->CheckInvariants());
   arena_->Free(a);
   arena_->Free(b);
   EXPECT_EQ(arena_->pages_resident(), 0u);
-  EXPECT_TRUE(arena_->CheckBooks());
+  EXPECT_TRUE(arena_->CheckInvariants());
 }
 
 TEST_F(SlabArenaTest, IdlePagesMakeWayForARun) {
@@ -101,7 +101,7 @@ TEST_F(SlabArenaTest, AClosedPageGivesOutNothing) {
   EXPECT_NE(arena_->PageOf(other), arena_->PageOf(ref));
   arena_->ReopenPage(arena_->PageOf(ref));
   EXPECT_EQ(arena_->SparsestPage(id), arena_->PageOf(ref));
-  EXPECT_TRUE(arena_->CheckBooks());
+  EXPECT_TRUE(arena_->CheckInvariants());
 }
 
 TEST_F(SlabArenaTest, NextTakenFindsEachTakenSlot) {
@@ -147,7 +147,7 @@ TEST_F(SlabArenaTest, BooksBalanceUnderRandomUse) {
     }
     if (i % 50 == 0) arena_->ReturnIdle(prng.Below(3));
     if (i % 500 == 0) {
-      ASSERT_TRUE(arena_->CheckBooks()) << i;
+      ASSERT_TRUE(arena_->CheckInvariants()) << i;
     }
   }
   EXPECT_EQ(arena_->SlotsUsed(), refs.size());

@@ -24,7 +24,7 @@ inline std::string Pattern(std::size_t bytes, unsigned seed) {
   return text;
 }
 
-inline std::string ValueOf(const Record& record) {
+inline std::string ValueOf(const RecordView& record) {
   std::string value;
   record.ForEachChunk([&value](std::string_view piece) { value += piece; });
   return value;
@@ -51,7 +51,7 @@ class StorageTest : public ::testing::Test {
   Key KeyOf(std::string_view bytes) const { return engine_->KeyOf(bytes); }
   PartitionId PartitionOfKey(std::string_view bytes) const { return KeyOf(bytes).partition; }
 
-  Result<Record> Set(std::string_view key, std::string_view value, UnixMillis ttl = 0,
+  Result<RecordView> Set(std::string_view key, std::string_view value, UnixMillis ttl = 0,
                      std::uint32_t flags = 0) {
     MutexLock lock(shard().mutex());
     const Version version = shard().NextVersion(now_);
@@ -60,14 +60,14 @@ class StorageTest : public ::testing::Test {
   // "-" for a miss.
   std::string Get(std::string_view key) {
     MutexLock lock(shard().mutex());
-    const Record record = shard().Find(KeyOf(key), now_);
+    const RecordView record = shard().Find(KeyOf(key), now_);
     return record ? ValueOf(record) : "-";
   }
   bool Has(std::string_view key) {
     MutexLock lock(shard().mutex());
     return static_cast<bool>(shard().Find(KeyOf(key), now_));
   }
-  Record Peek(std::string_view key) {
+  RecordView Peek(std::string_view key) {
     MutexLock lock(shard().mutex());
     return shard().Peek(KeyOf(key));
   }
@@ -128,7 +128,7 @@ class StorageTest : public ::testing::Test {
     std::uint64_t cursor = 0;
     do {
       MutexLock lock(shard().mutex());
-      cursor = shard().Walk(partition, cursor, step, now_, [&](const Record& record) {
+      cursor = shard().Walk(partition, cursor, step, now_, [&](const RecordView& record) {
         keys.emplace_back(record.key());
         return true;
       });
@@ -137,7 +137,7 @@ class StorageTest : public ::testing::Test {
   }
   void ExpectBooksBalance() {
     MutexLock lock(shard().mutex());
-    EXPECT_TRUE(shard().CheckBooks());
+    EXPECT_TRUE(shard().CheckInvariants());
   }
 
   std::unique_ptr<Engine> engine_;

@@ -9,7 +9,7 @@
 #include "cluster_net/control_thread.h"
 #include "cluster_net/net_transport.h"
 #include "net/event_loop.h"
-#include "secret/keyring.h"
+#include "crypto/keyring.h"
 
 namespace gyre {
 namespace {

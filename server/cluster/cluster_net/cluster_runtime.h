@@ -1,4 +1,4 @@
-// The cluster room at work in a process: its threads, and what the node takes from it.
+// The cluster module at work in a process: its threads, and what the node takes from it.
 //
 //   control thread      gossip, Membership, Coordinator: all decisions of this node
 //   background thread   Transfer, Repair, and the storage's own maintenance (Shard::Tick)

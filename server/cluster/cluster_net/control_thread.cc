@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include "cluster/peer_codec.h"
-#include "secret/datagram_seal.h"
+#include "crypto/datagram_seal.h"
 
 namespace gyre {
 namespace {
@@ -45,7 +45,7 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
   hooks.on_performed = [self, &table] {
-    table.freshness.Confirm(self->membership_->confirmed_at());
+    table.self_fence.Confirm(self->membership_->confirmed_at());
   };
   hooks.on_lease = [self](const NodeId& from, const std::string& payload) {
     self->coordinator_->OnLeaseMessage(from, payload);

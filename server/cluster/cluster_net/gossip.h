@@ -21,7 +21,7 @@
 #include "net/event_loop.h"
 #include "net/udp_socket.h"
 #include "proto/result.h"
-#include "secret/datagram_seal.h"
+#include "crypto/datagram_seal.h"
 
 namespace gyre {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "cluster/signer.h"
-#include "secret/node_key.h"
+#include "crypto/node_key.h"
 
 namespace gyre {
 
