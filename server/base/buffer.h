@@ -11,6 +11,7 @@
 // (client_memory.h), which its block is charged to before it grows.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdlib>
@@ -25,6 +26,14 @@ namespace gyre {
 
 class Buffer {
  public:
+  // What to reserve next for something large that was announced, of which `have` bytes are here and
+  // `missing` are not: at first a megabyte at most, then steps that quadruple what is here. Many who
+  // only announce must not get the memory for it.
+  static std::size_t Step(std::size_t have, std::size_t missing) {
+    constexpr std::size_t kFirst = 1024 * 1024;
+    return std::min(missing, std::max(3 * have, kFirst));
+  }
+
   Buffer() = default;
   // Null: charged to nobody. The account outlives the buffer.
   explicit Buffer(ClientMemoryAccount* account) : account_(account) {}

@@ -10,9 +10,8 @@
 namespace gyre {
 namespace {
 
-constexpr Duration kTickInterval = std::chrono::milliseconds(25);
+constexpr Duration kCoordinatorTick = std::chrono::milliseconds(25);
 constexpr Duration kBatchDelay = std::chrono::milliseconds(2);
-constexpr Duration kCallTimeout = std::chrono::seconds(1);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
 // Lease requests of one life, before their numbers reach into those of a life begun later.
@@ -70,7 +69,7 @@ void Coordinator::Start() {
 }
 
 void Coordinator::ScheduleTick() {
-  After(kTickInterval, [this] {
+  After(kCoordinatorTick, [this] {
     Tick();
     ScheduleTick();
   });

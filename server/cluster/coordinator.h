@@ -102,6 +102,9 @@ class Coordinator {
   void set_faults(const CoordinatorFaults& faults) { faults_ = faults; }
 
  private:
+  // Of what one node asks another.
+  static constexpr Duration kCallTimeout = std::chrono::seconds(1);
+
   struct DrainWait {
     NodeId id;
     std::function<void(Status)> done;

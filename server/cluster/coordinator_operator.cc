@@ -11,7 +11,6 @@
 namespace gyre {
 namespace {
 
-constexpr Duration kAskTimeout = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -76,7 +75,7 @@ void Coordinator::AskDrained(const NodeId& id) {
   if (!drains_asked_.insert(id).second) return;
   wire::PeerRequest request;
   request.mutable_drained();
-  Call(id, request, kAskTimeout, [this, id](const wire::PeerReply* reply) {
+  Call(id, request, kCallTimeout, [this, id](const wire::PeerReply* reply) {
     drains_asked_.erase(id);
     if (reply != nullptr && reply->drained().drained()) EndDrains(id, {});
   });

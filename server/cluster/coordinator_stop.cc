@@ -22,8 +22,7 @@ namespace {
 
 // Of --stop-timeout, what is kept for handing over.
 constexpr Duration kHandOverTime = std::chrono::seconds(4);
-constexpr Duration kSettleTimeout = std::chrono::seconds(1);
-constexpr Duration kCallTimeout = std::chrono::seconds(1);
+constexpr Duration kStopSettleTimeout = std::chrono::seconds(1);
 // Between attempts to hand over: gossip has told by then who leaves, too.
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(200);
 constexpr Duration kProgressInterval = std::chrono::seconds(2);
@@ -66,7 +65,7 @@ void Coordinator::HandOver() {
   take_over_refused_ = false;
   std::vector<PartitionId> settling;
   Apply(ownership_.BeginStop(now(), settling));
-  settle_.Wait(std::move(settling), kSettleTimeout,
+  settle_.Wait(std::move(settling), kStopSettleTimeout,
                [this](const std::vector<PartitionId>&, const std::vector<PartitionId>&) {
                  ++take_overs_;  // one for this step: the end comes after it
                  Apply(ownership_.HandOff(now(), [this](PartitionId partition, const NodeId& node) {

@@ -11,7 +11,6 @@ namespace gyre {
 namespace {
 
 constexpr Duration kResyncInterval = std::chrono::milliseconds(100);
-constexpr Duration kResyncTimeout = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -143,7 +142,7 @@ void Coordinator::SendResyncs() {
     }
   }
   for (const auto& [node, request] : requests) {
-    Call(node, request, kResyncTimeout, [](const wire::PeerReply*) {});
+    Call(node, request, kCallTimeout, [](const wire::PeerReply*) {});
   }
 }
 

@@ -158,6 +158,7 @@ struct Address {
   std::string host;
   std::uint16_t port = 0;
   friend bool operator==(const Address&, const Address&) = default;
+  std::string ToString() const { return host + ":" + std::to_string(port); }
 };
 
 // What the shell must do. Returned by every event; order matters.

@@ -21,10 +21,6 @@ constexpr std::size_t kSmallCluster = 32;
 // A node that joins is called back first, and asks again then.
 constexpr Duration kIntroductionPause = std::chrono::milliseconds(50);
 
-std::string ToText(const Address& address) {
-  return address.host + ":" + std::to_string(address.port);
-}
-
 // No state has more entries than there can be members; the sender's own record comes twice at most,
 // and what is known of whoever has an address once more.
 Status CheckCounts(const wire::PushPull& message) {
@@ -330,7 +326,7 @@ void Membership::Impl::OnPushPullReply(const Address& from, std::string_view pay
   if (options.signer != nullptr && (!asked || asked->nonce != message.nonce())) return;
   OnCalled(from, *sender);
   if (*sender == state.self) {
-    seed_errors.erase(ToText(from));
+    seed_errors.erase(from.ToString());
     self_addresses.emplace(from.host, from.port);
     return;
   }
@@ -343,7 +339,7 @@ void Membership::Impl::OnPushPullReply(const Address& from, std::string_view pay
     if (!joined()) rejoin_at = std::min(rejoin_at, now + kIntroductionPause);
     return;
   }
-  seed_errors.erase(ToText(from));
+  seed_errors.erase(from.ToString());
   newcomer = !met_another;
   Sections differing = 0;
   MergeState(message, *sender, outdated, differing);
@@ -358,11 +354,11 @@ void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {
   // Of a dead member everybody knows; of a seed the operator must hear, once for each reason.
   const bool is_seed = std::find(seeds.begin(), seeds.end(), to) != seeds.end();
   if (!is_seed && error.code != ErrorCode::kNotAllowed) return;
-  if (seed_errors.size() >= kSeedsMax && seed_errors.count(ToText(to)) == 0) return;
-  std::string& last = seed_errors[ToText(to)];
+  if (seed_errors.size() >= kSeedsMax && seed_errors.count(to.ToString()) == 0) return;
+  std::string& last = seed_errors[to.ToString()];
   if (last == error.message) return;
   last = error.message;
-  Log(true, "cannot join through " + ToText(to) + ": " + error.message + " (trying again)");
+  Log(true, "cannot join through " + to.ToString() + ": " + error.message + " (trying again)");
 }
 
 bool Membership::Impl::IsSelf(const Address& address) const {

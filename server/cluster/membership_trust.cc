@@ -14,15 +14,11 @@ constexpr Duration kCallBackInterval = std::chrono::seconds(1);
 constexpr Duration kNewcomerMemory = std::chrono::seconds(10);
 constexpr std::size_t kWitnessesEnough = 2;
 
-std::string ToText(const Address& address) {
-  return address.host + ":" + std::to_string(address.port);
-}
-
 bool IsUnspecified(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 // For the operator of the newcomer.
 std::string NotFound(const Address& address, const std::string& why) {
-  return "this node tells others the address " + ToText(address) + ", where it is not found (" +
+  return "this node tells others the address " + address.ToString() + ", where it is not found (" +
          why + "): start it with --advertise HOST[:PORT], an address at which the others reach it";
 }
 
@@ -126,7 +122,7 @@ void Membership::Impl::OnCallFailed(const Address& address, const std::string& w
     const bool news = entry.failure.empty();
     entry.failure = NotFound(address, why);
     if (!news) continue;
-    Log(true, "not let in: node id=" + id.ToString() + " tells the address " + ToText(address) +
+    Log(true, "not let in: node id=" + id.ToString() + " tells the address " + address.ToString() +
                   ", where it is not found: " + why + "; start it with --advertise");
   }
 }

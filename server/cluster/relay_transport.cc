@@ -10,7 +10,7 @@
 namespace gyre {
 namespace {
 
-constexpr Duration kTickInterval = std::chrono::milliseconds(100);
+constexpr Duration kRelayTick = std::chrono::milliseconds(100);
 
 std::string EmptyRequest() {
   wire::PeerRequest request;
@@ -117,7 +117,7 @@ void RelayTransport::Probe(const NodeId& to, Peer& peer) {
 void RelayTransport::EnsureTick() {
   if (ticking_) return;
   ticking_ = true;
-  direct_.After(kTickInterval, [this, alive = alive_] {
+  direct_.After(kRelayTick, [this, alive = alive_] {
     if (*alive) Tick();
   });
 }

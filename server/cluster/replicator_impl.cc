@@ -9,7 +9,7 @@
 namespace gyre {
 namespace {
 
-constexpr Duration kTickInterval = std::chrono::milliseconds(10);
+constexpr Duration kReplicatorTick = std::chrono::milliseconds(10);
 constexpr Duration kBackoffMin = std::chrono::milliseconds(10);
 constexpr Duration kBackoffMax = std::chrono::milliseconds(500);
 // Settled writes that are remembered, so that WAIT can ask for them.
@@ -448,7 +448,7 @@ void ReplicatorImpl::DecideCopies() {
 void ReplicatorImpl::EnsureTick() {
   if (ticking_) return;
   ticking_ = true;
-  transport_.After(kTickInterval, [this, alive = alive_] {
+  transport_.After(kReplicatorTick, [this, alive = alive_] {
     if (*alive) Tick();
   });
 }

@@ -14,7 +14,7 @@ namespace {
 // Records applied under one hold of the shard's lock.
 constexpr std::size_t kApplyBatch = 64;
 // Pulls are looked through so often: for their kind, and for the progress.
-constexpr Duration kTickInterval = std::chrono::milliseconds(100);
+constexpr Duration kTransferTick = std::chrono::milliseconds(100);
 // What comes after so long a quiet is another fill.
 constexpr Duration kFillPause = std::chrono::seconds(2);
 // Pages that a limit lets through in a second, at least: a page is no longer a burst.
@@ -71,7 +71,7 @@ void Transfer::Start(PartitionId partition, const NodeId& source, std::uint64_t 
   Queue(partition, started);
   if (!ticking_) {
     ticking_ = true;
-    After(kTickInterval, [this] { Tick(); });
+    After(kTransferTick, [this] { Tick(); });
   }
   Pump();
 }
@@ -430,7 +430,7 @@ void Transfer::Tick() {
   Classify();
   ShowProgress();
   Pump();
-  After(kTickInterval, [this] { Tick(); });
+  After(kTransferTick, [this] { Tick(); });
 }
 
 // ---- Progress ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "command/wait_command.h"
 
 namespace gyre {
+namespace admin_commands {
 namespace {
 
 // ---- INFO ---------------------------------------------------------------------------------------
@@ -255,7 +256,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace admin_commands
 
-std::span<const Command> AdminCommands() { return kCommands; }
+std::span<const Command> AdminCommands() { return admin_commands::kCommands; }
 
 }  // namespace gyre

@@ -15,6 +15,7 @@
 #include "command/subcommands.h"
 
 namespace gyre {
+namespace cluster_commands {
 namespace {
 
 // Records that COUNTKEYSINSLOT looks at with the shard locked, at a time.
@@ -303,7 +304,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace cluster_commands
 
-std::span<const Command> ClusterCommands() { return kCommands; }
+std::span<const Command> ClusterCommands() { return cluster_commands::kCommands; }
 
 }  // namespace gyre

@@ -14,6 +14,7 @@
 #include "command/version.h"
 
 namespace gyre {
+namespace connection_commands {
 namespace {
 
 void Ping(PlainCall& call) {
@@ -361,7 +362,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace connection_commands
 
-std::span<const Command> ConnectionCommands() { return kCommands; }
+std::span<const Command> ConnectionCommands() { return connection_commands::kCommands; }
 
 }  // namespace gyre

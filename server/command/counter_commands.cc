@@ -12,6 +12,7 @@
 #include "command/messages.h"
 
 namespace gyre {
+namespace counter_commands {
 namespace {
 
 // A longer value is no number, whatever stands in it.
@@ -95,7 +96,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace counter_commands
 
-std::span<const Command> CounterCommands() { return kCommands; }
+std::span<const Command> CounterCommands() { return counter_commands::kCommands; }
 
 }  // namespace gyre

@@ -27,11 +27,6 @@ Error UnknownCommand(const Request& request) {
   return {ErrorCode::kUnknownCommand, message + shown};
 }
 
-// One loop writes, others read: no need for an atomic addition.
-void Increment(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-
 // Whether the command may come from where the request came: to anybody else it does not exist.
 bool IsVisible(const Command& command, const Session& session) {
   if (session.protocol == Protocol::kNative) return true;
@@ -57,12 +52,12 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
   const Command* const command =
       lookahead != nullptr ? lookahead->command : table_.Find(request.args.front());
   if (!Admit(command, request, session, responder)) {
-    if (command != nullptr) Increment(counters_[command->index].rejected);
+    if (command != nullptr) counters_[command->index].rejected.Add(1);
     return;
   }
   session.last_command.store(&command->name, std::memory_order_relaxed);
   Counters& counters = counters_[command->index];
-  Increment(counters.calls);
+  counters.calls.Add(1);
   TimeFor(&counters);
 
   bool failed = false;
@@ -75,14 +70,14 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
     failed = call.failed;
   }
   if (failed) [[unlikely]]
-    Increment(counters.errors);
+    counters.errors.Add(1);
 }
 
 void Dispatcher::TimeFor(Counters* counters) {
   if (counters == timed_) return;
   const TimePoint now = SteadyNow();
   if (timed_ != nullptr) {
-    Increment(timed_->nanoseconds, static_cast<std::uint64_t>((now - timed_since_).count()));
+    timed_->nanoseconds.Add(static_cast<std::uint64_t>((now - timed_since_).count()));
   }
   timed_ = counters;
   timed_since_ = now;
@@ -153,13 +148,13 @@ std::vector<CommandCounts> Dispatcher::command_stats() const {
   for (std::size_t i = 0; i < counters_.size(); ++i) {
     const Counters& counters = counters_[i];
     const LookupCounters& lookups = router_.lookups(i);
-    stats.push_back({.calls = counters.calls.load(std::memory_order_relaxed),
-                     .nanoseconds = counters.nanoseconds.load(std::memory_order_relaxed),
-                     .rejected = counters.rejected.load(std::memory_order_relaxed),
-                     .errors = counters.errors.load(std::memory_order_relaxed),
-                     .found = lookups.found.load(std::memory_order_relaxed),
-                     .missing = lookups.missing.load(std::memory_order_relaxed),
-                     .mismatched = lookups.mismatched.load(std::memory_order_relaxed)});
+    stats.push_back({.calls = counters.calls.value(),
+                     .nanoseconds = counters.nanoseconds.value(),
+                     .rejected = counters.rejected.value(),
+                     .errors = counters.errors.value(),
+                     .found = lookups.found.value(),
+                     .missing = lookups.missing.value(),
+                     .mismatched = lookups.mismatched.value()});
   }
   return stats;
 }

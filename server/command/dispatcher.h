@@ -2,13 +2,13 @@
 // by way of the router. One for each worker loop, used on its thread only, but for `command_stats`.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/counter.h"
 #include "command/admin.h"
 #include "command/command_table.h"
 #include "command/lookahead.h"
@@ -55,10 +55,10 @@ class Dispatcher final : public Handler {
 
  private:
   struct Counters {
-    std::atomic<std::uint64_t> calls{0};
-    std::atomic<std::uint64_t> nanoseconds{0};
-    std::atomic<std::uint64_t> rejected{0};
-    std::atomic<std::uint64_t> errors{0};
+    Counter calls;
+    Counter nanoseconds;
+    Counter rejected;
+    Counter errors;
   };
 
   void HandlePeer(const Request& request, Session& session, Responder& responder);

@@ -41,10 +41,6 @@ class ShardLocks {
   std::vector<std::uint32_t>& indices_;
 };
 
-void Increment(std::atomic<std::uint64_t>& counter) {
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
 // The copies that a write needs can be had soon.
 bool MayWait(const Error& lack) { return lack.code == ErrorCode::kUnavailable; }
 
@@ -61,11 +57,11 @@ void Executor::CountLookup(const Command& command, Sought sought) {
     case Sought::kNothing:
       return;
     case Sought::kFound:
-      return Increment(counters.found);
+      return counters.found.Add(1);
     case Sought::kMissing:
-      return Increment(counters.missing);
+      return counters.missing.Add(1);
     case Sought::kMismatched:
-      return Increment(counters.mismatched);
+      return counters.mismatched.Add(1);
   }
 }
 

@@ -2,12 +2,12 @@
 // goes to the replicator.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "base/counter.h"
 #include "command/command.h"
 #include "command/keyed_call.h"
 #include "command/routing.h"
@@ -18,9 +18,9 @@ namespace gyre {
 
 // What the keyed handlers of one command found, at this node. Written by its loop, read by any.
 struct LookupCounters {
-  std::atomic<std::uint64_t> found{0};
-  std::atomic<std::uint64_t> missing{0};
-  std::atomic<std::uint64_t> mismatched{0};
+  Counter found;
+  Counter missing;
+  Counter mismatched;
 };
 
 class Executor {

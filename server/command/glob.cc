@@ -8,12 +8,12 @@ namespace {
 
 constexpr std::size_t kWordBits = 64;
 
-unsigned char Fold(unsigned char byte, bool ignore_case) {
+unsigned char FoldCase(unsigned char byte, bool ignore_case) {
   return ignore_case && byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
-unsigned char Fold(char byte, bool ignore_case) {
-  return Fold(static_cast<unsigned char>(byte), ignore_case);
+unsigned char FoldCase(char byte, bool ignore_case) {
+  return FoldCase(static_cast<unsigned char>(byte), ignore_case);
 }
 
 // A class at the front of `pattern`, as Redis reads it: one that is not closed extends to the end.
@@ -25,15 +25,15 @@ std::size_t ParseClass(std::string_view pattern, bool ignore_case, std::bitset<2
   if (negated) ++i;
   for (; i < pattern.size() && pattern[i] != ']'; ++i) {
     if (pattern[i] == '\\' && i + 1 < pattern.size()) {
-      members.set(Fold(pattern[++i], ignore_case));
+      members.set(FoldCase(pattern[++i], ignore_case));
     } else if (i + 2 < pattern.size() && pattern[i + 1] == '-') {
-      unsigned char low = Fold(pattern[i], ignore_case);
-      unsigned char high = Fold(pattern[i + 2], ignore_case);
+      unsigned char low = FoldCase(pattern[i], ignore_case);
+      unsigned char high = FoldCase(pattern[i + 2], ignore_case);
       if (low > high) std::swap(low, high);
       for (unsigned byte = low; byte <= high; ++byte) members.set(byte);
       i += 2;
     } else {
-      members.set(Fold(pattern[i], ignore_case));
+      members.set(FoldCase(pattern[i], ignore_case));
     }
   }
   return i < pattern.size() ? i + 1 : i;
@@ -78,7 +78,7 @@ Glob::Element Glob::ParseElement(std::string_view pattern, bool ignore_case, std
     bytes = ParseClass(pattern, ignore_case, folded, negated);
   } else {
     bytes = pattern.front() == '\\' && pattern.size() > 1 ? 2 : 1;
-    folded.set(Fold(pattern[bytes - 1], ignore_case));
+    folded.set(FoldCase(pattern[bytes - 1], ignore_case));
   }
   if (ignore_case) {
     for (unsigned byte = 'A'; byte <= 'Z'; ++byte) folded[byte] = folded[byte | 0x20];

@@ -13,6 +13,7 @@
 #include "command/subcommands.h"
 
 namespace gyre {
+namespace introspection {
 namespace {
 
 // What Redis's clients may see: not the names by which memcached clients, operators and nodes call.
@@ -231,7 +232,7 @@ void GetKeys(PlainCall& call) {
 
 }  // namespace
 
-void DescribeCommands(PlainCall& call) {
+void Describe(PlainCall& call) {
   static constexpr Subcommand kSubcommands[] = {
       {"COUNT", 2, Count, "", "How many commands there are."},
       {"INFO", -2, Info, "[<command>...]", "Flags and keys of the commands, or of all."},
@@ -242,5 +243,9 @@ void DescribeCommands(PlainCall& call) {
   if (call.argument_count() == 1) return SayCommands(call.reply());
   RunSubcommand(call, kSubcommands);
 }
+
+}  // namespace introspection
+
+void DescribeCommands(PlainCall& call) { introspection::Describe(call); }
 
 }  // namespace gyre

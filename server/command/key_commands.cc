@@ -13,6 +13,7 @@
 #include "command/subcommands.h"
 
 namespace gyre {
+namespace key_commands {
 namespace {
 
 constexpr std::size_t kEmbeddedStringMax = 44;  // above it Redis calls a string "raw"
@@ -183,7 +184,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace key_commands
 
-std::span<const Command> KeyCommands() { return kCommands; }
+std::span<const Command> KeyCommands() { return key_commands::kCommands; }
 
 }  // namespace gyre

@@ -16,6 +16,7 @@
 #include "command/version.h"
 
 namespace gyre {
+namespace memcached_commands {
 namespace {
 
 Error BadFormat() { return {ErrorCode::kInvalidArgument, "bad command line format"}; }
@@ -229,7 +230,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace memcached_commands
 
-std::span<const Command> MemcachedCommands() { return kCommands; }
+std::span<const Command> MemcachedCommands() { return memcached_commands::kCommands; }
 
 }  // namespace gyre

@@ -13,6 +13,7 @@
 #include "command/scan_cursor.h"
 
 namespace gyre {
+namespace partition_commands {
 namespace {
 
 // Steps of matching and bytes of keys that cost about what finding a record does.
@@ -117,7 +118,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace partition_commands
 
-std::span<const Command> PartitionCommands() { return kCommands; }
+std::span<const Command> PartitionCommands() { return partition_commands::kCommands; }
 
 }  // namespace gyre

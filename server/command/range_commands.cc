@@ -9,6 +9,7 @@
 #include "command/messages.h"
 
 namespace gyre {
+namespace range_commands {
 namespace {
 
 void Append(KeyedCall& call) {
@@ -97,7 +98,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace range_commands
 
-std::span<const Command> RangeCommands() { return kCommands; }
+std::span<const Command> RangeCommands() { return range_commands::kCommands; }
 
 }  // namespace gyre

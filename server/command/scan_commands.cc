@@ -18,6 +18,7 @@
 #include "command/scan_cursor.h"
 
 namespace gyre {
+namespace scan_commands {
 namespace {
 
 constexpr std::size_t kScanCountDefault = 10;
@@ -401,17 +402,24 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-void FlushCluster(PlainCall& call) {
+void Flush(PlainCall& call) {
   const PartitionRequest request({"gyre.flush"}, AllPartitions(call.router));
   call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
 }
 
-void FlushClusterUnlessSince(Router& router, UnixMillis since) {
+void FlushUnlessSince(Router& router, UnixMillis since) {
   const PartitionRequest request({"gyre.flush.since", std::to_string(since)},
                                  AllPartitions(router));
   router.Ask(request.args(), router.DeadlineOf(Request{}), [](const Reply&) {});
 }
 
-std::span<const Command> ScanCommands() { return kCommands; }
+}  // namespace scan_commands
+
+void FlushCluster(PlainCall& call) { scan_commands::Flush(call); }
+void FlushClusterUnlessSince(Router& router, UnixMillis since) {
+  scan_commands::FlushUnlessSince(router, since);
+}
+
+std::span<const Command> ScanCommands() { return scan_commands::kCommands; }
 
 }  // namespace gyre

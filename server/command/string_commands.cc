@@ -10,6 +10,7 @@
 #include "command/record_reply.h"
 
 namespace gyre {
+namespace string_commands {
 namespace {
 
 void Get(KeyedCall& call) { SayRecordOrNull(call.Find(), call.reply); }
@@ -205,7 +206,8 @@ constexpr Command kCommands[] = {
 // clang-format on
 
 }  // namespace
+}  // namespace string_commands
 
-std::span<const Command> StringCommands() { return kCommands; }
+std::span<const Command> StringCommands() { return string_commands::kCommands; }
 
 }  // namespace gyre

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "crypto/sodium.h"
+
 namespace gyre {
 namespace {
 
@@ -12,11 +14,9 @@ constexpr std::size_t kStampBytes = 24;
 static_assert(kDatagramSealBytes == kMagic.size() + kNonceBytes + kStampBytes + kTagBytes);
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stamps are little-endian on the wire");
 
-unsigned char* Bytes(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-const unsigned char* Bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
+unsigned char* WritableBytes(std::string& text) {
+  return reinterpret_cast<unsigned char*>(text.data());
 }
-
 std::string WriteStamp(const ReplayGuard::Stamp& stamp) {
   std::string bytes(kStampBytes, '\0');
   std::memcpy(bytes.data(), &stamp.life, 8);
@@ -51,11 +51,11 @@ std::string DatagramSealer::Seal(std::string_view plain, UnixMillis wall) {
   stamped.append(plain);
   std::string out(kMagic);
   out.resize(kMagic.size() + kNonceBytes + stamped.size() + kTagBytes);
-  unsigned char* const nonce = Bytes(out) + kMagic.size();
+  unsigned char* const nonce = WritableBytes(out) + kMagic.size();
   randombytes_buf(nonce, kNonceBytes);
-  crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + kNonceBytes, nullptr, Bytes(stamped),
-                                             stamped.size(), Bytes(kMagic), kMagic.size(), nullptr,
-                                             nonce, keys_.Load()->front().datagram.data());
+  crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + kNonceBytes, nullptr, SodiumBytes(stamped),
+                                             stamped.size(), SodiumBytes(kMagic), kMagic.size(),
+                                             nullptr, nonce, keys_.Load()->front().datagram.data());
   return out;
 }
 
@@ -78,8 +78,9 @@ Result<std::string_view> DatagramOpener::Open(std::string_view datagram, TimePoi
   bool opened = false;
   for (std::size_t i = 0; !opened && i < keys->size(); ++i) {
     opened = crypto_aead_xchacha20poly1305_ietf_decrypt(
-                 Bytes(plain_), nullptr, nullptr, Bytes(sealed), sealed.size(), Bytes(kMagic),
-                 kMagic.size(), Bytes(nonce), (*keys)[i].datagram.data()) == 0;
+                 WritableBytes(plain_), nullptr, nullptr, SodiumBytes(sealed), sealed.size(),
+                 SodiumBytes(kMagic), kMagic.size(), SodiumBytes(nonce),
+                 (*keys)[i].datagram.data()) == 0;
   }
   if (!opened) return foreign();
   switch (replays_.Check(ReadStamp(plain_), now, wall)) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "crypto/sodium.h"
+
 namespace gyre {
 namespace {
 
@@ -14,8 +16,6 @@ constexpr std::size_t kFingerprintShown = 4;
 static_assert(Secret32::size() == crypto_kdf_KEYBYTES);
 
 // Before any other call of the library; again costs nothing.
-void InitSodium() { [[maybe_unused]] static const int ready = sodium_init(); }
-
 void Derive(const Secret32& key, Purpose purpose, unsigned char* out, std::size_t bytes) {
   crypto_kdf_derive_from_key(out, bytes, purpose, kContext, key.data());
 }

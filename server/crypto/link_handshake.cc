@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "crypto/sodium.h"
+
 namespace gyre {
 namespace {
 
@@ -18,19 +20,15 @@ static_assert(crypto_scalarmult_SCALARBYTES == Secret32::size());
 constexpr std::string_view kHelloLabel = "gyre link hello 1";
 constexpr std::string_view kAnswerLabel = "gyre link answer 1";
 constexpr std::string_view kMasterLabel = "gyre link master 1";
-constexpr char kContext[crypto_kdf_CONTEXTBYTES + 1] = "gyrelink";
-enum Purpose : std::uint64_t { kForward = 1, kBackward = 2, kConfirm = 3 };
-
-const unsigned char* Bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+constexpr char kLinkContext[crypto_kdf_CONTEXTBYTES + 1] = "gyrelink";
+enum LinkPurpose : std::uint64_t { kForward = 1, kBackward = 2, kConfirm = 3 };
 
 // BLAKE2b-256 with `key` over the parts, all of fixed length.
 Secret32 Keyed(const Secret32& key, std::initializer_list<std::string_view> parts) {
   crypto_generichash_state state;
   crypto_generichash_init(&state, key.data(), key.size(), Secret32::size());
   for (const std::string_view part : parts) {
-    crypto_generichash_update(&state, Bytes(part), part.size());
+    crypto_generichash_update(&state, SodiumBytes(part), part.size());
   }
   Secret32 out;
   crypto_generichash_final(&state, out.data(), out.size());
@@ -67,13 +65,13 @@ std::optional<LinkSecrets> Agree(const Secret32& key, const Secret32& ephemeral,
                                  std::string_view other_public, std::string_view hello,
                                  std::string_view answer_head) {
   Secret32 shared;
-  if (crypto_scalarmult(shared.data(), ephemeral.data(), Bytes(other_public)) != 0) {
+  if (crypto_scalarmult(shared.data(), ephemeral.data(), SodiumBytes(other_public)) != 0) {
     return std::nullopt;
   }
   const Secret32 master = Keyed(key, {kMasterLabel, hello, answer_head, View(shared)});
   LinkSecrets secrets;
-  const auto derive = [&](Purpose purpose, Secret32& out) {
-    crypto_kdf_derive_from_key(out.data(), out.size(), purpose, kContext, master.data());
+  const auto derive = [&](LinkPurpose purpose, Secret32& out) {
+    crypto_kdf_derive_from_key(out.data(), out.size(), purpose, kLinkContext, master.data());
   };
   derive(kForward, secrets.forward);
   derive(kBackward, secrets.backward);

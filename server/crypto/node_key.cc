@@ -1,13 +1,9 @@
 #include "crypto/node_key.h"
 
+#include "crypto/sodium.h"
+
 namespace gyre {
 namespace {
-
-void InitSodium() { [[maybe_unused]] static const int ready = sodium_init(); }
-
-const unsigned char* Bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
 
 NodeId Fingerprint(const unsigned char* public_key) {
   std::array<std::uint8_t, 16> hash;
@@ -36,14 +32,14 @@ std::string NodeKey::Sign(std::string_view words) const {
   std::string proof(reinterpret_cast<const char*>(public_), sizeof public_);
   proof.resize(kProofBytes);
   crypto_sign_detached(reinterpret_cast<unsigned char*>(proof.data()) + sizeof public_, nullptr,
-                       Bytes(words), words.size(), secret_.data());
+                       SodiumBytes(words), words.size(), secret_.data());
   return proof;
 }
 
 bool NodeKey::Verify(const NodeId& id, std::string_view words, std::string_view proof) {
-  if (proof.size() != kProofBytes || Fingerprint(Bytes(proof)) != id) return false;
-  return crypto_sign_verify_detached(Bytes(proof.substr(crypto_sign_PUBLICKEYBYTES)), Bytes(words),
-                                     words.size(), Bytes(proof)) == 0;
+  if (proof.size() != kProofBytes || Fingerprint(SodiumBytes(proof)) != id) return false;
+  return crypto_sign_verify_detached(SodiumBytes(proof.substr(crypto_sign_PUBLICKEYBYTES)),
+                                     SodiumBytes(words), words.size(), SodiumBytes(proof)) == 0;
 }
 
 }  // namespace gyre

@@ -64,9 +64,9 @@
 
 #include "base/buffer.h"
 #include "base/client_memory.h"
+#include "base/counter.h"
 #include "base/log_limit.h"
 #include "net/admission.h"
-#include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/intrusive_list.h"
 #include "net/listener.h"

@@ -13,9 +13,6 @@ namespace {
 
 // Room that a read into the connection's own buffer has at least.
 constexpr std::size_t kReadBytesMin = 16 * 1024;
-// Room for a large request is made at once up to this size, then in steps that quadruple it: many
-// clients that only announce large values must not get the memory for them.
-constexpr std::size_t kReserveAtOnce = 1024 * 1024;
 
 constexpr char kNoRoomForFrame[] =
     "there is no room for its frame in the memory for clients (see --client-memory)";
@@ -23,7 +20,7 @@ constexpr char kNoRoomForFrame[] =
 // Room to make behind `have` bytes of a request that needs `wanted`.
 std::size_t Reserve(std::size_t have, std::size_t wanted) {
   const std::size_t missing = wanted > have ? wanted - have : 0;
-  return std::max(kReadBytesMin, std::min(missing, std::max(3 * have, kReserveAtOnce)));
+  return std::max(kReadBytesMin, Buffer::Step(have, missing));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
-#include "net/counter.h"
+#include "base/counter.h"
 
 namespace gyre {
 

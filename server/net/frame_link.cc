@@ -17,8 +17,6 @@ namespace {
 
 // Frames are read into a block of this size; a larger one gets room of its own, in the same buffer.
 constexpr std::size_t kReadBytes = 64 * 1024;
-// Room for a large frame is made at once up to this size, then in steps that quadruple it.
-constexpr std::size_t kReserveAtOnce = 1024 * 1024;
 // Memory that an empty buffer keeps.
 constexpr std::size_t kKeptBytesMax = 256 * 1024;
 
@@ -497,8 +495,7 @@ void FrameLink::Impl::DeliverFrames() {
     if (batch.size() < frame_bytes) {
       // Not all at once: a header alone must not get memory for the payload that it announces.
       const std::size_t missing = frame_bytes - batch.size();
-      const std::size_t step = std::max(3 * batch.size(), kReserveAtOnce);
-      if (!batch.TryReserve(std::min(missing, step))) {
+      if (!batch.TryReserve(Buffer::Step(batch.size(), missing))) {
         skipped = *header;
         skip_bytes = missing;
         batch.Release();

@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "base/counter.h"
 #include "base/pause_detector.h"
-#include "net/counter.h"
 #include "net/event_loop.h"
 #include "net/socket_address.h"
 #include "proto/result.h"

@@ -19,13 +19,6 @@
 namespace gyre {
 namespace {
 
-tl::unexpected<Error> Invalid(std::string message) {
-  // One line, whatever a library put into it.
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  while (!message.empty() && message.back() == ' ') message.pop_back();
-  return Fail(ErrorCode::kInvalidArgument, std::move(message));
-}
-
 // Cores that this process may use, not those that the machine has.
 std::uint32_t UsableCores() {
   cpu_set_t set;

@@ -9,11 +9,15 @@
 #include "proto/limits.h"
 
 namespace gyre {
-namespace {
 
 tl::unexpected<Error> Invalid(std::string message) {
+  // One line, whatever a library put into it.
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  while (!message.empty() && message.back() == ' ') message.pop_back();
   return Fail(ErrorCode::kInvalidArgument, std::move(message));
 }
+
+namespace {
 
 template <typename T>
 Status StoreNumber(const std::string& text, std::uint64_t min, std::uint64_t max, T& out) {

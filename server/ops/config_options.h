@@ -29,4 +29,7 @@ struct Option {
 
 const std::vector<Option>& ConfigOptions();
 
+// kInvalidArgument, in one line.
+tl::unexpected<Error> Invalid(std::string message);
+
 }  // namespace gyre

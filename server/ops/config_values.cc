@@ -7,13 +7,10 @@
 #include <string_view>
 
 #include "ops/config.h"
+#include "ops/config_options.h"
 
 namespace gyre {
 namespace {
-
-tl::unexpected<Error> Invalid(std::string message) {
-  return Fail(ErrorCode::kInvalidArgument, std::move(message));
-}
 
 // Takes a decimal number from the front of `text`.
 bool TakeNumber(std::string_view& text, std::uint64_t& number) {

@@ -19,7 +19,7 @@
 namespace gyre {
 namespace {
 
-constexpr char kFileName[] = "identity";
+constexpr char kIdentityFile[] = "identity";
 constexpr char kLockName[] = "lock";
 constexpr std::size_t kIdentityBytesMax = 256;
 
@@ -101,7 +101,7 @@ Result<Identity> LoadIdentity(const std::string& data_dir, UnixMillis now) {
   }
   if (Status locked = LockDirectory(directory); !locked) return tl::unexpected(locked.error());
 
-  const std::string path = directory / kFileName;
+  const std::string path = directory / kIdentityFile;
   Result<std::optional<Identity>> saved = Read(path);
   if (!saved) return tl::unexpected(saved.error());
   Identity identity = *saved ? **saved : DrawIdentity();

@@ -62,7 +62,7 @@ void WriteReplicatorMetrics(const std::vector<ReplicatorStats>& loops, MetricsWr
 void WriteMembershipMetrics(const MembershipStats& stats, MetricsWriter& out);
 // With --gossip-key.
 void WriteCryptoMetrics(const CryptoStats& stats, MetricsWriter& out);
-// gyre_build_info, start time, resident memory, CPU seconds, open files, lost log lines and sleeps of
+// gyre_build_info, start time, resident memory, CPU seconds, open files, lost log lines and pauses of
 // this process.
 void WriteProcessMetrics(std::string_view version, std::uint32_t pauses, MetricsWriter& out);
 

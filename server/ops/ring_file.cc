@@ -16,7 +16,7 @@
 namespace gyre {
 namespace {
 
-constexpr char kFileName[] = "ring";
+constexpr char kRingFile[] = "ring";
 constexpr std::string_view kMagic = "gyre-ring";
 constexpr std::string_view kVersion = "2";
 // More than kMembersMax lines of the longest names and addresses have.
@@ -158,7 +158,7 @@ Result<RingFileContents> ParseRing(std::string_view text) {
 }
 
 RingFile::RingFile(const std::string& directory, std::string cluster, NodeId self)
-    : path_(directory + "/" + kFileName), cluster_(std::move(cluster)), self_(self) {}
+    : path_(directory + "/" + kRingFile), cluster_(std::move(cluster)), self_(self) {}
 
 RingFile::~RingFile() {
   {

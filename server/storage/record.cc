@@ -5,7 +5,7 @@
 
 namespace gyre {
 
-void Record::AppendValueTo(Buffer& out) const {
+void RecordView::AppendValueTo(Buffer& out) const {
   const std::size_t bytes = value_bytes();
   char* to = out.Prepare(bytes);
   ForEachChunk([&to](std::string_view piece) {
@@ -15,7 +15,7 @@ void Record::AppendValueTo(Buffer& out) const {
   out.Commit(bytes);
 }
 
-void Record::CopyValue(std::size_t offset, std::size_t size, char* out) const {
+void RecordView::CopyValue(std::size_t offset, std::size_t size, char* out) const {
   assert(offset + size <= value_bytes());
   ForEachChunk([&](std::string_view piece) {
     const std::size_t skipped = std::min(offset, piece.size());

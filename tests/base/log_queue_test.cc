@@ -18,7 +18,7 @@ constexpr Duration kPatience = std::chrono::seconds(30);
 std::string Notice(std::uint64_t dropped) { return std::to_string(dropped) + " dropped\n"; }
 
 // A pipe that holds one page, whose reader may be idle.
-class LogQueueTest : public testing::Test {
+class LogQueueTest : public ::testing::Test {
  protected:
   LogQueueTest() {
     EXPECT_EQ(pipe(ends_.data()), 0);

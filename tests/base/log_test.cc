@@ -9,7 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr Duration kFlushPatience = std::chrono::seconds(30);
 
 TEST(LogTest, EscapesWhatJsonForbids) {
   struct {
@@ -39,7 +39,7 @@ TEST(LogTest, JsonLinesCarryNodeLevelAndMessage) {
   ASSERT_TRUE(InitLog({.level = "info", .format = LogFormat::kJson, .node = "n\"1"}));
   GYRE_LOG_DEBUG("unseen");
   GYRE_LOG_INFO("member dead name={} note={}", "n2", "a \"quoted\"\nword");
-  FlushLog(kPatience);
+  FlushLog(kFlushPatience);
   const std::string out = testing::internal::GetCapturedStderr();
   EXPECT_THAT(out, HasSubstr(R"("level":"info","node":"n\"1")"));
   EXPECT_THAT(out, HasSubstr(R"("message":"member dead name=n2 note=a \"quoted\"\u000aword"})"));
@@ -51,7 +51,7 @@ TEST(LogTest, TextLinesAreForPeople) {
   ASSERT_TRUE(InitLog({.level = "warn", .node = "n1"}));
   GYRE_LOG_INFO("unseen");
   GYRE_LOG_WARN("disk full");
-  FlushLog(kPatience);
+  FlushLog(kFlushPatience);
   const std::string out = testing::internal::GetCapturedStderr();
   EXPECT_THAT(out, HasSubstr("n1 disk full\n"));
   EXPECT_THAT(out, testing::Not(HasSubstr("unseen")));

@@ -37,7 +37,7 @@ std::vector<Stream> Streams() {
   };
 }
 
-class BenchWireTest : public testing::TestWithParam<Stream> {
+class BenchWireTest : public ::testing::TestWithParam<Stream> {
  protected:
   std::unique_ptr<BenchWire> wire_ = BenchWire::Make(GetParam().protocol, "value");
 };
@@ -79,7 +79,7 @@ TEST_P(BenchWireTest, AnotherProtocolIsNoticed) {
   EXPECT_EQ(wire_->Count("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", counts), -1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Protocols, BenchWireTest, testing::ValuesIn(Streams()),
+INSTANTIATE_TEST_SUITE_P(Protocols, BenchWireTest, ::testing::ValuesIn(Streams()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 std::string Requests(BenchProtocol protocol) {

@@ -11,7 +11,7 @@ struct Case {
   Effect effect;
 };
 
-class CommandTraitsTest : public testing::TestWithParam<Case> {};
+class CommandTraitsTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CommandTraitsTest, Traits) {
   const CommandTraits traits = TraitsOf(GetParam().args);
@@ -21,7 +21,7 @@ TEST_P(CommandTraitsTest, Traits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, CommandTraitsTest,
-    testing::Values(
+    ::testing::Values(
         Case{{"GET", "k"}, 1, Effect::kRead}, Case{{"get", "k"}, 1, Effect::kRead},
         Case{{"GET"}, 0, Effect::kRead}, Case{{"SET", "k", "v"}, 1, Effect::kIdempotentWrite},
         Case{{"SET", "k", "v", "EX", "10"}, 1, Effect::kIdempotentWrite},

@@ -385,7 +385,7 @@ TEST_P(BabbleTest, CostsOnlyThatLink) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BabbleTest,
-    testing::Values(
+    ::testing::Values(
         Babble{"OtherProtocol", "HTTP/1.1 400 Bad Request\r\n\r\n"},
         Babble{"WrongVersion", std::string("GY\x63\x02\0\0\0\0\1\0\0\0\0\0\0\0", 16)},
         Babble{"NotAReply", Frame(gyre::FrameType::kRequest, 1, "x")},

@@ -76,7 +76,7 @@ TEST(HistogramTest, AddingIsRecordingAll) {
   }
 }
 
-class ZipfTest : public testing::TestWithParam<double> {};
+class ZipfTest : public ::testing::TestWithParam<double> {};
 
 TEST_P(ZipfTest, RanksComeAsOftenAsTheFormulaSays) {
   constexpr std::uint64_t kCount = 50;
@@ -99,7 +99,7 @@ TEST_P(ZipfTest, RanksComeAsOftenAsTheFormulaSays) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Alphas, ZipfTest, testing::Values(0.5, 0.8, 0.99, 1.0, 1.2, 2.0));
+INSTANTIATE_TEST_SUITE_P(Alphas, ZipfTest, ::testing::Values(0.5, 0.8, 0.99, 1.0, 1.2, 2.0));
 
 TEST(ZipfTest, OneRankIsAlwaysThatOne) {
   const Zipf zipf(1, 0.99);

@@ -11,7 +11,7 @@ struct Case {
   std::uint16_t port;
 };
 
-class AddressTest : public testing::TestWithParam<Case> {};
+class AddressTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(AddressTest, Parse) {
   const Case& c = GetParam();
@@ -32,13 +32,13 @@ TEST_P(AddressTest, Parse) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, AddressTest,
-    testing::Values(Case{"127.0.0.1:7700", "127.0.0.1", 7700}, Case{"node-1", "node-1", 7700},
-                    Case{"node-1:1", "node-1", 1}, Case{"[::1]:7701", "::1", 7701},
-                    Case{"[::1]", "::1", 7700}, Case{"a:65535", "a", 65535}, Case{"", nullptr, 0},
-                    Case{":7700", nullptr, 0}, Case{"a:", nullptr, 0}, Case{"a:0", nullptr, 0},
-                    Case{"a:65536", nullptr, 0}, Case{"a:-1", nullptr, 0}, Case{"a:7x", nullptr, 0},
-                    Case{"::1", nullptr, 0}, Case{"[::1", nullptr, 0},
-                    Case{"[::1]7700", nullptr, 0}, Case{"[]:1", nullptr, 0}));
+    ::testing::Values(Case{"127.0.0.1:7700", "127.0.0.1", 7700}, Case{"node-1", "node-1", 7700},
+                      Case{"node-1:1", "node-1", 1}, Case{"[::1]:7701", "::1", 7701},
+                      Case{"[::1]", "::1", 7700}, Case{"a:65535", "a", 65535}, Case{"", nullptr, 0},
+                      Case{":7700", nullptr, 0}, Case{"a:", nullptr, 0}, Case{"a:0", nullptr, 0},
+                      Case{"a:65536", nullptr, 0}, Case{"a:-1", nullptr, 0},
+                      Case{"a:7x", nullptr, 0}, Case{"::1", nullptr, 0}, Case{"[::1", nullptr, 0},
+                      Case{"[::1]7700", nullptr, 0}, Case{"[]:1", nullptr, 0}));
 
 TEST(AddressTest, AHostOverItsBoundIsRefused) {
   EXPECT_TRUE(NodeAddress::Parse(std::string(kHostBytesMax, 'h')));

@@ -16,7 +16,7 @@ struct LostCase {
   Verdict verdict;
 };
 
-class LostTest : public testing::TestWithParam<LostCase> {};
+class LostTest : public ::testing::TestWithParam<LostCase> {};
 
 TEST_P(LostTest, Verdict) {
   const LostCase& c = GetParam();
@@ -26,14 +26,14 @@ TEST_P(LostTest, Verdict) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, LostTest,
-                         testing::Values(LostCase{kRead, true, true, Verdict::kRetry},
-                                         LostCase{kRead, false, false, Verdict::kRetry},
-                                         LostCase{kIdempotent, false, false, Verdict::kRetry},
-                                         LostCase{kIdempotent, true, true, Verdict::kRetry},
-                                         LostCase{kIdempotent, true, false,
-                                                  Verdict::kUnknownOutcome},
-                                         LostCase{kWrite, false, true, Verdict::kRetry},
-                                         LostCase{kWrite, true, true, Verdict::kUnknownOutcome}));
+                         ::testing::Values(LostCase{kRead, true, true, Verdict::kRetry},
+                                           LostCase{kRead, false, false, Verdict::kRetry},
+                                           LostCase{kIdempotent, false, false, Verdict::kRetry},
+                                           LostCase{kIdempotent, true, true, Verdict::kRetry},
+                                           LostCase{kIdempotent, true, false,
+                                                    Verdict::kUnknownOutcome},
+                                           LostCase{kWrite, false, true, Verdict::kRetry},
+                                           LostCase{kWrite, true, true, Verdict::kUnknownOutcome}));
 
 struct ReplyCase {
   ErrorCode code;
@@ -41,7 +41,7 @@ struct ReplyCase {
   Verdict write;
 };
 
-class ErrorReplyTest : public testing::TestWithParam<ReplyCase> {};
+class ErrorReplyTest : public ::testing::TestWithParam<ReplyCase> {};
 
 TEST_P(ErrorReplyTest, Verdict) {
   const ReplyCase& c = GetParam();
@@ -52,18 +52,18 @@ TEST_P(ErrorReplyTest, Verdict) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ErrorReplyTest,
-    testing::Values(ReplyCase{ErrorCode::kNotOwner, Verdict::kRetry, Verdict::kRetry},
-                    ReplyCase{ErrorCode::kMoved, Verdict::kRetry, Verdict::kRetry},
-                    ReplyCase{ErrorCode::kUnavailable, Verdict::kRetry, Verdict::kRetry},
-                    ReplyCase{ErrorCode::kClosed, Verdict::kRetry, Verdict::kRetry},
-                    ReplyCase{ErrorCode::kIo, Verdict::kRetry, Verdict::kUnknownOutcome},
-                    ReplyCase{ErrorCode::kTimeout, Verdict::kRetry, Verdict::kFail},
-                    ReplyCase{ErrorCode::kUnknownOutcome, Verdict::kRetry, Verdict::kFail},
-                    ReplyCase{ErrorCode::kTooFewReplicas, Verdict::kRetryLater,
-                              Verdict::kRetryLater},
-                    ReplyCase{ErrorCode::kWrongType, Verdict::kFail, Verdict::kFail},
-                    ReplyCase{ErrorCode::kInternal, Verdict::kFail, Verdict::kFail},
-                    ReplyCase{ErrorCode::kTooLarge, Verdict::kFail, Verdict::kFail}));
+    ::testing::Values(ReplyCase{ErrorCode::kNotOwner, Verdict::kRetry, Verdict::kRetry},
+                      ReplyCase{ErrorCode::kMoved, Verdict::kRetry, Verdict::kRetry},
+                      ReplyCase{ErrorCode::kUnavailable, Verdict::kRetry, Verdict::kRetry},
+                      ReplyCase{ErrorCode::kClosed, Verdict::kRetry, Verdict::kRetry},
+                      ReplyCase{ErrorCode::kIo, Verdict::kRetry, Verdict::kUnknownOutcome},
+                      ReplyCase{ErrorCode::kTimeout, Verdict::kRetry, Verdict::kFail},
+                      ReplyCase{ErrorCode::kUnknownOutcome, Verdict::kRetry, Verdict::kFail},
+                      ReplyCase{ErrorCode::kTooFewReplicas, Verdict::kRetryLater,
+                                Verdict::kRetryLater},
+                      ReplyCase{ErrorCode::kWrongType, Verdict::kFail, Verdict::kFail},
+                      ReplyCase{ErrorCode::kInternal, Verdict::kFail, Verdict::kFail},
+                      ReplyCase{ErrorCode::kTooLarge, Verdict::kFail, Verdict::kFail}));
 
 }  // namespace
 }  // namespace gyre::client

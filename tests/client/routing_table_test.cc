@@ -117,7 +117,7 @@ struct Breakage {
   void (*break_it)(wire::RingView&);
 };
 
-class BrokenRingTest : public testing::TestWithParam<Breakage> {};
+class BrokenRingTest : public ::testing::TestWithParam<Breakage> {};
 
 TEST_P(BrokenRingTest, IsRefused) {
   RingBuilder ring = ThreeNodes();
@@ -130,7 +130,7 @@ TEST_P(BrokenRingTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BrokenRingTest,
-    testing::Values(
+    ::testing::Values(
         Breakage{"NoMembers", [](wire::RingView& ring) { ring.clear_members(); }},
         Breakage{"NoPartitions", [](wire::RingView& ring) { ring.set_partition_count(0); }},
         Breakage{"OddPartitions", [](wire::RingView& ring) { ring.set_partition_count(3); }},
@@ -153,10 +153,10 @@ INSTANTIATE_TEST_SUITE_P(
         Breakage{"NoPort", [](wire::RingView& ring) { ring.mutable_members(1)->clear_port(); }},
         Breakage{"HugePort",
                  [](wire::RingView& ring) { ring.mutable_members(1)->set_port(65536); }},
-        Breakage{"UnknownState",
-                 [](wire::RingView& ring) {
-                   ring.mutable_members(1)->set_state(static_cast<wire::MemberState>(9));
-                 }}),
+        Breakage{
+            "UnknownState",
+            [](wire::RingView&
+                   ring) { ring.mutable_members(1)->set_state(static_cast<wire::MemberState>(9)); }}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(BrokenRingTest, CutOffAnywhereItIsRefusedOrWhole) {

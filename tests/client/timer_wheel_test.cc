@@ -17,7 +17,7 @@ struct Alarm : TimerEntry {
   std::uint64_t fired_ms = 0;
 };
 
-class TimerWheelTest : public testing::Test {
+class TimerWheelTest : public ::testing::Test {
  protected:
   void Arm(Alarm& alarm, std::uint64_t due_ms) {
     alarm.due_ms = due_ms;

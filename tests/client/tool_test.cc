@@ -69,7 +69,7 @@ TEST_P(UsageTest, ExitStatusAndMessage) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, UsageTest,
-    testing::Values(
+    ::testing::Values(
         UsageCase{{"gte", "k"}, kExitUsage, "did you mean get"},
         UsageCase{{"frobnicate"}, kExitUsage, "gyre --help"},
         UsageCase{{"get"}, kExitUsage, "get takes KEY, not 0 arguments"},

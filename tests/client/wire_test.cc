@@ -158,7 +158,7 @@ struct Nonsense {
   std::string bytes;
 };
 
-class NonsenseTest : public testing::TestWithParam<Nonsense> {};
+class NonsenseTest : public ::testing::TestWithParam<Nonsense> {};
 
 TEST_P(NonsenseTest, IsAProtocolError) {
   const Result<DecodedReply> decoded = DecodeReply(GetParam().bytes);
@@ -176,15 +176,17 @@ std::string Nested(int depth) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, NonsenseTest,
-    testing::Values(Nonsense{"Empty", ""}, Nonsense{"EmptyValue", std::string("\x0a\x00", 2)},
-                    Nonsense{"UnknownKind", "\x0a\x03\x7a\x01x"},
-                    Nonsense{"UnknownOutcome", "\x0a\x02\x10\x08"},
-                    Nonsense{"CutOff", "\x0a\x05\x2a"}, Nonsense{"Garbage", "\xff\xff\xff\xff\xff"},
-                    Nonsense{"WrongWireType", std::string("\x08\x00", 2)},
-                    Nonsense{"OddMap", std::string("\x0a\x08\x52\x06\x08\x01\x12\x02\x08\x01", 10)},
-                    Nonsense{"UnknownShape", std::string("\x0a\x04\x52\x02\x08\x03", 6)},
-                    Nonsense{"LongerThanItIs", "\x0a\x7f\x08\x01"},
-                    Nonsense{"TooDeep", Nested(kReplyDepthMax + 1)}),
+    ::testing::Values(Nonsense{"Empty", ""}, Nonsense{"EmptyValue", std::string("\x0a\x00", 2)},
+                      Nonsense{"UnknownKind", "\x0a\x03\x7a\x01x"},
+                      Nonsense{"UnknownOutcome", "\x0a\x02\x10\x08"},
+                      Nonsense{"CutOff", "\x0a\x05\x2a"},
+                      Nonsense{"Garbage", "\xff\xff\xff\xff\xff"},
+                      Nonsense{"WrongWireType", std::string("\x08\x00", 2)},
+                      Nonsense{"OddMap",
+                               std::string("\x0a\x08\x52\x06\x08\x01\x12\x02\x08\x01", 10)},
+                      Nonsense{"UnknownShape", std::string("\x0a\x04\x52\x02\x08\x03", 6)},
+                      Nonsense{"LongerThanItIs", "\x0a\x7f\x08\x01"},
+                      Nonsense{"TooDeep", Nested(kReplyDepthMax + 1)}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(NonsenseTest, DepthUpToTheBoundIsFine) { EXPECT_TRUE(DecodeReply(Nested(kReplyDepthMax))); }

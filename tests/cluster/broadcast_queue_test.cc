@@ -18,7 +18,7 @@ using testing::IsEmpty;
 
 constexpr char kTag = 9 << 3 | 2;
 
-class BroadcastQueueTest : public testing::Test {
+class BroadcastQueueTest : public ::testing::Test {
  protected:
   void Add(std::uint64_t number, const std::string& bytes,
            BroadcastQueue::Kind kind = BroadcastQueue::Kind::kMember) {

@@ -299,7 +299,7 @@ TEST_F(DifferenceTest, AnyTwoCopiesAreEvenedOut) {
       RC_ASSERT(n(1).Read(key) == last.second);
     }
     ExpectSame(0, 1);
-    RC_ASSERT(!testing::Test::HasFailure());
+    RC_ASSERT(!::testing::Test::HasFailure());
   });
 }
 

@@ -22,7 +22,7 @@ namespace gyre {
 namespace {
 
 // Far longer than anything takes: hitting it is a failure, never a matter of speed.
-constexpr std::chrono::seconds kPatience(30);
+constexpr std::chrono::seconds kGossipPatience(30);
 
 // Wakes the test whenever a node's state changed.
 struct News {
@@ -128,7 +128,7 @@ class GossipNode final : private Handler {
   std::thread thread_;
 };
 
-class GossipTest : public testing::Test {
+class GossipTest : public ::testing::Test {
  protected:
   void Form(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -146,7 +146,7 @@ class GossipTest : public testing::Test {
   }
   bool Eventually(const std::function<bool()>& condition) {
     std::unique_lock lock(news.mutex);
-    return news.changed.wait_for(lock, kPatience, condition);
+    return news.changed.wait_for(lock, kGossipPatience, condition);
   }
   static bool Sees(const GossipNode& viewer, const GossipNode& node, MemberState state) {
     const auto found = viewer.members().find(node.id());

@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::uint32_t kPartitions = 70;  // more than a word of bits
+constexpr std::uint32_t kLeasePartitions = 70;  // more than a word of bits
 constexpr PartitionId kP = 66;
 
 NodeId Id(int number) {
@@ -24,7 +24,7 @@ NodeId Id(int number) {
 }
 
 // Nodes that vote for each other; the test carries their datagrams.
-class LeaseTest : public testing::Test {
+class LeaseTest : public ::testing::Test {
  protected:
   struct Datagram {
     int from;
@@ -39,12 +39,12 @@ class LeaseTest : public testing::Test {
   }
   void Add(int number) {
     nodes_.resize(std::max<std::size_t>(nodes_.size(), number + 1));
-    nodes_[number] = std::make_unique<Leases>(Id(number), kPartitions, ++life_ << 20, now_);
+    nodes_[number] = std::make_unique<Leases>(Id(number), kLeasePartitions, ++life_ << 20, now_);
     facts_.resize(nodes_.size());
     facts_[number] = LeaseFacts{ring_, 1, {}};
     facts_[number].epoch = life_;
-    claims_.resize(nodes_.size(), PartitionBits(kPartitions));
-    taking_.resize(nodes_.size(), PartitionBits(kPartitions));
+    claims_.resize(nodes_.size(), PartitionBits(kLeasePartitions));
+    taking_.resize(nodes_.size(), PartitionBits(kLeasePartitions));
   }
   // Everybody knows the ring.
   void Tell() {
@@ -90,7 +90,7 @@ class LeaseTest : public testing::Test {
     }
   }
   void NoteActing() {
-    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    for (PartitionId partition = 0; partition < kLeasePartitions; ++partition) {
       int acting = 0;
       for (const auto& node : nodes_) acting += node && node->Holds(partition, now_) ? 1 : 0;
       EXPECT_LE(acting, 1) << "partition " << partition;

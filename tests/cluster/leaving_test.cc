@@ -11,9 +11,9 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr std::uint32_t kPartitions = OwnershipCluster::kPartitions;
+constexpr std::uint32_t kLeavingPartitions = OwnershipCluster::kPartitions;
 
-class FourNodes : public testing::Test {
+class FourNodes : public ::testing::Test {
  protected:
   FourNodes() {
     for (int node = 1; node <= 4; ++node) ids.push_back(cluster.Start(node, node == 1));
@@ -64,7 +64,7 @@ TEST_F(FourNodes, WhoLeavesKeepsItsCopiesAndTakesOverNothing) {
             held);
   std::vector<PartitionId> taken;
   std::vector<OwnershipGrant> grants;
-  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+  for (PartitionId partition = 0; partition < kLeavingPartitions; ++partition) {
     if (cluster.at(ids[0]).roles[partition] == Role::kReplica) grants.push_back({partition, {}});
   }
   ASSERT_FALSE(grants.empty());
@@ -99,7 +99,7 @@ OwnershipOptions Returning(bool majority = false) {
   return options;
 }
 
-class AStoppedRing : public testing::Test {
+class AStoppedRing : public ::testing::Test {
  protected:
   AStoppedRing() {
     for (int node = 1; node <= 4; ++node) cluster.Remember(node);
@@ -128,7 +128,7 @@ TEST_F(AStoppedRing, GoesOnWithoutTheOthersWhenThePatienceIsOver) {
   cluster.Pass(seconds(59));
   EXPECT_EQ(cluster.CountRole(a, Role::kOwner), 0U);
   cluster.Pass(seconds(3));
-  EXPECT_EQ(cluster.CountRole(a, Role::kOwner), kPartitions);
+  EXPECT_EQ(cluster.CountRole(a, Role::kOwner), kLeavingPartitions);
   EXPECT_THAT(cluster.at(a).log, testing::Contains(HasSubstr("only 1 of 4 nodes")));
 }
 

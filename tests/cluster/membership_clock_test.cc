@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-class MembershipClock : public testing::Test {
+class MembershipClock : public ::testing::Test {
  protected:
   // Node i's wall clock is ahead by ahead[i].
   std::map<std::uint64_t, microseconds> ahead;

@@ -71,7 +71,7 @@ bool OthersSeeItDead(VirtualCluster& cluster) {
   });
 }
 
-class LostNode : public testing::TestWithParam<Loss> {};
+class LostNode : public ::testing::TestWithParam<Loss> {};
 
 // Writes must resume within four seconds of the loss; what follows the verdict takes a round trip.
 TEST_P(LostNode, IsDeclaredDeadInTimeAtAnyPhaseOfTheProbes) {
@@ -178,7 +178,7 @@ TEST_P(LostNode, HarmsNobody) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, LostNode, testing::ValuesIn(kLosses),
+INSTANTIATE_TEST_SUITE_P(, LostNode, ::testing::ValuesIn(kLosses),
                          [](const auto& test) { return NameOf(test.param); });
 
 // Half of a small cluster hangs at once: the last one is no worse off for its doubts.

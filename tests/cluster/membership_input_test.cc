@@ -185,7 +185,7 @@ TEST(MembershipInput, RefusesStatesOfMoreMembersThanThereCanBe) {
 
 // A cluster of three whose messages are spoiled at random for a while: nobody crashes, and the
 // cluster recovers.
-class SpoiledMessages : public testing::TestWithParam<std::uint64_t> {};
+class SpoiledMessages : public ::testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SpoiledMessages, KillNobodyForGood) {
   const std::uint64_t seed = GetParam();
@@ -221,7 +221,7 @@ TEST_P(SpoiledMessages, KillNobodyForGood) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, SpoiledMessages, testing::Range<std::uint64_t>(0, 20));
+INSTANTIATE_TEST_SUITE_P(, SpoiledMessages, ::testing::Range<std::uint64_t>(0, 20));
 
 RC_GTEST_PROP(MembershipInputProperty, SurvivesRandomBytes, (const std::string& bytes)) {
   Membership machine = Machine();

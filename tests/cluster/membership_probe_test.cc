@@ -105,7 +105,7 @@ TEST_F(MembershipTest, NewsOfAnOldLinkLeadToAnotherAttempt) {
   }));
 }
 
-class MembershipLoss : public testing::TestWithParam<double> {};
+class MembershipLoss : public ::testing::TestWithParam<double> {};
 
 TEST_P(MembershipLoss, DeclaresNobodyDeadForTenMinutes) {
   for (const std::uint64_t size : {3, 5, 20}) {
@@ -120,7 +120,7 @@ TEST_P(MembershipLoss, DeclaresNobodyDeadForTenMinutes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, MembershipLoss, testing::Values(0.0, 0.05, 0.2));
+INSTANTIATE_TEST_SUITE_P(, MembershipLoss, ::testing::Values(0.0, 0.05, 0.2));
 
 // A node that hears nobody, but is heard: the others must not fall for its accusations.
 TEST_F(MembershipTest, ADeafNodeCannotKillTheOthers) {

@@ -73,7 +73,7 @@ TEST(OwnershipTest, AWarmingHolderOwnsNothingUntilItIsFilled) {
   EXPECT_EQ(cluster.WrongOwners(), "");
 }
 
-class ThreeNodes : public testing::Test {
+class ThreeNodes : public ::testing::Test {
  protected:
   ThreeNodes() {
     n1 = cluster.Start(1, true);
@@ -256,7 +256,7 @@ TEST_F(ThreeNodes, ATargetOutlivesASuspicion) {
   }
 }
 
-class OwnershipOfThreeCopies : public testing::Test {
+class OwnershipOfThreeCopies : public ::testing::Test {
  protected:
   OwnershipOfThreeCopies() {
     n1 = cluster.Start(1, true);

@@ -10,7 +10,7 @@
 namespace gyre {
 namespace {
 
-class ProbeListTest : public testing::Test {
+class ProbeListTest : public ::testing::Test {
  protected:
   ProbeListTest() {
     for (std::uint64_t i = 0; i < kMembers; ++i) list.Add(TestId(i), prng);

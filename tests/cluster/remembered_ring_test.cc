@@ -11,7 +11,7 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-class RememberedRingTest : public testing::Test {
+class RememberedRingTest : public ::testing::Test {
  protected:
   // A ring of the nodes 0 to count - 1.
   void Form(std::uint64_t count) {

@@ -27,7 +27,7 @@ struct RuleCase {
   const char* expected = "";  // send, fetch, withhold or nothing
 };
 
-class RepairRule : public testing::TestWithParam<RuleCase> {};
+class RepairRule : public ::testing::TestWithParam<RuleCase> {};
 
 TEST_P(RepairRule, DecidesWhatIsShipped) {
   const RuleCase& rule = GetParam();
@@ -47,18 +47,18 @@ TEST_P(RepairRule, DecidesWhatIsShipped) {
 
 INSTANTIATE_TEST_SUITE_P(
     Rule, RepairRule,
-    testing::Values(RuleCase{"same", 500, 500, 0, 0, 0, ""},
-                    RuleCase{"newer_here", 600, 500, 0, 0, 0, "send"},
-                    RuleCase{"newer_there", 500, 600, 0, 0, 0, "fetch"},
-                    RuleCase{"newer_here_whatever_was_evicted", 600, 500, 900, 900, 900, "send"},
-                    RuleCase{"lost_there", 600, std::nullopt, 0, 500, 0, "send"},
-                    RuleCase{"lost_here", std::nullopt, 600, 500, 0, 0, "fetch"},
-                    RuleCase{"perhaps_evicted_there", 600, std::nullopt, 0, 600, 0, "withhold"},
-                    RuleCase{"perhaps_evicted_here", std::nullopt, 600, 700, 0, 0, "withhold"},
-                    RuleCase{"perhaps_deleted_there", 600, std::nullopt, 0, 0, 700, "withhold"},
-                    RuleCase{"surely_not_deleted_there", 800, std::nullopt, 0, 0, 700, "send"},
-                    RuleCase{"on_its_way", 10'000, std::nullopt, 0, 0, 0, ""},
-                    RuleCase{"newer_on_its_way", 10'001, 500, 0, 0, 0, ""}),
+    ::testing::Values(RuleCase{"same", 500, 500, 0, 0, 0, ""},
+                      RuleCase{"newer_here", 600, 500, 0, 0, 0, "send"},
+                      RuleCase{"newer_there", 500, 600, 0, 0, 0, "fetch"},
+                      RuleCase{"newer_here_whatever_was_evicted", 600, 500, 900, 900, 900, "send"},
+                      RuleCase{"lost_there", 600, std::nullopt, 0, 500, 0, "send"},
+                      RuleCase{"lost_here", std::nullopt, 600, 500, 0, 0, "fetch"},
+                      RuleCase{"perhaps_evicted_there", 600, std::nullopt, 0, 600, 0, "withhold"},
+                      RuleCase{"perhaps_evicted_here", std::nullopt, 600, 700, 0, 0, "withhold"},
+                      RuleCase{"perhaps_deleted_there", 600, std::nullopt, 0, 0, 700, "withhold"},
+                      RuleCase{"surely_not_deleted_there", 800, std::nullopt, 0, 0, 700, "send"},
+                      RuleCase{"on_its_way", 10'000, std::nullopt, 0, 0, 0, ""},
+                      RuleCase{"newer_on_its_way", 10'001, 500, 0, 0, 0, ""}),
     [](const auto& info) { return info.param.name; });
 
 // After a death: what either side evicted of the last moments may have been newer than what the

@@ -68,7 +68,7 @@ struct BadMember {
   std::function<void(wire::Member&)> spoil;
 };
 
-class StateCodecRefuses : public testing::TestWithParam<BadMember> {};
+class StateCodecRefuses : public ::testing::TestWithParam<BadMember> {};
 
 TEST_P(StateCodecRefuses, AMemberOutOfBounds) {
   wire::Member message;
@@ -80,7 +80,7 @@ TEST_P(StateCodecRefuses, AMemberOutOfBounds) {
 
 INSTANTIATE_TEST_SUITE_P(
     , StateCodecRefuses,
-    testing::Values(
+    ::testing::Values(
         BadMember{"ShortId", [](wire::Member& m) { m.set_id("x"); }},
         BadMember{"LongId", [](wire::Member& m) { m.set_id(std::string(17, 'x')); }},
         BadMember{"LongName",

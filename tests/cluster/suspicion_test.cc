@@ -16,7 +16,7 @@ struct TimeoutCase {
   Duration timeout;
 };
 
-class SuspicionTimeoutTable : public testing::TestWithParam<TimeoutCase> {};
+class SuspicionTimeoutTable : public ::testing::TestWithParam<TimeoutCase> {};
 
 TEST_P(SuspicionTimeoutTable, ShrinksWithConfirmations) {
   const auto& [expected, confirmed, timeout] = GetParam();
@@ -26,10 +26,10 @@ TEST_P(SuspicionTimeoutTable, ShrinksWithConfirmations) {
 // The values of the paper's formula: 30 s down to 2 s.
 INSTANTIATE_TEST_SUITE_P(
     , SuspicionTimeoutTable,
-    testing::Values(TimeoutCase{0, 0, seconds(2)}, TimeoutCase{3, 0, seconds(30)},
-                    TimeoutCase{3, 1, seconds(16)}, TimeoutCase{3, 2, milliseconds(7810)},
-                    TimeoutCase{3, 3, seconds(2)}, TimeoutCase{3, 4, seconds(2)},
-                    TimeoutCase{2, 1, milliseconds(12333)}, TimeoutCase{1, 1, seconds(2)}));
+    ::testing::Values(TimeoutCase{0, 0, seconds(2)}, TimeoutCase{3, 0, seconds(30)},
+                      TimeoutCase{3, 1, seconds(16)}, TimeoutCase{3, 2, milliseconds(7810)},
+                      TimeoutCase{3, 3, seconds(2)}, TimeoutCase{3, 4, seconds(2)},
+                      TimeoutCase{2, 1, milliseconds(12333)}, TimeoutCase{1, 1, seconds(2)}));
 
 TEST(Suspicion, CountsEachAccuserOnceAndNotTheFirst) {
   Suspicion suspicion(TimePoint{}, {seconds(2), seconds(30), 3}, TestId(0));

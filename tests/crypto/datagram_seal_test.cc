@@ -7,12 +7,12 @@
 namespace gyre {
 namespace {
 
-constexpr UnixMillis kNoon = 1'800'000'000'000;
+constexpr UnixMillis kWallNow = 1'800'000'000'000;
 
 class DatagramSealTest : public ::testing::Test {
  protected:
   // "" if it is dropped.
-  std::string Open(std::string_view datagram, UnixMillis wall = kNoon) {
+  std::string Open(std::string_view datagram, UnixMillis wall = kWallNow) {
     const Result<std::string_view> plain = opener_.Open(datagram, now_, wall);
     return plain ? std::string(*plain) : "";
   }
@@ -26,23 +26,23 @@ class DatagramSealTest : public ::testing::Test {
 };
 
 TEST_F(DatagramSealTest, OpensWhatWasSealed) {
-  const std::string sealed = sealer_.Seal("who is there", kNoon);
+  const std::string sealed = sealer_.Seal("who is there", kWallNow);
   EXPECT_EQ(sealed.size(), 12 + kDatagramSealBytes);
   EXPECT_TRUE(LooksSealed(sealed));
   EXPECT_EQ(sealed.find("who"), std::string::npos);
   EXPECT_EQ(Open(sealed), "who is there");
-  EXPECT_NE(sealer_.Seal("who is there", kNoon), sealed);
+  EXPECT_NE(sealer_.Seal("who is there", kWallNow), sealed);
 }
 
 TEST_F(DatagramSealTest, DropsWhatWasSeen) {
-  const std::string sealed = sealer_.Seal("once", kNoon);
+  const std::string sealed = sealer_.Seal("once", kWallNow);
   EXPECT_EQ(Open(sealed), "once");
   EXPECT_EQ(Open(sealed), "");
   EXPECT_EQ(theirs_.stats().datagrams_replayed, 1U);
 }
 
 TEST_F(DatagramSealTest, DropsWhatWasTamperedWithOrCut) {
-  const std::string sealed = sealer_.Seal("whole", kNoon);
+  const std::string sealed = sealer_.Seal("whole", kWallNow);
   for (std::size_t bit = 0; bit < 8 * sealed.size(); ++bit) {
     std::string tampered = sealed;
     tampered[bit / 8] = static_cast<char>(tampered[bit / 8] ^ 1 << bit % 8);
@@ -58,48 +58,49 @@ TEST_F(DatagramSealTest, DropsWhatWasTamperedWithOrCut) {
 
 TEST_F(DatagramSealTest, DropsStrangersAndSaysWhy) {
   Keyring stranger{ParseGossipKeys(GenerateGossipKey()).value()};
-  EXPECT_EQ(Open(DatagramSealer(stranger).Seal("hello", kNoon)), "");
+  EXPECT_EQ(Open(DatagramSealer(stranger).Seal("hello", kWallNow)), "");
   EXPECT_EQ(Open("plain"), "");
   const CryptoStats stats = theirs_.stats();
   EXPECT_EQ(stats.datagrams_foreign, 1U);
   EXPECT_EQ(stats.datagrams_unsealed, 1U);
-  EXPECT_NE(opener_.Open("plain", now_, kNoon).error().message.find("--gossip-key"),
+  EXPECT_NE(opener_.Open("plain", now_, kWallNow).error().message.find("--gossip-key"),
             std::string::npos);
 }
 
 TEST_F(DatagramSealTest, IsUnderstoodThroughARotation) {
   const GossipKey fresh = ParseGossipKeys(GenerateGossipKey())->front();
   theirs_.Replace({key_, fresh});
-  EXPECT_EQ(Open(sealer_.Seal("old", kNoon)), "old");
+  EXPECT_EQ(Open(sealer_.Seal("old", kWallNow)), "old");
   ours_.Replace({fresh, key_});
-  EXPECT_EQ(Open(sealer_.Seal("new", kNoon)), "new");
+  EXPECT_EQ(Open(sealer_.Seal("new", kWallNow)), "new");
   theirs_.Replace({fresh});
-  EXPECT_EQ(Open(sealer_.Seal("only", kNoon)), "only");
+  EXPECT_EQ(Open(sealer_.Seal("only", kWallNow)), "only");
   ours_.Replace({key_});
-  EXPECT_EQ(Open(sealer_.Seal("removed", kNoon)), "");
+  EXPECT_EQ(Open(sealer_.Seal("removed", kWallNow)), "");
 }
 
 TEST_F(DatagramSealTest, ARestartedSenderIsHeardAtOnce) {
-  for (int i = 0; i < 100; ++i) sealer_.Seal("", kNoon);
-  EXPECT_EQ(Open(sealer_.Seal("before", kNoon)), "before");
+  for (int i = 0; i < 100; ++i) sealer_.Seal("", kWallNow);
+  EXPECT_EQ(Open(sealer_.Seal("before", kWallNow)), "before");
   DatagramSealer restarted(ours_);
-  EXPECT_EQ(Open(restarted.Seal("after", kNoon - 1000)), "after") << "its clock went back a second";
+  EXPECT_EQ(Open(restarted.Seal("after", kWallNow - 1000)), "after")
+      << "its clock went back a second";
 }
 
 TEST_F(DatagramSealTest, AClockThatJumpsCutsNobodyOff) {
-  EXPECT_EQ(Open(sealer_.Seal("before", kNoon)), "before");
-  EXPECT_EQ(Open(sealer_.Seal("a year on", kNoon + 31'536'000'000)), "a year on");
-  EXPECT_EQ(Open(sealer_.Seal("ours jumped", kNoon), 0), "ours jumped");
+  EXPECT_EQ(Open(sealer_.Seal("before", kWallNow)), "before");
+  EXPECT_EQ(Open(sealer_.Seal("a year on", kWallNow + 31'536'000'000)), "a year on");
+  EXPECT_EQ(Open(sealer_.Seal("ours jumped", kWallNow), 0), "ours jumped");
 }
 
 TEST_F(DatagramSealTest, WhatWasRecordedLongAgoIsDropped) {
   const UnixMillis skew =
       std::chrono::duration_cast<std::chrono::milliseconds>(ReplayGuard::kClockSkewMax).count();
-  const std::string recorded = sealer_.Seal("recorded", kNoon);
-  EXPECT_EQ(Open(recorded, kNoon + skew + 1), "");
-  EXPECT_EQ(Open(recorded, kNoon - skew - 1), "");
+  const std::string recorded = sealer_.Seal("recorded", kWallNow);
+  EXPECT_EQ(Open(recorded, kWallNow + skew + 1), "");
+  EXPECT_EQ(Open(recorded, kWallNow - skew - 1), "");
   EXPECT_EQ(theirs_.stats().datagrams_stale, 2U);
-  EXPECT_EQ(Open(recorded, kNoon + skew), "recorded");
+  EXPECT_EQ(Open(recorded, kWallNow + skew), "recorded");
 }
 
 }  // namespace

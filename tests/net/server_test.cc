@@ -96,7 +96,7 @@ TEST(ServerTest, ClosesIdleClients) {
 }
 
 // A native port: who is what shows in the first request.
-class AdmissionTest : public testing::Test {
+class AdmissionTest : public ::testing::Test {
  protected:
   AdmissionTest() {
     server_.OnLoop([this] {
@@ -229,10 +229,10 @@ TEST(ServerTest, MarksWhatAllConnectionsSentThatWaitedToBeAccepted) {
   std::promise<void> pauses;
   std::promise<void> slept;
   server.loop->Post([&] {
-    sleeps.set_value();
+    pauses.set_value();
     slept.get_future().wait();
   });
-  sleeps.get_future().wait();
+  pauses.get_future().wait();
   std::vector<Client> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(server.Connect());
   for (Client& client : clients) client.Send("waited\n");

@@ -12,7 +12,7 @@
 namespace gyre {
 namespace {
 
-class IdentityTest : public testing::Test {
+class IdentityTest : public ::testing::Test {
  protected:
   IdentityTest() {
     directory_ = std::filesystem::temp_directory_path() /

@@ -25,7 +25,7 @@ RememberedMember Member(std::uint8_t number, const std::string& host) {
   return {{Id(number), "zone-a", 2, 7, false, false}, "n" + std::to_string(number), host, 7700};
 }
 
-class RingFileTest : public testing::Test {
+class RingFileTest : public ::testing::Test {
  protected:
   RingFileTest() {
     directory_ = std::filesystem::temp_directory_path() /

@@ -109,7 +109,7 @@ double MovedHeld(const Placement& before, const Placement& after) {
   return moved;
 }
 
-class PlacementShape : public testing::TestWithParam<Shape> {
+class PlacementShape : public ::testing::TestWithParam<Shape> {
  protected:
   static Placement Compute(const std::vector<RingMember>& ring) {
     return ComputePlacement(ring, kReplicas, GetParam().partitions);
@@ -150,16 +150,15 @@ TEST_P(PlacementShape, MovesLittleOnJoinAndLeave) {
 }
 
 // 200 members need all of the 16,384 partitions, 50 are well served by 4,096.
-INSTANTIATE_TEST_SUITE_P(, PlacementShape,
-                         testing::Values(Shape{3}, Shape{5}, Shape{10}, Shape{20}, Shape{3, true},
-                                         Shape{5, true}, Shape{10, true}, Shape{20, true},
-                                         Shape{5, false, 3}, Shape{10, false, 3},
-                                         Shape{20, false, 3}, Shape{20, true, 3}, Shape{50},
-                                         Shape{50, true}, Shape{50, false, 3},
-                                         Shape{50, false, 1, 4096}, Shape{50, true, 1, 4096},
-                                         Shape{50, false, 3, 4096}, Shape{50, true, 3, 4096},
-                                         Shape{200, false, 1, 4096}, Shape{200, false, 1, 16384},
-                                         Shape{200, true, 1, 16384}, Shape{200, false, 3, 16384}));
+INSTANTIATE_TEST_SUITE_P(
+    , PlacementShape,
+    ::testing::Values(Shape{3}, Shape{5}, Shape{10}, Shape{20}, Shape{3, true}, Shape{5, true},
+                      Shape{10, true}, Shape{20, true}, Shape{5, false, 3}, Shape{10, false, 3},
+                      Shape{20, false, 3}, Shape{20, true, 3}, Shape{50}, Shape{50, true},
+                      Shape{50, false, 3}, Shape{50, false, 1, 4096}, Shape{50, true, 1, 4096},
+                      Shape{50, false, 3, 4096}, Shape{50, true, 3, 4096},
+                      Shape{200, false, 1, 4096}, Shape{200, false, 1, 16384},
+                      Shape{200, true, 1, 16384}, Shape{200, false, 3, 16384}));
 
 // Owners that change are handovers: no data moves. Where a member has some dozen partitions only,
 // one partition is the whole tolerance, nearly everybody stands at the bound, and owners change
@@ -169,7 +168,7 @@ struct Handovers {
   double most;
 };
 
-class PlacementHandovers : public testing::TestWithParam<Handovers> {};
+class PlacementHandovers : public ::testing::TestWithParam<Handovers> {};
 
 TEST_P(PlacementHandovers, AreNotManyMoreThanTheNewcomerTakes) {
   const Shape& shape = GetParam().shape;
@@ -185,12 +184,12 @@ TEST_P(PlacementHandovers, AreNotManyMoreThanTheNewcomerTakes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, PlacementHandovers,
-                         testing::Values(Handovers{{3}, 1.1}, Handovers{{3, true}, 1.1},
-                                         Handovers{{10}, 1.25}, Handovers{{10, true}, 1.25},
-                                         Handovers{{20}, 1.4}, Handovers{{50}, 2.3},
-                                         Handovers{{50, false, 1, 4096}, 1.3},
-                                         Handovers{{50, false, 1, 16384}, 1.1},
-                                         Handovers{{200, false, 1, 16384}, 1.7}));
+                         ::testing::Values(Handovers{{3}, 1.1}, Handovers{{3, true}, 1.1},
+                                           Handovers{{10}, 1.25}, Handovers{{10, true}, 1.25},
+                                           Handovers{{20}, 1.4}, Handovers{{50}, 2.3},
+                                           Handovers{{50, false, 1, 4096}, 1.3},
+                                           Handovers{{50, false, 1, 16384}, 1.1},
+                                           Handovers{{200, false, 1, 16384}, 1.7}));
 
 // Without a second holder an owner that changes is a copy that moves.
 TEST(Placement, BalancesAndMovesLittleWithoutReplicas) {

@@ -147,7 +147,7 @@ TEST(Majority, AnOperatorsRemoveLetsTheRestGoOn) {
   EXPECT_EQ(ActsFor(cluster, 2), cluster.options().partitions);
 }
 
-class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
+class MajorityNemesisTest : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   static constexpr std::uint64_t kSeeds = 5;  // of a block
   static constexpr int kRounds = 3;
@@ -173,7 +173,7 @@ class MajorityNemesisTest : public testing::TestWithParam<std::uint64_t> {
 TEST_P(MajorityNemesisTest, Partitions) { Run(PartitionFaults()); }
 TEST_P(MajorityNemesisTest, Pauses) { Run(PauseFaults()); }
 TEST_P(MajorityNemesisTest, NodesComeAndGo) { Run(NodeFaults()); }
-INSTANTIATE_TEST_SUITE_P(Blocks, MajorityNemesisTest, testing::Range<std::uint64_t>(0, 2));
+INSTANTIATE_TEST_SUITE_P(Blocks, MajorityNemesisTest, ::testing::Range<std::uint64_t>(0, 2));
 
 // The judge is tested, too.
 TEST(Majority, WithoutLeasesTwoOwnersAreSeen) {

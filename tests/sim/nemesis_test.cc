@@ -38,7 +38,7 @@ void RunNemesis(std::uint64_t seed, const ClusterOptions& cluster_options,
   EXPECT_GT(cluster.history().acknowledged(), 20U);
 }
 
-class NemesisTest : public testing::TestWithParam<std::uint64_t> {
+class NemesisTest : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   void Run(const NemesisOptions& options) {
     ForSeeds(
@@ -80,7 +80,7 @@ TEST_P(NemesisTest, NodesEvict) {
       1 + GetParam() * kSeeds);
 }
 
-INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, testing::Range<std::uint64_t>(0, 7));
+INSTANTIATE_TEST_SUITE_P(Blocks, NemesisTest, ::testing::Range<std::uint64_t>(0, 7));
 
 // Exactly: every datagram, request and reply at the same nanosecond.
 TEST(Simulation, TheSameSeedIsTheSameRun) {

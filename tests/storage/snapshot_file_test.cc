@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class SnapshotFileTest : public testing::Test {
+class SnapshotFileTest : public ::testing::Test {
  protected:
   SnapshotFileTest() {
     directory_ = std::filesystem::temp_directory_path() /

@@ -41,9 +41,7 @@ PeerExchange::PeerExchange(EventLoop& loop, const Address& to, const std::string
   // A message that the link does not take will not be taken later; the timer tells, so that `done`
   // never runs from here.
   deadline_.Start(began ? deadline : Duration{}, Duration{}, [this] {
-    End({Fail(ErrorCode::kTimeout,
-              "no answer from " + to_.host + ":" + std::to_string(to_.port) + " in time"),
-         false});
+    End({Fail(ErrorCode::kTimeout, "no answer from " + to_.ToString() + " in time"), false});
   });
 }
 
