@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "node.h"
 #include "ops/config.h"
 
@@ -37,6 +38,7 @@ void GiveMemoryBack() {
 
 int main(int argc, char** argv) {
   GiveMemoryBack();
+  gyre::MemoryReserve::Install();
   gyre::Result<gyre::ParsedCommandLine> command_line = gyre::ParseConfig(argc, argv);
   if (!command_line) return Refuse(command_line.error());
   if (command_line->action == gyre::ParsedCommandLine::Action::kPrint) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "ops/cluster_metrics.h"
 #include "ops/gossip_key_file.h"
 #include "ops/open_files.h"
@@ -272,6 +273,7 @@ void Node::Run() {
   watch_->Start(kBeatInterval, kBeatInterval, [this] { WatchWorkers(); });
   pause_beat_->Start(Duration{}, kPauseBeatInterval, [this, seen = 0U]() mutable {
     pause_detector_.Beat(SteadyNow());
+    MemoryReserve::Renew();
     admin_->Sample(SteadyNow());
     // At once after a pause: what clients send later did not wait through it.
     const std::uint32_t pauses = pause_detector_.Pauses(SteadyNow());

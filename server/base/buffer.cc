@@ -4,6 +4,9 @@
 #include <new>
 #include <utility>
 
+#include "base/client_memory.h"
+#include "base/memory_reserve.h"
+
 namespace gyre {
 namespace {
 
@@ -14,6 +17,15 @@ constexpr std::size_t kDoublesMax = std::size_t{1} << 20;
 
 std::size_t Grown(std::size_t capacity) {
   return capacity <= kDoublesMax ? 2 * capacity : capacity + capacity / 4;
+}
+
+// Null: the system has no memory left. Large blocks leave it the reserve, of which small ones are
+// given where there is nothing else.
+void* Reallocate(void* block, std::size_t bytes) {
+  const bool small = bytes <= ClientMemory::kSmallBytes;
+  if (!small && !MemoryReserve::Renew()) return nullptr;
+  void* const grown = std::realloc(block, bytes);
+  return grown == nullptr && small && MemoryReserve::Use() ? std::realloc(block, bytes) : grown;
 }
 
 }  // namespace
@@ -56,7 +68,7 @@ void Buffer::SlideToFront() {
 bool Buffer::Resize(std::size_t capacity) {
   if (account_ != nullptr && !account_->TryCharge(capacity - capacity_, capacity)) return false;
   if (begin_ != 0) SlideToFront();
-  char* const grown = static_cast<char*>(std::realloc(data_.get(), capacity));
+  char* const grown = static_cast<char*>(Reallocate(data_.get(), capacity));
   if (grown == nullptr) {
     if (account_ != nullptr) account_->Release(capacity - capacity_);
     return false;

@@ -2,6 +2,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,13 @@ constexpr std::size_t kReadBytesMin = 16 * 1024;
 
 constexpr char kNoRoomForFrame[] =
     "there is no room for its frame in the memory for clients (see --client-memory)";
+
+// Of the system's, that is: the memory for clients was not used up.
+Error NoMemoryLeft() {
+  return {ErrorCode::kOutOfMemory,
+          "the system has no memory left for the request: this process may have less than --memory "
+          "and --client-memory (see ulimit -v)"};
+}
 
 // Room to make behind `have` bytes of a request that needs `wanted`.
 std::size_t Reserve(std::size_t have, std::size_t wanted) {
@@ -111,7 +119,12 @@ void Connection::OnInput(std::string_view fresh, bool in_scratch) {
     const std::string_view rest = fresh.substr(Execute(fresh));
     if (!rest.empty()) {
       input_ = context_.pool->TakeBuffer();
-      (void)input_.TryReserve(rest.size() + Reserve(rest.size(), wanted_));
+      if (!input_.TryReserve(rest.size() + Reserve(rest.size(), wanted_)) &&
+          !input_.TryReserve(rest.size())) {
+        handler_.EndOfBatch();
+        GYRE_LOG_WARN("client closed: {} peer={}", NoMemoryLeft().message, session_.peer_address);
+        return Close();
+      }
       input_.Append(rest);
     }
   } else {
@@ -213,7 +226,12 @@ void Connection::Decode(std::string_view input, std::size_t from) {
   do {
     Request& request = ahead.requests[ahead.count];
     request.Clear();  // what an earlier request, perhaps of another connection, left in it
-    Decoded decoded = codec_->Decode(input.substr(ahead.end), request);
+    Decoded decoded;
+    try {
+      decoded = codec_->Decode(input.substr(ahead.end), request);
+    } catch (const std::bad_alloc&) {  // of very many arguments
+      decoded = {.status = Decoded::Status::kMalformed, .error = NoMemoryLeft()};
+    }
     assert(decoded.consumed <= input.size() - ahead.end);
     ahead.end += decoded.consumed;
     if (decoded.status == Decoded::Status::kRequest) [[likely]] {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "ops/metrics.h"
 
 namespace gyre {
@@ -244,6 +245,11 @@ void WriteProcessMetrics(std::string_view version, std::uint32_t pauses, Metrics
       "Times that the process did not run for 1.5 s or longer (stopped, suspended, starved); "
       "writes that waited meanwhile were refused, reads answered by who owned the key by then.",
       pauses);
+  out.Counter(
+      "gyre_memory_reserve_used_total",
+      "Times that the system had no memory left, and a reserve of 8 MiB kept the node going; "
+      "requests were refused meanwhile.",
+      MemoryReserve::used());
   out.Counter("gyre_log_lines_dropped_total",
               "Lines of the log that were lost because their output did not take them.",
               DroppedLogLines());

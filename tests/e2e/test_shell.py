@@ -126,7 +126,7 @@ class TestTerminal:
             assert client.call("GET", "k") == b"good"
 
     def test_control_c_cancels_the_command_that_runs(self, node, shell):
-        node.signal(signal.SIGSTOP)
+        node.pause()
         try:
             shell.line(b"get k --deadline 600000")
             shell.expect(rb"600000\r\n")
@@ -134,7 +134,7 @@ class TestTerminal:
             shell.expect(rb"cancelled")
             shell.prompt()
         finally:
-            node.signal(signal.SIGCONT)
+            node.resume()
         shell.line(b"bench --duration 600")
         shell.expect(rb"600\r\n")
         shell.send(b"\x03")
@@ -144,7 +144,7 @@ class TestTerminal:
         shell.expect(rb"\nOK\r\n")
 
     def test_control_c_that_comes_as_the_command_begins_cancels_it(self, node, shell):
-        node.signal(signal.SIGSTOP)
+        node.pause()
         try:
             for wait in range(20):
                 shell.line(b"get k --deadline 600000")
@@ -154,7 +154,7 @@ class TestTerminal:
                 shell.expect(rb"cancelled")
                 shell.prompt()
         finally:
-            node.signal(signal.SIGCONT)
+            node.resume()
 
     def test_the_history_outlives_a_kill(self, node, shell, tmp_path):
         shell.line("set k 'grüße'".encode())
