@@ -5,9 +5,8 @@
 //                             (u32, LE)      (u64, LE)
 //
 // A reply carries the id of its request; replies may come in any order. A process speaks
-// `kProtocolVersion` and understands the version before it, so that two adjacent releases work
-// together on one ring. A frame that breaks these rules ends the connection: after it, nothing in
-// the stream can be trusted.
+// `kProtocolVersion` and reads the versions up to it; there has been one so far. A frame that breaks
+// these rules ends the connection: after it, nothing in the stream can be trusted.
 #pragma once
 
 #include <cstddef>

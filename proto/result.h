@@ -26,7 +26,7 @@ enum class ErrorCode : std::uint8_t {
       9,  // no live node holds the partition, or the link to it is down; nothing was written
   kTimeout = 10,  // the deadline passed; nothing was written
   kUnknownOutcome =
-      11,  // the write was applied here, but its replicas did not acknowledge it in time
+      11,  // the write may have been applied: its copies, or the node asked, did not answer in time
   kTooFewReplicas = 12,  // fewer live holders than the acks asked for; nothing was written
   kIo = 13,              // a socket or file failed
   kClosed = 14,          // shutting down

@@ -240,7 +240,7 @@ struct NodeInfo {
   std::string name;
   std::string address;  // "host:port" of the native protocol
   std::string zone;
-  std::string state;  // alive, suspect, dead, stopped
+  std::string state;  // alive, suspect, dead, stopped, drained
   std::uint32_t weight = 1;
   std::uint32_t partitions_owned = 0;  // orders their writes
   std::uint32_t partitions_held = 0;   // has a copy, owned ones included

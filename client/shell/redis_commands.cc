@@ -31,7 +31,6 @@ constexpr RedisCommand kRedisCommands[] = {
     {"incrby", "KEY DELTA", "Adds to a number"},
     {"incrbyfloat", "KEY DELTA", "Adds to a number that may have a fraction"},
     {"info", "[SECTION ...]", "Shows the node's figures as Redis does", Shown::kAsText},
-    {"memory", "SUBCOMMAND [ARGUMENT ...]", "USAGE of a key, STATS, ..."},
     {"msetnx", "KEY VALUE ...", "Stores several values if none of the keys exists"},
     {"object", "SUBCOMMAND [ARGUMENT ...]", "ENCODING, IDLETIME, FREQ, REFCOUNT of a key"},
     {"pexpire", "KEY MS [NX|XX|GT|LT]", "Sets the time to live of a key, in milliseconds"},

@@ -2,7 +2,7 @@
 // what it believed before it was stopped (SIGSTOP, a suspended virtual machine, a starved one) or
 // cut off.
 //
-// A node that others do not hear is declared dead after 2.5 s at the earliest, and then another
+// A node that others do not hear is declared dead after 2 s at the earliest, and then another
 // owner orders the writes of its partitions. An old owner that goes on unknowingly would answer
 // INCR from a stale value and stamp the result with a newer version. So it orders writes only while
 // the newest of its own pings that was answered was *sent* less than kFor ago, or it knows of no

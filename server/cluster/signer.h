@@ -1,6 +1,6 @@
 // Who said what: a node speaks only for itself.
 //
-// A node's id is the fingerprint of its public key (secret/node_key.h), so that whoever knows an id
+// A node's id is the fingerprint of its public key (crypto/node_key.h), so that whoever knows an id
 // can check what its node said, whoever passed it on. What is said by others of a node counts only
 // as far as membership.h says.
 #pragma once

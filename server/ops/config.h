@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/limits.h"
+#include "proto/placement.h"
 #include "proto/result.h"
 #include "proto/slot.h"
 
@@ -30,7 +31,6 @@ inline constexpr std::size_t kMemoryBytesMin = std::size_t{8} << 20;
 inline constexpr std::size_t kClientMemoryBytesMin = std::size_t{4} << 20;
 inline constexpr std::size_t kClientMemoryBytesDefault = std::size_t{64} << 20;
 inline constexpr std::size_t kNameBytesMax = 64;
-inline constexpr std::uint32_t kWeightMax = 1000;
 inline constexpr std::uint32_t kThreadsMax = 256;
 inline constexpr std::size_t kConnectionsDefault = 65'536;
 inline constexpr std::size_t kConnectionsHardMax = 10'000'000;

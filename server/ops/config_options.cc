@@ -258,7 +258,7 @@ const std::vector<Option>& ConfigOptions() {
        "Default: none.",
        [](Text t, Config& c) { return StoreName(t, true, c.zone); }},
       {"weight", "N", kNumber,
-       "Share of the keys relative to other nodes, 1 to 1000. Default: 1. In proportion to "
+       "Share of the keys relative to other nodes, 1 to 1024. Default: 1. In proportion to "
        "--memory "
        "where that differs.",
        [](Text t, Config& c) { return StoreNumber(t, 1, kWeightMax, c.weight); }},

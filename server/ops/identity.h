@@ -1,5 +1,5 @@
 // Who this node is, across restarts: its key in the data directory, of which its id is the
-// fingerprint (secret/node_key.h), and the incarnation that must never go back.
+// fingerprint (crypto/node_key.h), and the incarnation that must never go back.
 #pragma once
 
 #include <cstdint>
