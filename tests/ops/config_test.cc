@@ -264,7 +264,7 @@ TEST(CommandLineTest, ExplainsWhatIsWrong) {
       {{"--client-memory", "16m"}, "raise --client-memory to 19MiB or more, or lower --max-value"},
       {{"--replicas", "8"}, "--replicas: '8' is not a number from 1 to 7"},
       {{"--replicas", "2", "--write-acks", "3"}, "--write-acks 3 is more than --replicas 2"},
-      {{"--weight", "0"}, "--weight: '0' is not a number from 1 to 1000"},
+      {{"--weight", "0"}, "--weight: '0' is not a number from 1 to 1024"},
       {{"--threads", "0"}, "--threads: '0' is not a number from 1"},
       {{"--name", "a b"}, "--name: 'a b' is not a name"},
       {{"--name", ""}, "--name: '' is not a name"},
