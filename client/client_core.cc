@@ -207,7 +207,8 @@ void ClientCore::Run() {
   thread_id_.store(std::this_thread::get_id());
   BlockSignals();
   uv_timer_start(
-      &maintenance_, [](uv_timer_t* timer) { static_cast<ClientCore*>(timer->data)->OnMaintenance(); },
+      &maintenance_,
+      [](uv_timer_t* timer) { static_cast<ClientCore*>(timer->data)->OnMaintenance(); },
       kMaintenanceInterval.count(), kMaintenanceInterval.count());
   ArmRingTimer();
   uv_run(&loop_, UV_RUN_DEFAULT);

@@ -24,10 +24,10 @@
 #include "client/byte_budget.h"
 #include "client/fork_count.h"
 #include "client/link.h"
+#include "client/node_selector.h"
 #include "client/operation.h"
 #include "client/retry.h"
 #include "client/ring_keeper.h"
-#include "client/node_selector.h"
 #include "client/sync.h"
 #include "client/timer_wheel.h"
 

@@ -148,7 +148,7 @@ bool ClientCore::OnReply(Link& link, Operation& operation, std::string_view payl
 }
 
 void ClientCore::OnLost(Link& link, bool was_connected, const Error& error,
-                    std::vector<Link::Lost> lost) {
+                        std::vector<Link::Lost> lost) {
   const Error failure{error.code, link.node().name() + ": " + error.message};
   if (was_connected) {
     counters_.connections_lost.fetch_add(1, std::memory_order_relaxed);

@@ -26,31 +26,30 @@ FrameConnection::FrameConnection(uv_loop_t* loop, Owner& owner) : owner_(&owner)
   tcp_.data = connect_timer_.data = connect_.data = write_.data = this;
 }
 
-FrameConnection* FrameConnection::Open(uv_loop_t* loop, const sockaddr* address, Milliseconds timeout,
-                             Owner& owner) {
+FrameConnection* FrameConnection::Open(uv_loop_t* loop, const sockaddr* address,
+                                       Milliseconds timeout, Owner& owner) {
   auto* connection = new FrameConnection(loop, owner);
-  const int error = uv_tcp_connect(&connection->connect_, &connection->tcp_, address,
-                                   [](uv_connect_t* request, int status) {
-                                     auto* self = static_cast<FrameConnection*>(request->data);
-                                     if (self->state_ != State::kConnecting) return;
-                                     if (status < 0)
-                                       return self->Fail(ErrorCode::kIo, uv_strerror(status));
-                                     self->state_ = State::kConnected;
-                                     uv_timer_stop(&self->connect_timer_);
-                                     uv_tcp_nodelay(&self->tcp_, 1);
-                                     uv_tcp_keepalive(&self->tcp_, 1, kKeepAliveSeconds);
-                                     uv_read_start(
-                                         reinterpret_cast<uv_stream_t*>(&self->tcp_),
-                                         [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-                                           auto* self = static_cast<FrameConnection*>(handle->data);
-                                           char* room = self->in_.Prepare(kReadBytesMin);
-                                           *buffer = BufferOf(room, self->in_.writable());
-                                         },
-                                         [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
-                                           static_cast<FrameConnection*>(stream->data)->OnRead(count);
-                                         });
-                                     self->owner_->OnConnected();
-                                   });
+  const int error = uv_tcp_connect(
+      &connection->connect_, &connection->tcp_, address, [](uv_connect_t* request, int status) {
+        auto* self = static_cast<FrameConnection*>(request->data);
+        if (self->state_ != State::kConnecting) return;
+        if (status < 0) return self->Fail(ErrorCode::kIo, uv_strerror(status));
+        self->state_ = State::kConnected;
+        uv_timer_stop(&self->connect_timer_);
+        uv_tcp_nodelay(&self->tcp_, 1);
+        uv_tcp_keepalive(&self->tcp_, 1, kKeepAliveSeconds);
+        uv_read_start(
+            reinterpret_cast<uv_stream_t*>(&self->tcp_),
+            [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+              auto* self = static_cast<FrameConnection*>(handle->data);
+              char* room = self->in_.Prepare(kReadBytesMin);
+              *buffer = BufferOf(room, self->in_.writable());
+            },
+            [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+              static_cast<FrameConnection*>(stream->data)->OnRead(count);
+            });
+        self->owner_->OnConnected();
+      });
   if (error < 0) {
     connection->Fail(ErrorCode::kIo, uv_strerror(error));
     return connection;
@@ -58,7 +57,8 @@ FrameConnection* FrameConnection::Open(uv_loop_t* loop, const sockaddr* address,
   uv_timer_start(
       &connection->connect_timer_,
       [](uv_timer_t* timer) {
-        static_cast<FrameConnection*>(timer->data)->Fail(ErrorCode::kIo, "connecting took too long");
+        static_cast<FrameConnection*>(timer->data)
+            ->Fail(ErrorCode::kIo, "connecting took too long");
       },
       static_cast<std::uint64_t>(timeout.count()), 0);
   return connection;

@@ -39,7 +39,7 @@ class FrameConnection {
 
   // Begins to connect. `owner` outlives the connection, or abandons it.
   static FrameConnection* Open(uv_loop_t* loop, const sockaddr* address, Milliseconds timeout,
-                          Owner& owner);
+                               Owner& owner);
 
   bool connected() const { return state_ == State::kConnected; }
   bool writing() const { return writing_; }

@@ -49,7 +49,7 @@ void Link::ConnectNext() {
   addresses_.erase(addresses_.begin());
   state_ = State::kConnecting;
   connection_ = FrameConnection::Open(owner_.loop(), reinterpret_cast<const sockaddr*>(&address),
-                                 connect_timeout_, *this);
+                                      connect_timeout_, *this);
 }
 
 bool Link::Unanswered(TimePoint now, Milliseconds silence) const {

@@ -59,7 +59,7 @@ void NodeSelector::DropUnused() {
 }
 
 bool NodeSelector::Usable(const RemoteNode& node, const Operation& operation, bool even_stalled,
-                    TimePoint now) const {
+                          TimePoint now) const {
   if (node.down(now) && operation.pinned.empty()) return false;
   // Only the owner orders writes: passing it over would only take the long way to it.
   if (!even_stalled && node.stalled() && operation.effect == Effect::kRead) return false;
@@ -84,8 +84,8 @@ std::vector<RemoteNode*> NodeSelector::Order(const Operation& operation) {
   return order;
 }
 
-RemoteNode* NodeSelector::FirstUsable(const std::vector<RemoteNode*>& order, const Operation& operation,
-                          TimePoint now) {
+RemoteNode* NodeSelector::FirstUsable(const std::vector<RemoteNode*>& order,
+                                      const Operation& operation, TimePoint now) {
   for (const bool even_stalled : {false, true}) {
     for (RemoteNode* node : order) {
       if (Usable(*node, operation, even_stalled, now)) return node;

@@ -93,10 +93,12 @@ class NodeSelector {
   }
 
  private:
-  bool Usable(const RemoteNode& node, const Operation& operation, bool even_stalled, TimePoint now) const;
+  bool Usable(const RemoteNode& node, const Operation& operation, bool even_stalled,
+              TimePoint now) const;
   // Nodes for an operation in order of preference.
   std::vector<RemoteNode*> Order(const Operation& operation);
-  RemoteNode* FirstUsable(const std::vector<RemoteNode*>& order, const Operation& operation, TimePoint now);
+  RemoteNode* FirstUsable(const std::vector<RemoteNode*>& order, const Operation& operation,
+                          TimePoint now);
 
   const Options& options_;
   Link::Owner& owner_;

@@ -47,7 +47,7 @@ struct Operation : TimerEntry {
   std::array<Attempt, kAttemptsAtOnceMax> attempts;  // the live ones
   std::uint32_t attempt_count = 0;                   // live
   std::uint32_t tries = 0;                           // in all
-  std::vector<const RemoteNode*> tried;                    // in this round
+  std::vector<const RemoteNode*> tried;              // in this round
   bool pausing = false;                              // between two rounds
   bool maybe_applied = false;                        // a write that was sent and never answered
   Milliseconds backoff{0};

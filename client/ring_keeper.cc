@@ -9,7 +9,8 @@ Result<RingInfo> RingKeeper::Adopt(const Value& reply) {
   Result<RoutingTable> parsed = RoutingTable::Parse(reply.text);
   if (!parsed) return parsed.error();
   RingInfo info = parsed->Describe();
-  const bool news = selector_.table().nodes().empty() || parsed->digest() != selector_.table().digest();
+  const bool news =
+      selector_.table().nodes().empty() || parsed->digest() != selector_.table().digest();
   auto table = news ? std::make_shared<const RoutingTable>(std::move(*parsed)) : nullptr;
   if (news) selector_.Adopt(table);
   MutexLock lock(mutex_);

@@ -6,8 +6,8 @@
 
 #include <memory>
 
-#include "client/operation.h"
 #include "client/node_selector.h"
+#include "client/operation.h"
 #include "client/sync.h"
 
 namespace gyre::client {

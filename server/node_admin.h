@@ -12,11 +12,11 @@
 #include "base/mutex.h"
 #include "cluster_net/cluster_runtime.h"
 #include "command/admin.h"
+#include "crypto/keyring.h"
 #include "ops/config.h"
 #include "ops/identity.h"
 #include "ops/snapshot_stats.h"
 #include "protocol/session.h"
-#include "crypto/keyring.h"
 #include "storage/engine.h"
 #include "worker.h"
 

@@ -55,13 +55,13 @@ int Ring(const ShellContext& shell, const Arguments&) {
     Json nodes = Json::array();
     for (const NodeInfo& node : ring->nodes) nodes.push_back(NodeJson(node));
     shell.PrintJson({{"digest", ring->digest},
-                       {"partitions", ring->partition_count},
-                       {"replicas", ring->replicas},
-                       {"nodes", nodes}});
+                     {"partitions", ring->partition_count},
+                     {"replicas", ring->replicas},
+                     {"nodes", nodes}});
     return kExitDone;
   }
   shell.out << ring->nodes.size() << " nodes, " << ring->partition_count << " partitions, "
-              << ring->replicas << " copies of each key\n\n";
+            << ring->replicas << " copies of each key\n\n";
   TextTable table({"node", "address", "zone", "weight", "state", "owns", "holds"});
   std::uint32_t owned = 0;
   for (const NodeInfo& node : ring->nodes) {

@@ -48,7 +48,8 @@ int SayInteger(const ShellContext& shell, const Result<std::int64_t>& value) {
 }
 
 // How many of them; 0 is "not found".
-int SayCount(const ShellContext& shell, const std::vector<Result<bool>>& results, const char* word) {
+int SayCount(const ShellContext& shell, const std::vector<Result<bool>>& results,
+             const char* word) {
   int count = 0;
   for (const Result<bool>& result : results) {
     if (!result) return shell.Report(result.error());
@@ -164,9 +165,9 @@ int Set(const ShellContext& shell, const SetArguments& arguments) {
   if (arguments.if_present) set.condition = SetOptions::Condition::kIfPresent;
   set.flags = arguments.flags;
   const Result<bool> stored =
-      arguments.if_version ? shell.client.CompareAndSet(words[0], words[1], *arguments.if_version,
-                                                          set, shell.call)
-                           : shell.client.Set(words[0], words[1], set, shell.call);
+      arguments.if_version
+          ? shell.client.CompareAndSet(words[0], words[1], *arguments.if_version, set, shell.call)
+          : shell.client.Set(words[0], words[1], set, shell.call);
   return SayDone(shell, stored, "stored", "not stored: the condition is not met");
 }
 
@@ -224,8 +225,8 @@ void AddNumberCommands(CommandLine& line) {
   line.Add<Arguments>(
       {"append", "KEY VALUE", "Appends to a value; prints its new length"}, nullptr,
       [](const ShellContext& shell, const Arguments& arguments) {
-        return SayInteger(
-            shell, shell.client.Append(arguments.words[0], arguments.words[1], shell.call));
+        return SayInteger(shell,
+                          shell.client.Append(arguments.words[0], arguments.words[1], shell.call));
       });
   line.Add<Arguments>({"strlen", "KEY", "Prints the length of a value"}, nullptr,
                       [](const ShellContext& shell, const Arguments& arguments) {
@@ -246,9 +247,9 @@ int Ttl(const ShellContext& shell, const Arguments& arguments) {
     return ttl->exists ? kExitDone : kExitRefused;
   }
   if (!ttl->exists) return shell.Miss();
-  shell.PrintBytes(
-      ttl->left ? std::to_string(std::chrono::ceil<std::chrono::seconds>(*ttl->left).count())
-                : "never");
+  shell.PrintBytes(ttl->left
+                       ? std::to_string(std::chrono::ceil<std::chrono::seconds>(*ttl->left).count())
+                       : "never");
   return kExitDone;
 }
 
@@ -265,8 +266,8 @@ std::string CheckExpire(Arguments& arguments) {
 int Expire(const ShellContext& shell, const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.words;
   if (IsRedisExpire(words)) return RunOnCluster(shell, "EXPIRE", words);
-  return SayDone(shell, shell.client.Expire(words[0], *ParseTtl(words[1]), shell.call),
-                 "expires", "(nil)");
+  return SayDone(shell, shell.client.Expire(words[0], *ParseTtl(words[1]), shell.call), "expires",
+                 "(nil)");
 }
 
 void AddExpiryCommands(CommandLine& line) {
@@ -276,8 +277,7 @@ void AddExpiryCommands(CommandLine& line) {
                       nullptr, Expire, CheckExpire);
   line.Add<Arguments>({"persist", "KEY", "Removes the expiry of a key"}, nullptr,
                       [](const ShellContext& shell, const Arguments& arguments) {
-                        return SayDone(shell,
-                                       shell.client.Persist(arguments.words[0], shell.call),
+                        return SayDone(shell, shell.client.Persist(arguments.words[0], shell.call),
                                        "persisted", "no such key, or it had no expiry");
                       });
 }

@@ -253,10 +253,9 @@ int RunInteractive(CommandLine& commands, const ShellContext& shell) {
         shell.out << "^C\n";
         break;
       case LineEnd::kGarbled:
-        shell.err
-            << ErrorPrefix(0)
-            << "the line has bytes that are no characters of this terminal, and was not run: "
-               "write them as \\xHH in \"...\"\n";
+        shell.err << ErrorPrefix(0)
+                  << "the line has bytes that are no characters of this terminal, and was not run: "
+                     "write them as \\xHH in \"...\"\n";
         break;
       case LineEnd::kEndOfInput:
         shell.out << "\n";

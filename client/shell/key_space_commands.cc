@@ -109,7 +109,7 @@ std::string ClusterName(const ShellContext& shell) {
 int FlushAll(const ShellContext& shell, const FlushArguments& arguments) {
   if (!arguments.yes && shell.ask == nullptr) {
     shell.err << ErrorPrefix(shell.line)
-                << "flushall removes every key of the cluster; if you mean it: flushall --yes\n";
+              << "flushall removes every key of the cluster; if you mean it: flushall --yes\n";
     return kExitUsage;
   }
   if (!arguments.yes) {
@@ -118,7 +118,7 @@ int FlushAll(const ShellContext& shell, const FlushArguments& arguments) {
     if (!count) return shell.Report(count.error());
     const std::optional<std::string> answer =
         shell.ask("removes " + ToJson(*count).dump() + " keys of cluster " + name +
-                    ". Type the cluster's name: ");
+                  ". Type the cluster's name: ");
     if (!answer || *answer != name) {
       shell.err << ErrorPrefix(shell.line) << "nothing was removed\n";
       return kExitRefused;

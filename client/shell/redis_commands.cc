@@ -80,8 +80,7 @@ void AddRedisCommands(CommandLine& line) {
   for (const RedisCommand& command : kRedisCommands) {
     line.Add<Arguments>({command.name, command.arguments, command.description, "Redis's commands"},
                         nullptr, [&command](const ShellContext& shell, const Arguments& arguments) {
-                          return RunOnCluster(shell, command.name, arguments.words,
-                                              command.shown);
+                          return RunOnCluster(shell, command.name, arguments.words, command.shown);
                         });
   }
 }

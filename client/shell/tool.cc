@@ -54,14 +54,14 @@ int RunConnected(CommandLine& line, const ToolStreams& streams) {
     return bad_options ? static_cast<int>(kExitUsage) : status;
   }
   const ShellContext shell{.client = *client,
-                        .json = line.json(),
-                        .out = streams.out,
-                        .err = streams.err,
-                        .connect = line.connect(),
-                        .call = line.call(),
-                        .raw = line.raw(),
-                        .terminal = streams.terminal,
-                        .ask = AskOn(streams)};
+                           .json = line.json(),
+                           .out = streams.out,
+                           .err = streams.err,
+                           .connect = line.connect(),
+                           .call = line.call(),
+                           .raw = line.raw(),
+                           .terminal = streams.terminal,
+                           .ask = AskOn(streams)};
   if (line.action()) return line.action()(shell);
   line.EnterShell();
   return streams.interactive ? RunInteractive(line, shell) : RunPiped(line, shell, streams.in);

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "cluster/self_fence.h"
 #include "cluster/peer_bounds.h"
 #include "cluster/peer_codec.h"
+#include "cluster/self_fence.h"
 
 namespace gyre {
 namespace {

@@ -9,10 +9,7 @@
 #include "cluster/coordinator.h"
 
 namespace gyre {
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
   Work();

@@ -193,13 +193,13 @@ void WalkSlot(PlainCall& call, Slot slot, const std::function<bool(std::string_v
   bool wanted = true;
   do {
     MutexLock lock(shard.mutex());
-    cursor =
-        shard.Walk(partition, cursor, kSlotWalkBatch, call.router.now(), [&](const RecordView& record) {
-          if (!record.is_tombstone() && SlotOf(record.key()) == slot) {
-            wanted = visit(record.key());
-          }
-          return wanted;
-        });
+    cursor = shard.Walk(partition, cursor, kSlotWalkBatch, call.router.now(),
+                        [&](const RecordView& record) {
+                          if (!record.is_tombstone() && SlotOf(record.key()) == slot) {
+                            wanted = visit(record.key());
+                          }
+                          return wanted;
+                        });
   } while (cursor != 0 && wanted);
 }
 

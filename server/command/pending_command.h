@@ -40,8 +40,8 @@ struct PendingCommand {
     std::size_t bytes_ = 0;
   };
 
-  PendingCommand(Charge the_charge, const Command& the_command, OwnedRequest the_request, Origin the_origin,
-         TimePoint the_deadline, PendingReply the_reply)
+  PendingCommand(Charge the_charge, const Command& the_command, OwnedRequest the_request,
+                 Origin the_origin, TimePoint the_deadline, PendingReply the_reply)
       : charge(std::move(the_charge)),
         command(the_command),
         request(std::move(the_request)),

@@ -48,7 +48,8 @@ std::vector<PendingCommandPtr> RetryQueue::TakeExpired(PartitionId partition, Ti
 Duration RetryQueue::NextDelay(PartitionId partition, TimePoint now) {
   Line& line = lines_.at(partition);
   Duration delay = std::exchange(line.delay, std::min(line.delay * 2, kRetryMax));
-  for (const PendingCommandPtr& pending : line.commands) delay = std::min(delay, pending->deadline - now);
+  for (const PendingCommandPtr& pending : line.commands)
+    delay = std::min(delay, pending->deadline - now);
   return std::max(delay, Duration(0));
 }
 

@@ -147,7 +147,7 @@ std::optional<Key> Router::OnlyKey(const Command* command, const Request& reques
 }
 
 bool Router::Run(const Command& command, const Request& request, const Key* key, Session& session,
-                   Responder& responder) {
+                 Responder& responder) {
   // What one key's handler says is the whole reply, or the one element of it.
   const bool says_the_whole =
       command.fold == Fold::kNone || command.fold == Fold::kSum || command.fold == Fold::kArray;
@@ -157,7 +157,7 @@ bool Router::Run(const Command& command, const Request& request, const Key* key,
 }
 
 bool Router::RunOne(const Command& command, const Request& request, const Key* known,
-                      Session& session, Responder& responder) {
+                    Session& session, Responder& responder) {
   const std::size_t key_index = command.keys.first;
   Key key;
   if (known != nullptr) {
@@ -201,20 +201,21 @@ bool Router::RunOne(const Command& command, const Request& request, const Key* k
   }
   // Before the reply is deferred: where there is no room, the request is not begun.
   PendingCommand::Charge charge(share_, command, request.args);
-  const auto pending = std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
-                                               origin, DeadlineOf(request), responder.Defer());
+  const auto pending =
+      std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
+                                       DeadlineOf(request), responder.Defer());
   if (!Follow(route, pending, key)) Wait(key.partition, pending);
   return false;
 }
 
 bool Router::RunFolded(const Command& command, const Request& request, const Key* known,
-                         Session& session, Responder& responder) {
+                       Session& session, Responder& responder) {
   const Origin origin = OriginOf(session, request);
   const auto begin_pending = [&] {
     // Before the reply is deferred: where there is no room, the request is not begun.
     PendingCommand::Charge charge(share_, command, request.args);
-    Resume(std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
-                                    DeadlineOf(request), responder.Defer()));
+    Resume(std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
+                                            origin, DeadlineOf(request), responder.Defer()));
     return false;
   };
   // Such a command takes several turns, in which what follows it must not overtake it.
@@ -249,8 +250,8 @@ bool Router::RunFolded(const Command& command, const Request& request, const Key
     if (done.large) {
       PendingCommand::Charge charge(share_, command, request.args);
       const auto pending =
-          std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
-                                   DeadlineOf(request), responder.DeferAnew());
+          std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
+                                           origin, DeadlineOf(request), responder.DeferAnew());
       responder.HoldLaterRequests();
       if (!StreamKeys(pending, keys_.size())) pending->reply.FinishWithError(ReplyTooLarge());
       return false;
@@ -299,7 +300,7 @@ Executor::Execution Router::RunHere(const Command& command, const Request& reque
 }
 
 Route Router::RouteFor(PartitionId partition, Role role, const Request& request,
-                     const Origin& origin) {
+                       const Origin& origin) {
   RouteFacts facts{.role = role, .no_forward = request.no_forward, .hops = request.hops};
   if (const ClusterView* known = view()) {
     facts.owner = known->owner[partition];

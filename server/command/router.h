@@ -39,13 +39,13 @@
 #include <vector>
 
 #include "command/command.h"
-#include "command/pending_command.h"
 #include "command/executor.h"
-#include "command/lookahead.h"
 #include "command/gather.h"
+#include "command/lookahead.h"
+#include "command/pending_command.h"
 #include "command/prefetcher.h"
-#include "command/services.h"
 #include "command/retry_queue.h"
+#include "command/services.h"
 #include "protocol/handler.h"
 
 namespace gyre {
@@ -96,7 +96,7 @@ class Router {
   // Runs, forwards or queues a keyed or folded command. True if it failed at once. `key`: its
   // OnlyKey, where it is known already, else null.
   bool Run(const Command& command, const Request& request, const Key* key, Session& session,
-             Responder& responder);
+           Responder& responder);
 
   // Asks the cluster, as a client of this node would: `args` is a keyed or folded command. `done`
   // is called once, from within the call or later.
@@ -136,16 +136,16 @@ class Router {
 
   // The route at once.
   bool RunOne(const Command& command, const Request& request, const Key* known, Session& session,
-                Responder& responder);
-  bool RunFolded(const Command& command, const Request& request, const Key* known,
-                   Session& session, Responder& responder);
+              Responder& responder);
+  bool RunFolded(const Command& command, const Request& request, const Key* known, Session& session,
+                 Responder& responder);
   // Runs the command if this node may answer for all keys; writes are counted in `tickets_`.
   Executor::Execution TryHere(const Command& command, const Request& request, const Origin& origin,
                               const std::vector<Key>& keys, ReplyWriter& reply);
   Route RouteFor(PartitionId partition, Role role, const Request& request, const Origin& origin);
   // For a command that needs all its keys on one node; an error if they are not.
   Result<Route> AtomicRouteFor(const std::vector<Key>& keys, const Request& request,
-                             const Origin& origin);
+                               const Origin& origin);
   Error Refusal(Route route, const Key& key);
   // Whether this node answers the command itself although another owns the partition.
   bool StandsIn(const Command& command, PartitionId partition, Role role);
@@ -161,7 +161,7 @@ class Router {
   void Resume(const PendingCommandPtr& pending);
   // False if it must wait for the partition of its first key. `line`: where it waits, if it does.
   bool TryPending(const PendingCommandPtr& pending, const std::vector<Key>& keys,
-                 std::optional<PartitionId> line);
+                  std::optional<PartitionId> line);
   static bool SamePartition(const std::vector<Key>& keys);
   // More keys than this in one command are not run in one step.
   static constexpr std::size_t kTogetherMax = 1024;
@@ -195,9 +195,10 @@ class Router {
   // Scattered commands.
   void Scatter(const PendingCommandPtr& pending, std::vector<Key> keys);
   PendingCommandPtr MakePart(const PendingCommandPtr& whole, std::vector<std::uint32_t> positions,
-                     const std::shared_ptr<Gather>& gather);
-  void ForwardPart(const PendingCommandPtr& pending, const NodeId& to, std::vector<std::uint32_t> positions,
-                   const std::vector<Key>& keys, const std::shared_ptr<Gather>& gather);
+                             const std::shared_ptr<Gather>& gather);
+  void ForwardPart(const PendingCommandPtr& pending, const NodeId& to,
+                   std::vector<std::uint32_t> positions, const std::vector<Key>& keys,
+                   const std::shared_ptr<Gather>& gather);
   void RunLocalParts(const std::shared_ptr<LocalWork>& work);
   void RunLocalPart(LocalWork& work, std::uint32_t position);
 
@@ -206,7 +207,8 @@ class Router {
   const DispatcherOptions options_;
 
   // This loop's.
-  const std::shared_ptr<ClientMemoryShare> share_;  // of pending commands, which may outlive the router
+  const std::shared_ptr<ClientMemoryShare>
+      share_;  // of pending commands, which may outlive the router
   Executor executor_;
   Prefetcher prefetcher_;
   RetryQueue waiting_;

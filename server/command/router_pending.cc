@@ -34,7 +34,7 @@ void Router::Resume(const PendingCommandPtr& pending) {
 }
 
 bool Router::TryPending(const PendingCommandPtr& pending, const std::vector<Key>& keys,
-                       std::optional<PartitionId> line) {
+                        std::optional<PartitionId> line) {
   const Command& command = pending->command;
   const Request& request = *pending->request;
   const bool blocked = Blocked(keys, line);
@@ -79,7 +79,7 @@ bool Router::TryPending(const PendingCommandPtr& pending, const std::vector<Key>
 }
 
 Result<Route> Router::AtomicRouteFor(const std::vector<Key>& keys, const Request& request,
-                                   const Origin& origin) {
+                                     const Origin& origin) {
   const ClusterView* known = view();
   if (known == nullptr) return Route::kWait;
   const MemberIndex owner = known->owner[keys.front().partition];
@@ -272,8 +272,8 @@ void Router::Answer(Arguments args, TimePoint deadline, PendingReply reply) {
   assert(command != nullptr && command->keyed != nullptr);
   try {
     PendingCommand::Charge charge(share_, *command, args);
-    Resume(std::make_shared<PendingCommand>(std::move(charge), *command, OwnedRequest(Request{}, args),
-                                    Origin{}, deadline, reply));
+    Resume(std::make_shared<PendingCommand>(
+        std::move(charge), *command, OwnedRequest(Request{}, args), Origin{}, deadline, reply));
   } catch (const std::bad_alloc&) {
     reply.FinishWithError(ReplyTooLarge());
   }

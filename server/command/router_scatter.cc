@@ -123,8 +123,9 @@ void Router::ForwardPart(const PendingCommandPtr& pending, const NodeId& to,
   part->reply.FinishWithError(Refusal(Route::kNotOwner, first));
 }
 
-PendingCommandPtr Router::MakePart(const PendingCommandPtr& whole, std::vector<std::uint32_t> positions,
-                           const std::shared_ptr<Gather>& gather) {
+PendingCommandPtr Router::MakePart(const PendingCommandPtr& whole,
+                                   std::vector<std::uint32_t> positions,
+                                   const std::shared_ptr<Gather>& gather) {
   const std::vector<std::string_view>& args = whole->request->args;
   const std::size_t first = whole->command.keys.first;
   const std::size_t step = whole->command.keys.step;
@@ -135,8 +136,8 @@ PendingCommandPtr Router::MakePart(const PendingCommandPtr& whole, std::vector<s
   }
   gather->ExpectPart();
   const auto part = std::make_shared<PendingCommand>(
-      PendingCommand::Charge(), whole->command, OwnedRequest(*whole->request, part_args), whole->origin,
-      whole->deadline,
+      PendingCommand::Charge(), whole->command, OwnedRequest(*whole->request, part_args),
+      whole->origin, whole->deadline,
       RecordingSlot::Make([gather, positions = std::move(positions)](
                               Reply reply) { gather->Deliver(positions, std::move(reply)); },
                           gathered()));

@@ -14,9 +14,9 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "proto/result.h"
 #include "crypto/keyring.h"
 #include "crypto/replay_guard.h"
+#include "proto/result.h"
 
 namespace gyre {
 

@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "proto/result.h"
 #include "crypto/secret_bytes.h"
+#include "proto/result.h"
 
 namespace gyre {
 

@@ -38,9 +38,9 @@
 #include <string>
 #include <string_view>
 
-#include "proto/result.h"
 #include "crypto/keyring.h"
 #include "crypto/link_stream.h"
+#include "proto/result.h"
 
 namespace gyre {
 

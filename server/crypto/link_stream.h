@@ -18,8 +18,8 @@
 #include <string_view>
 
 #include "base/buffer.h"
-#include "proto/result.h"
 #include "crypto/keyring.h"
+#include "proto/result.h"
 
 namespace gyre {
 

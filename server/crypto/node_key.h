@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "proto/node_id.h"
 #include "crypto/secret_bytes.h"
+#include "proto/node_id.h"
 
 namespace gyre {
 

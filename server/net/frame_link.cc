@@ -7,10 +7,10 @@
 #include "base/buffer.h"
 #include "base/client_memory.h"
 #include "base/prng.h"
+#include "crypto/link_handshake.h"
 #include "net/resolver.h"
 #include "protocol/native_codec.h"
 #include "protocol/native_writer.h"
-#include "crypto/link_handshake.h"
 
 namespace gyre {
 namespace {

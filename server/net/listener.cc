@@ -72,8 +72,8 @@ Status CheckPortFree(const std::string& host, std::uint16_t port, const std::str
 
 Result<std::unique_ptr<Listener>> Listener::Open(EventLoop& loop, const std::string& host,
                                                  std::uint16_t port, const std::string& flag_name,
-                                                 const PauseDetector* pause_detector, Counter& errors,
-                                                 OnAccept on_accept) {
+                                                 const PauseDetector* pause_detector,
+                                                 Counter& errors, OnAccept on_accept) {
   const Result<int> file = ListenOn(host, port, flag_name, /*share_port=*/true);
   if (!file) return tl::unexpected(file.error());
   std::unique_ptr<Listener> listener(
@@ -116,7 +116,8 @@ void Listener::AcceptSome() {
     sockaddr_storage peer{};
     socklen_t bytes = sizeof peer;
     // Before the backlog is found empty: what comes in between must not be missed.
-    const std::uint32_t pauses = pause_detector_ == nullptr ? 0 : pause_detector_->Pauses(SteadyNow());
+    const std::uint32_t pauses =
+        pause_detector_ == nullptr ? 0 : pause_detector_->Pauses(SteadyNow());
     const int file =
         accept4(file_, reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (file >= 0) {

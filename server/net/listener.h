@@ -33,8 +33,8 @@ class Listener {
   // `errors` counts failed accepts. `pause_detector` may be null; it outlives the listener.
   static Result<std::unique_ptr<Listener>> Open(EventLoop& loop, const std::string& host,
                                                 std::uint16_t port, const std::string& flag_name,
-                                                const PauseDetector* pause_detector, Counter& errors,
-                                                OnAccept on_accept);
+                                                const PauseDetector* pause_detector,
+                                                Counter& errors, OnAccept on_accept);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "proto/frame.h"
 #include "crypto/link_handshake.h"
+#include "proto/frame.h"
 
 namespace gyre {
 namespace {

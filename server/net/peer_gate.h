@@ -13,9 +13,9 @@
 #include <string_view>
 
 #include "base/buffer.h"
-#include "proto/result.h"
 #include "crypto/keyring.h"
 #include "crypto/link_stream.h"
+#include "proto/result.h"
 
 namespace gyre {
 

@@ -12,9 +12,9 @@
 #include <thread>
 #include <utility>
 
+#include "crypto/keyring.h"
 #include "ops/config_file.h"
 #include "ops/config_options.h"
-#include "crypto/keyring.h"
 
 namespace gyre {
 namespace {

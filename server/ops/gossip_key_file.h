@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "proto/result.h"
 #include "crypto/keyring.h"
+#include "proto/result.h"
 
 namespace gyre {
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/clock.h"
+#include "crypto/secret_bytes.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
-#include "crypto/secret_bytes.h"
 
 namespace gyre {
 

@@ -11,9 +11,9 @@
 #include "base/client_memory.h"
 #include "cluster/membership.h"
 #include "cluster/replicator.h"
+#include "crypto/keyring.h"
 #include "net/duration_histogram.h"
 #include "net/server.h"
-#include "crypto/keyring.h"
 #include "storage/shard.h"
 
 namespace gyre {

@@ -27,7 +27,7 @@ struct Request {
   std::uint32_t deadline_ms = 0;  // 0: the node's default
   bool no_forward = false;        // answer kNotOwner instead of forwarding
   bool quiet = false;             // memcached noreply: execute, say nothing
-  bool waited = false;            // in the kernel, while this process was stopped (pause_detector.h)
+  bool waited = false;  // in the kernel, while this process was stopped (pause_detector.h)
 
   void Clear() {
     kind = Kind::kCommand;

@@ -97,7 +97,7 @@ Version Shard::NextVersion(UnixMillis now) {
 // ---- Writes ------------------------------------------------------------------------------------
 
 Result<RecordView> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
-                            std::uint32_t flags, Version version) {
+                                std::uint32_t flags, Version version) {
   if (Status status = CheckBounds(key.bytes, value); !status) {
     return tl::unexpected(status.error());
   }
@@ -295,7 +295,7 @@ bool Shard::ReplaceByTombstone(PartitionState& state, const Key& key, Ref old,
 }
 
 Result<RecordView> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
-                                UnixMillis now) {
+                                    UnixMillis now) {
   now_ = now;
   const Ref ref = Lookup(key);
   if (!IsLive(ref, now)) return RecordView{};

@@ -181,11 +181,11 @@ class Shard {
   // kOutOfMemory: it cannot fit even so; the old record, if any, is replaced only on success (but may
   // be among the evicted).
   Result<RecordView> Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
-                       std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
+                           std::uint32_t flags, Version version) GYRE_REQUIRES(mutex_);
   // Gives the live record `version` and a new expiry; empty if there is none. An expiry that has
   // passed is a removal, as in Store.
-  Result<RecordView> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version, UnixMillis now)
-      GYRE_REQUIRES(mutex_);
+  Result<RecordView> SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
+                               UnixMillis now) GYRE_REQUIRES(mutex_);
   // Removes the key, as of `version`, whether it is here or not: other copies may have what was
   // evicted here. Where the partition keeps tombstones it leaves one. Returns whether a live record
   // was there.
@@ -357,7 +357,8 @@ class Shard {
   bool TakePageFor(ClassId id, bool must, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
   std::uint32_t LookAheadSlots(PageId page, std::uint32_t slot, int count) const
       GYRE_REQUIRES(mutex_);
-  bool EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_leave) GYRE_REQUIRES(mutex_);
+  bool EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_leave)
+      GYRE_REQUIRES(mutex_);
   void MoveSlot(Ref from) GYRE_REQUIRES(mutex_);
   void MoveChunk(Ref from, Ref to) GYRE_REQUIRES(mutex_);
   void Evict(Ref ref) GYRE_REQUIRES(mutex_);

@@ -112,12 +112,14 @@ void Shard::DropTable(PartitionId partition) {
 // ---- Walking -----------------------------------------------------------------------------------
 
 std::uint64_t Shard::Walk(PartitionId partition, std::uint64_t cursor, std::size_t records_max,
-                          UnixMillis now, const std::function<bool(const RecordView&)>& visit) const {
+                          UnixMillis now,
+                          const std::function<bool(const RecordView&)>& visit) const {
   return WalkFrom(partition, {cursor, 0}, records_max, now, Together::kHigh48Bits, visit).hash;
 }
 
 WalkPosition Shard::Walk(PartitionId partition, WalkPosition from, std::size_t records_max,
-                         UnixMillis now, const std::function<bool(const RecordView&)>& visit) const {
+                         UnixMillis now,
+                         const std::function<bool(const RecordView&)>& visit) const {
   return WalkFrom(partition, from, records_max, now, Together::kHash, visit);
 }
 

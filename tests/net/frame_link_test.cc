@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "net/server_fixture.h"
 #include "crypto/keyring.h"
+#include "net/server_fixture.h"
 
 namespace gyre::test {
 namespace {
@@ -311,7 +311,8 @@ TEST_F(SealedLinkTest, CarriesFramesOfEachSizeBothWays) {
     Send(3, "blob 9000000");
     Send(4, "echo b");
   });
-  EXPECT_EQ(Replay(), (Story{"up", "1=a", "2=" + large, "3=" + std::string(9'000'000, 'x'), "4=b"}));
+  EXPECT_EQ(Replay(),
+            (Story{"up", "1=a", "2=" + large, "3=" + std::string(9'000'000, 'x'), "4=b"}));
   EXPECT_EQ(ours_.stats().handshakes, 1U);
   EXPECT_EQ(theirs_.stats().handshakes, 1U);
   EXPECT_EQ(link_->queue_bytes(), 0U);

@@ -167,7 +167,9 @@ class TestHandler final : public Handler {
       responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
     }
   }
-  void LookAhead(std::span<const Request> requests) override { lookahead.push_back(requests.size()); }
+  void LookAhead(std::span<const Request> requests) override {
+    lookahead.push_back(requests.size());
+  }
   void EndOfBatch() override { ++batches; }
 
   std::atomic<int> handled{0};

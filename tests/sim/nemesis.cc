@@ -47,8 +47,8 @@ const std::vector<Fault>& PauseFaults() {
 }
 
 const std::vector<Fault>& PartitionFaults() {
-  static const std::vector<Fault> kTroubles = {Fault::kIsolation, Fault::kSplit,
-                                                 Fault::kBrokenLink, Fault::kOneWay};
+  static const std::vector<Fault> kTroubles = {Fault::kIsolation, Fault::kSplit, Fault::kBrokenLink,
+                                               Fault::kOneWay};
   return kTroubles;
 }
 
@@ -66,9 +66,9 @@ Nemesis::Nemesis(SimCluster& cluster, NemesisOptions options)
 bool Nemesis::Round() {
   const Fault fault = options_.faults[Below(options_.faults.size())];
   const bool asleep = fault >= Fault::kPause;
-  static constexpr Fault kNobodyDies[] = {
-      Fault::kStop,  Fault::kTwoStops, Fault::kRolling, Fault::kStopAll,
-      Fault::kDrain, Fault::kJoin,     Fault::kTwoJoins};
+  static constexpr Fault kNobodyDies[] = {Fault::kStop,    Fault::kTwoStops, Fault::kRolling,
+                                          Fault::kStopAll, Fault::kDrain,    Fault::kJoin,
+                                          Fault::kTwoJoins};
   const bool dies =
       std::find(std::begin(kNobodyDies), std::end(kNobodyDies), fault) == std::end(kNobodyDies);
   story_ += "round " + std::to_string(++round_) + ", " + NameOf(fault) + ":";

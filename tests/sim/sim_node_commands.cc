@@ -186,7 +186,8 @@ SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& 
   }
   // Blanks behind a number change nothing for who reads it.
   if (options_.evicts) value.resize(kBytesOfEvicted, ' ');
-  const Result<RecordView> stored = shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
+  const Result<RecordView> stored =
+      shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
   if (!stored) return {Answer{Answer::Kind::kRefused, stored.error().message, 0, by}};
   Done done;
   done.ticket = replicator.Submit(key.partition, *stored);

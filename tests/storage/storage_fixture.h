@@ -52,7 +52,7 @@ class StorageTest : public ::testing::Test {
   PartitionId PartitionOfKey(std::string_view bytes) const { return KeyOf(bytes).partition; }
 
   Result<RecordView> Set(std::string_view key, std::string_view value, UnixMillis ttl = 0,
-                     std::uint32_t flags = 0) {
+                         std::uint32_t flags = 0) {
     MutexLock lock(shard().mutex());
     const Version version = shard().NextVersion(now_);
     return shard().Store(KeyOf(key), value, ttl == 0 ? kNeverExpires : now_ + ttl, flags, version);

@@ -8,8 +8,8 @@
 #include "cluster_net/background_thread.h"
 #include "cluster_net/control_thread.h"
 #include "cluster_net/net_transport.h"
-#include "net/event_loop.h"
 #include "crypto/keyring.h"
+#include "net/event_loop.h"
 
 namespace gyre {
 namespace {
