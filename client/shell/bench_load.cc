@@ -1,6 +1,7 @@
 #include "client/shell/bench_load.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -299,6 +300,26 @@ struct Worker {
   }
 };
 
+// Blocks. False: errno says why; EINTR after Ctrl-C.
+bool ConnectTo(int socket_fd, const addrinfo& to) {
+  if (connect(socket_fd, to.ai_addr, to.ai_addrlen) == 0) return true;
+  if (errno != EINTR) return false;
+  // It goes on by itself.
+  pollfd connected{.fd = socket_fd, .events = POLLOUT, .revents = 0};
+  while (!Interrupted() && poll(&connected, 1, -1) < 0) {
+    if (errno != EINTR) return false;
+  }
+  if (Interrupted()) {
+    errno = EINTR;
+    return false;
+  }
+  int error = 0;
+  socklen_t bytes = sizeof error;
+  if (getsockopt(socket_fd, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) return false;
+  errno = error;
+  return error == 0;
+}
+
 BenchReport Measure(Run& run) {
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::thread> threads;
@@ -356,10 +377,10 @@ Result<BenchTarget> MakeTarget(const std::string& text) {
   for (const addrinfo* entry = failed != 0 ? nullptr : found; entry != nullptr;
        entry = entry->ai_next) {
     const int socket_fd = socket(entry->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const bool connected =
-        socket_fd >= 0 && connect(socket_fd, entry->ai_addr, entry->ai_addrlen) == 0;
+    const bool connected = socket_fd >= 0 && ConnectTo(socket_fd, *entry);
     if (!connected) why = std::strerror(errno);
     if (socket_fd >= 0) close(socket_fd);
+    if (!connected && Interrupted()) break;
     if (!connected) continue;
     BenchTarget target;
     target.name = address->ToString();
@@ -368,6 +389,7 @@ Result<BenchTarget> MakeTarget(const std::string& text) {
     return target;
   }
   if (failed == 0) freeaddrinfo(found);
+  if (Interrupted()) return Error{ErrorCode::kCancelled, "the caller gave it up"};
   return Error{ErrorCode::kCannotConnect, address->ToString() + ": " + why + "; is it running?"};
 }
 
