@@ -261,7 +261,7 @@ const std::vector<Option>& ConfigOptions() {
        "Share of the keys relative to other nodes, 1 to 1000. Default: 1. In proportion to "
        "--memory "
        "where that differs.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kWeightMax, c.weight); }},
+       [](Text t, Config& c) { return StoreNumber(t, 1, kWeightOptionMax, c.weight); }},
       {"cluster-name", "NAME", kText,
        "Nodes of another name cannot join by accident. Default: gyre. The same on all nodes.",
        [](Text t, Config& c) { return StoreName(t, false, c.cluster_name); }},

@@ -42,7 +42,7 @@ void ReadCommandLine(std::string_view bytes) {
   Require(config.memory_bytes >= kMemoryBytesMin && config.value_bytes_max > 0);
   Require(config.value_bytes_max <= config.memory_bytes / 2);
   Require(config.threads >= 1 && config.threads <= kThreadsMax);
-  Require(config.write_acks <= config.replicas && config.weight <= kWeightMax);
+  Require(config.write_acks <= config.replicas && config.weight <= kWeightOptionMax);
   Require(!config.name.empty() && config.name.size() <= kNameBytesMax);
 }
 
