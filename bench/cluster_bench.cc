@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "cluster/ownership.h"
-#include "cluster/view_builder.h"
+#include "ownership/ownership.h"
+#include "ownership/view_builder.h"
 
 namespace gyre {
 namespace {

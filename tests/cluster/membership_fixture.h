@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "cluster/membership.h"
+#include "membership/membership.h"
 #include "support/test_signer.h"
 
 namespace gyre {

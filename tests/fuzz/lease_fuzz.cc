@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cluster/lease.h"
+#include "leases/lease.h"
 
 namespace {
 
