@@ -46,8 +46,7 @@ Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
       settle_(parts_.table, parts_.transport, parts_.clock) {
   if (parts_.leases == nullptr) return;
   const std::uint32_t partitions = parts_.engine.options().partition_count;
-  claims_ = taking_ = PartitionBits(partitions);
-  held_.resize(partitions);
+  claims_ = taking_ = held_ = PartitionSet(partitions);
   // Unix milliseconds, so that the next life's are higher.
   const std::uint64_t life = parts_.membership.state().members.at(self).incarnation;
   leases_ = std::make_unique<Leases>(self, partitions, life << kSequenceBits, parts_.leases->Now());

@@ -215,8 +215,8 @@ class Coordinator {
   std::set<NodeId> drains_asked_;   // whether they are over
   std::unique_ptr<Leases> leases_;  // null where the mode is available
   DeathFences fences_;
-  PartitionBits claims_;
-  PartitionBits taking_;
+  PartitionSet claims_;
+  PartitionSet taking_;
   PartitionSet held_;  // as Ownership was told
   UnixMillis stamp_floor_ = 0;
   std::function<void()> stop_done_;

@@ -36,9 +36,9 @@ void Coordinator::NoteLeaseFacts() {
 // What this node should act for, as it was just decided.
 void Coordinator::NoteClaims() {
   if (!leases_) return;
-  const auto count = static_cast<PartitionId>(held_.size());
-  PartitionBits claims(count);
-  PartitionBits taking(count);
+  const std::uint32_t count = held_.partition_count();
+  PartitionSet claims(count);
+  PartitionSet taking(count);
   for (PartitionId partition = 0; partition < count && !stopped_; ++partition) {
     if (!ownership_.owns(partition)) continue;
     claims.Set(partition);
@@ -46,7 +46,7 @@ void Coordinator::NoteClaims() {
   }
   if (claims == claims_ && taking == taking_) return;
   // First nobody acts here any more, then others may.
-  PartitionBits gone = claims_;
+  PartitionSet gone = claims_;
   gone.Remove(claims);
   gone.ForEach([this](PartitionId partition) { parts_.leases->Revoke(partition); });
   claims_ = claims;
@@ -85,9 +85,9 @@ void Coordinator::AfterLeases() {
   }
   PublishLeases();
   const TimePoint lease_now = parts_.leases->Now();
-  PartitionSet held(held_.size());
-  for (PartitionId partition = 0; partition < held.size(); ++partition) {
-    held[partition] = leases_->Holds(partition, lease_now);
+  PartitionSet held(held_.partition_count());
+  for (PartitionId partition = 0; partition < held.partition_count(); ++partition) {
+    held.Assign(partition, leases_->Holds(partition, lease_now));
   }
   const std::vector<PartitionId> lost = leases_->Lost(lease_now);
   if (held == held_ && lost.empty()) return;

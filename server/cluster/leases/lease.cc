@@ -1,7 +1,7 @@
 #include "leases/lease.h"
 
 #include <algorithm>
-#include <bit>
+#include <optional>
 #include <set>
 
 #include "proto_gen/cluster.pb.h"
@@ -55,42 +55,6 @@ bool Knows(const std::map<NodeId, std::uint64_t>& deaths, const NodeId& id, std:
 
 }  // namespace
 
-// ---- PartitionBits ----------------------------------------------------------------------------
-
-void PartitionBits::Add(const PartitionBits& other) {
-  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
-}
-
-void PartitionBits::Remove(const PartitionBits& other) {
-  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~other.words_[i];
-}
-
-void PartitionBits::Keep(const PartitionBits& other) {
-  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
-}
-
-bool PartitionBits::Any() const {
-  return std::any_of(words_.begin(), words_.end(), [](std::uint64_t word) { return word != 0; });
-}
-
-std::string PartitionBits::ToBytes() const {
-  std::string bytes;
-  for (const std::uint64_t word : words_) {
-    for (int shift = 0; shift < 64; shift += 8) bytes.push_back(static_cast<char>(word >> shift));
-  }
-  while (!bytes.empty() && bytes.back() == '\0') bytes.pop_back();
-  return bytes;
-}
-
-bool PartitionBits::FromBytes(std::string_view bytes) {
-  if (bytes.size() > words_.size() * 8) return false;
-  std::fill(words_.begin(), words_.end(), 0);
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    words_[i / 8] |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (i % 8 * 8);
-  }
-  return true;
-}
-
 // ---- Events -----------------------------------------------------------------------------------
 
 Leases::Leases(NodeId self, std::uint32_t partition_count, std::uint64_t first_sequence,
@@ -112,11 +76,11 @@ void Leases::SetFacts(TimePoint now, LeaseFacts facts) {
   rings_.OnRing(now, facts_.ring);
 }
 
-LeaseSends Leases::SetClaims(TimePoint now, const PartitionBits& claims,
-                             const PartitionBits& taking, UnixMillis stamp) {
+LeaseSends Leases::SetClaims(TimePoint now, const PartitionSet& claims, const PartitionSet& taking,
+                             UnixMillis stamp) {
   taking_ = taking;
   if (claims == claims_) return {};
-  PartitionBits gone = claims_;
+  PartitionSet gone = claims_;
   gone.Remove(claims);
   gone.ForEach([this](PartitionId partition) { leases_[partition] = {}; });
   held_.Remove(gone);
@@ -202,11 +166,11 @@ LeaseSends Leases::Ask(TimePoint now, UnixMillis stamp) {
 
 // Who holds a lease was promised it by a majority: the others, who did not hear yet that it was
 // given back or has run out, may take that for granted.
-PartitionBits Leases::Taking(TimePoint now) const {
-  PartitionBits refused(partition_count_);
+PartitionSet Leases::Taking(TimePoint now) const {
+  PartitionSet refused(partition_count_);
   for (const auto& [id, grant] : grants_) refused.Add(grant.refused);
   refused.Keep(claims_);
-  PartitionBits taking = taking_;
+  PartitionSet taking = taking_;
   refused.ForEach([&](PartitionId partition) {
     if (Holds(partition, now)) taking.Set(partition);
   });
@@ -245,17 +209,17 @@ void Leases::OnReply(TimePoint now, const NodeId& from, const wire::LeaseReply& 
   const bool is_older = before != grants_.end() && before->second.ring == pending.ring &&
                         pending.sent_at < before->second.sent_at;
   if (is_older) return;
-  PartitionBits granted(partition_count_);
-  if (!granted.FromBytes(reply.granted())) return;
-  granted.Keep(pending.claims);
-  PartitionBits refused = pending.claims;
-  refused.Remove(granted);
-  PartitionBits lost = refused;
+  std::optional<PartitionSet> granted = PartitionSet::FromBytes(reply.granted(), partition_count_);
+  if (!granted) return;
+  granted->Keep(pending.claims);
+  PartitionSet refused = pending.claims;
+  refused.Remove(*granted);
+  PartitionSet lost = refused;
   lost.Remove(pending.taking);
   if (reply.stamp_floor_ms() < kStampMax) {
     stamp_floor_ = std::max(stamp_floor_, reply.stamp_floor_ms());
   }
-  grants_[from] = {pending.sent_at,    pending.ring,    std::move(granted),
+  grants_[from] = {pending.sent_at,    pending.ring,    *std::move(granted),
                    std::move(refused), std::move(lost), pending.stamp_limit};
   Evaluate();
 }
@@ -269,7 +233,7 @@ void Leases::Evaluate() {
   std::sort(voters.begin(), voters.end(),
             [](const auto& a, const auto& b) { return a.second->sent_at > b.second->sent_at; });
   // All claims at once where all voters agree, which is the rule.
-  PartitionBits common = claims_;
+  PartitionSet common = claims_;
   LeaseRings::Tally all(rings_);
   for (const auto& [id, grant] : voters) {
     common.Keep(grant->granted);
@@ -279,7 +243,7 @@ void Leases::Evaluate() {
     break;
   }
   if (!all.majority()) return;
-  PartitionBits rest = claims_;
+  PartitionSet rest = claims_;
   rest.Remove(common);
   rest.ForEach([&](PartitionId partition) {
     LeaseRings::Tally tally(rings_);
@@ -307,10 +271,10 @@ wire::LeaseReply Leases::Vote(TimePoint now, const NodeId& from,
   wire::LeaseReply reply;
   if (promises_.size() >= kPromisesMax && !promises_.contains(from)) return reply;
   Promise& promise =
-      promises_.try_emplace(from, Promise{0, PartitionBits(partition_count_)}).first->second;
-  PartitionBits claims(partition_count_);
-  PartitionBits taking(partition_count_);
-  if (!claims.FromBytes(request.claims()) || !taking.FromBytes(request.taking())) return reply;
+      promises_.try_emplace(from, Promise{0, PartitionSet(partition_count_)}).first->second;
+  const auto claims = PartitionSet::FromBytes(request.claims(), partition_count_);
+  const auto taking = PartitionSet::FromBytes(request.taking(), partition_count_);
+  if (!claims || !taking) return reply;
   if (request.sequence() <= promise.sequence) {
     // Late, or of a life whose clock was set back.
     reply.set_sequence(request.sequence());
@@ -319,7 +283,7 @@ wire::LeaseReply Leases::Vote(TimePoint now, const NodeId& from,
     return reply;
   }
   promise.sequence = request.sequence();
-  promise.granted.Keep(claims);  // the others are given back
+  promise.granted.Keep(*claims);  // the others are given back
   reply.set_sequence(request.sequence());
   reply.set_ring(rings_.digest());
   reply.set_fresh(rings_.fresh());
@@ -336,19 +300,19 @@ wire::LeaseReply Leases::Vote(TimePoint now, const NodeId& from,
   if (!abstains) {
     promise.stamp_limit =
         std::max(promise.stamp_limit, std::min(request.stamp_limit_ms(), kStampMax - 1));
-    PromiseTo(now, from, promise, claims, taking, reply);
+    PromiseTo(now, from, promise, *claims, *taking, reply);
   }
   return reply;
 }
 
 void Leases::PromiseTo(TimePoint now, const NodeId& from, Promise& promise,
-                       const PartitionBits& claims, const PartitionBits& taking,
+                       const PartitionSet& claims, const PartitionSet& taking,
                        wire::LeaseReply& reply) {
-  PartitionBits granted = claims;
+  PartitionSet granted = claims;
   for (const auto& [id, other] : promises_) {
     if (id != from && other.until > now) granted.Remove(other.granted);
   }
-  PartitionBits given(partition_count_);
+  PartitionSet given(partition_count_);
   UnixMillis floor = 0;
   granted.ForEach([&](PartitionId partition) {
     NodeId& last = promised_last_[partition];
@@ -372,7 +336,7 @@ void Leases::PromiseTo(TimePoint now, const NodeId& from, Promise& promise,
 std::vector<PartitionId> Leases::Lost(TimePoint now) const {
   std::vector<PartitionId> lost;
   if (rings_.fresh()) return lost;
-  PartitionBits refused(partition_count_);
+  PartitionSet refused(partition_count_);
   const auto is_recent = [&](const Grant& grant) {
     return grant.ring == rings_.digest() && grant.sent_at + kLease > now;
   };

@@ -57,6 +57,7 @@
 #include "base/clock.h"
 #include "leases/lease_rings.h"
 #include "proto/node_id.h"
+#include "proto/partition_set.h"
 #include "proto/slot.h"
 
 namespace gyre::wire {
@@ -78,34 +79,6 @@ inline constexpr Duration kLeaseHurry = std::chrono::milliseconds(20);
 inline constexpr Duration kLeaseQuiet = std::chrono::milliseconds(2500);
 // How far the clock may run beyond the time of a request before stamping has to wait for the next.
 inline constexpr UnixMillis kStampRoomMs = 2000;
-
-// A bit for each partition.
-class PartitionBits {
- public:
-  explicit PartitionBits(std::uint32_t count = 0) : words_((count + 63) / 64) {}
-  bool Has(PartitionId p) const { return (words_[p / 64] >> (p % 64) & 1) != 0; }
-  void Set(PartitionId p) { words_[p / 64] |= std::uint64_t{1} << (p % 64); }
-  void Clear(PartitionId p) { words_[p / 64] &= ~(std::uint64_t{1} << (p % 64)); }
-  void Add(const PartitionBits& other);
-  void Remove(const PartitionBits& other);
-  void Keep(const PartitionBits& other);
-  bool Any() const;
-  template <typename Visit>
-  void ForEach(Visit&& visit) const {
-    for (std::size_t i = 0; i < words_.size(); ++i) {
-      for (std::uint64_t word = words_[i]; word != 0; word &= word - 1) {
-        visit(static_cast<PartitionId>(i * 64 + static_cast<std::size_t>(__builtin_ctzll(word))));
-      }
-    }
-  }
-  std::string ToBytes() const;  // little-endian, without trailing zeroes
-  // False if it is longer than the partitions.
-  bool FromBytes(std::string_view bytes);
-  friend bool operator==(const PartitionBits&, const PartitionBits&) = default;
-
- private:
-  std::vector<std::uint64_t> words_;
-};
 
 // What the membership knows that a vote depends on.
 struct LeaseFacts {
@@ -148,7 +121,7 @@ class Leases {
   void SetFacts(TimePoint now, LeaseFacts facts);
   // What this node should act for, and what of it was taken by the rules of Ownership and never
   // leased since. Gives back at once what is no longer claimed: it must not be acted on any more.
-  LeaseSends SetClaims(TimePoint now, const PartitionBits& claims, const PartitionBits& taking,
+  LeaseSends SetClaims(TimePoint now, const PartitionSet& claims, const PartitionSet& taking,
                        UnixMillis stamp);
   // `stamp`: the highest time that this node may have stamped.
   LeaseSends Tick(TimePoint now, UnixMillis stamp);
@@ -184,7 +157,7 @@ class Leases {
   // The voter: what was promised to one member.
   struct Promise {
     std::uint64_t sequence = 0;
-    PartitionBits granted;
+    PartitionSet granted;
     TimePoint until{};
     UnixMillis stamp_limit = 0;
   };
@@ -192,25 +165,25 @@ class Leases {
   struct Pending {
     TimePoint sent_at{};
     std::uint64_t ring = 0;
-    PartitionBits claims;
-    PartitionBits taking;
+    PartitionSet claims;
+    PartitionSet taking;
     UnixMillis stamp_limit = 0;
   };
   struct Grant {
     TimePoint sent_at{};
     std::uint64_t ring = 0;
-    PartitionBits granted;
-    PartitionBits refused;  // promised to another
-    PartitionBits lost;     // of them, those that this node claimed without taking them
+    PartitionSet granted;
+    PartitionSet refused;  // promised to another
+    PartitionSet lost;     // of them, those that this node claimed without taking them
     UnixMillis stamp_limit = 0;
   };
 
   LeaseSends Ask(TimePoint now, UnixMillis stamp);
   wire::LeaseReply Vote(TimePoint now, const NodeId& from, const wire::LeaseRequest& request);
-  void PromiseTo(TimePoint now, const NodeId& from, Promise& promise, const PartitionBits& claims,
-                 const PartitionBits& taking, wire::LeaseReply& reply);
+  void PromiseTo(TimePoint now, const NodeId& from, Promise& promise, const PartitionSet& claims,
+                 const PartitionSet& taking, wire::LeaseReply& reply);
   void OnReply(TimePoint now, const NodeId& from, const wire::LeaseReply& reply);
-  PartitionBits Taking(TimePoint now) const;
+  PartitionSet Taking(TimePoint now) const;
   void Evaluate();
   void Extend(PartitionId partition, const Grant& oldest);
   void NoteLapses(TimePoint now);
@@ -226,15 +199,15 @@ class Leases {
   std::vector<NodeId> promised_last_;       // [partition] to whom; all zeroes: to nobody yet
   std::vector<UnixMillis> promised_stamp_;  // [partition] the bound of those before him
 
-  PartitionBits claims_;
-  PartitionBits taking_;
+  PartitionSet claims_;
+  PartitionSet taking_;
   std::uint64_t sequence_;
   TimePoint ask_at_{};
   Duration hurry_ = kLeaseHurry;
   std::map<std::uint64_t, Pending> pending_;
   std::map<NodeId, Grant> grants_;
   std::vector<Lease> leases_;  // [partition]
-  PartitionBits held_;         // as of the last Tick
+  PartitionSet held_;          // as of the last Tick
   std::uint64_t lapses_ = 0;
   UnixMillis stamp_floor_ = 0;
   std::map<NodeId, std::uint64_t> deaths_;                   // asked about

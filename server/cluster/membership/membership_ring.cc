@@ -19,9 +19,9 @@ constexpr Duration kClaimGossipGap = std::chrono::milliseconds(20);
 
 void Membership::Impl::SetHoldings(PartitionSet complete, PartitionSet owned,
                                    RestoredCopies restored) {
-  complete.resize(state.partition_count);
-  owned.resize(state.partition_count);
-  if (restored.as_of == 0) restored.partitions.clear();
+  complete.Resize(state.partition_count);
+  owned.Resize(state.partition_count);
+  if (restored.as_of == 0) restored.partitions = {};
   Holdings& known = known_holdings[state.self];
   if (known.incarnation == epoch && known.complete == complete && known.owned == owned &&
       known.restored == restored) {
@@ -53,8 +53,8 @@ void Membership::Impl::Leave() {
   if (std::exchange(leaving, true)) return;
   Holdings& known = known_holdings[state.self];
   if (known.incarnation != epoch) known = {};  // of an earlier life
-  known.complete.resize(state.partition_count);
-  known.owned.resize(state.partition_count);
+  known.complete.Resize(state.partition_count);
+  known.owned.Resize(state.partition_count);
   TellHoldings();
   gossip_at = std::min(gossip_at, now);
 }

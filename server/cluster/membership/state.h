@@ -5,22 +5,19 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "cluster/member.h"
 #include "cluster/rebalance.h"
 #include "proto/node_id.h"
+#include "proto/partition_set.h"
 #include "proto/slot.h"
 
 namespace gyre {
 
-// A bit for each partition.
-using PartitionSet = std::vector<bool>;
-
 // What a node has from a snapshot and has not yet settled with anybody.
 struct RestoredCopies {
-  PartitionSet partitions;  // empty: none
+  PartitionSet partitions;  // of no partitions: none
   UnixMillis as_of = 0;     // all of them were whole then or later; 0: there are none
 
   friend bool operator==(const RestoredCopies&, const RestoredCopies&) = default;

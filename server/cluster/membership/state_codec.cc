@@ -250,77 +250,61 @@ std::string WordsOf(const RebalanceSetting& setting) {
 }
 
 std::string EncodePartitions(const PartitionSet& set) {
-  if (std::find(set.begin(), set.end(), true) == set.end()) return {};
-  std::string bytes((set.size() + 7) / 8, '\0');
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    if (set[i]) bytes[i / 8] = static_cast<char>(bytes[i / 8] | 1 << (i % 8));
-  }
+  std::string bytes = set.ToBytes();
+  if (!bytes.empty()) bytes.resize(PartitionSet::BytesOf(set.partition_count()));
   return bytes;
 }
 
 std::optional<PartitionSet> DecodePartitions(std::string_view bytes,
                                              std::uint32_t partition_count) {
-  PartitionSet set(partition_count);
-  if (bytes.empty()) return set;
-  if (bytes.size() != (partition_count + 7) / 8) return std::nullopt;
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    set[i] = (static_cast<unsigned char>(bytes[i / 8]) >> (i % 8) & 1) != 0;
-  }
-  return set;
+  if (!bytes.empty() && bytes.size() != PartitionSet::BytesOf(partition_count)) return std::nullopt;
+  return PartitionSet::FromBytes(bytes, partition_count);
 }
 
 std::string EncodeSparse(const PartitionSet& set) {
   std::string bytes;
-  std::size_t next = 0;  // the least partition that may follow
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    if (!set[i]) continue;
-    std::size_t gap = i - next;
+  PartitionId next = 0;  // the least partition that may follow
+  set.ForEach([&](PartitionId partition) {
+    PartitionId gap = partition - next;
     for (; gap >= 0x80; gap >>= 7) bytes.push_back(static_cast<char>(gap | 0x80));
     bytes.push_back(static_cast<char>(gap));
-    next = i + 1;
-  }
+    next = partition + 1;
+  });
   return bytes;
 }
 
 std::optional<PartitionSet> DecodeSparse(std::string_view bytes, std::uint32_t partition_count) {
   PartitionSet set(partition_count);
-  std::size_t next = 0;
+  PartitionId next = 0;
   for (std::size_t at = 0; at < bytes.size();) {
-    std::size_t gap = 0;
+    PartitionId gap = 0;
     for (int shift = 0;; shift += 7) {
       if (at == bytes.size() || shift > 14) return std::nullopt;
       const auto byte = static_cast<unsigned char>(bytes[at++]);
-      gap |= static_cast<std::size_t>(byte & 0x7f) << shift;
+      gap |= static_cast<PartitionId>(byte & 0x7f) << shift;
       if ((byte & 0x80) == 0) break;
     }
     if (gap >= partition_count - next) return std::nullopt;
-    set[next + gap] = true;
+    set.Set(next + gap);
     next += gap + 1;
   }
   return set;
 }
 
 std::optional<std::string> EncodePart(const PartitionSet& set, const PartitionSet& whole) {
-  PartitionSet part;
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    if (i < whole.size() && whole[i]) {
-      part.push_back(set[i]);
-    } else if (set[i]) {
-      return std::nullopt;
-    }
-  }
+  PartitionSet part(whole.Count());
+  PartitionId place = 0;
+  whole.ForEach([&](PartitionId partition) { part.Assign(place++, set.Has(partition)); });
+  if (part.Count() != set.Count()) return std::nullopt;
   return EncodePartitions(part);
 }
 
 std::optional<PartitionSet> DecodePart(std::string_view bytes, const PartitionSet& whole) {
-  const auto count = static_cast<std::uint32_t>(std::count(whole.begin(), whole.end(), true));
-  const auto part = DecodePartitions(bytes, count);
+  const auto part = DecodePartitions(bytes, whole.Count());
   if (!part) return std::nullopt;
-  PartitionSet set(whole.size());
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    if (whole[i]) set[i] = (*part)[next++];
-  }
+  PartitionSet set(whole.partition_count());
+  PartitionId place = 0;
+  whole.ForEach([&](PartitionId partition) { set.Assign(partition, part->Has(place++)); });
   return set;
 }
 

@@ -59,7 +59,7 @@ std::string WordsOf(const NodeId& id, const Holdings& holdings);
 std::string WordsOf(const RingEntry& entry);
 std::string WordsOf(const RebalanceSetting& setting);
 
-// A bit for each partition, little-endian in each byte. No bits at all mean none set.
+// A bit for each partition. No bytes at all mean none set.
 std::string EncodePartitions(const PartitionSet& set);
 std::optional<PartitionSet> DecodePartitions(std::string_view bytes, std::uint32_t partition_count);
 

@@ -22,11 +22,10 @@ Ownership::Ownership(OwnershipOptions options, NodeId self, std::uint32_t partit
   built_.view.holders.resize(partition_count);
   built_.view.complete.resize(partition_count);
   built_.claimant.assign(partition_count, kNoMember);
-  for (PartitionId partition = 0; partition < options_.restored.partitions.size(); ++partition) {
-    if (!options_.restored.partitions[partition]) continue;
+  options_.restored.partitions.ForEach([this](PartitionId partition) {
     locals_[partition].restored = locals_[partition].stale = true;
     Enter(partition, Phase::kWaiting);
-  }
+  });
 }
 
 OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
@@ -300,7 +299,7 @@ OwnershipActions Ownership::OnLeases(TimePoint now, const PartitionSet& held,
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     Local& local = locals_[partition];
     if (!Orders(local.phase)) continue;
-    local.leased = held[partition];
+    local.leased = held.Has(partition);
     if (local.leased) local.taking = false;
   }
   for (PartitionId partition : lost) {

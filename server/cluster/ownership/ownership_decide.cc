@@ -190,7 +190,7 @@ std::optional<NodeId> Ownership::NewestRestored(PartitionId partition) const {
     as_of = options_.restored.as_of;
   }
   for (const auto& [id, copies] : restorers_) {
-    if (partition >= copies->partitions.size() || !copies->partitions[partition]) continue;
+    if (!copies->partitions.Has(partition)) continue;
     const bool newer = !newest || copies->as_of > as_of ||
                        (copies->as_of == as_of && BetterPlaced(placement_, partition, id, *newest));
     if (!newer) continue;
@@ -207,8 +207,7 @@ bool Ownership::MayComeBack(PartitionId partition) const {
     const auto member = state_.members.find(id);
     const auto place = state_.ring.find(id);
     return member != state_.members.end() && member->second.state == MemberState::kDead &&
-           place != state_.ring.end() && !place->second.removed &&
-           partition < holdings.complete.size() && holdings.complete[partition];
+           place != state_.ring.end() && !place->second.removed && holdings.complete.Has(partition);
   });
 }
 
@@ -337,16 +336,15 @@ void Ownership::AskToSettle(TimePoint now) {
 void Ownership::Publish() {
   Rebuild();
   PublishHoldings holdings;
-  holdings.complete.resize(locals_.size());
-  holdings.owned.resize(locals_.size());
-  holdings.restored.partitions.resize(locals_.size());
+  const auto count = static_cast<std::uint32_t>(locals_.size());
+  holdings.complete = holdings.owned = holdings.restored.partitions = PartitionSet(count);
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     const LocalKnowledge& knowledge = knowledge_[partition];
-    holdings.complete[partition] = knowledge.complete;
-    holdings.owned[partition] =
-        knowledge.owns || (knowledge.granted && knowledge.granted_to != self_);
+    holdings.complete.Assign(partition, knowledge.complete);
+    holdings.owned.Assign(partition,
+                          knowledge.owns || (knowledge.granted && knowledge.granted_to != self_));
     if (!locals_[partition].restored) continue;
-    holdings.restored.partitions[partition] = true;
+    holdings.restored.partitions.Set(partition);
     holdings.restored.as_of = options_.restored.as_of;
   }
   const auto me = state_.members.find(self_);

@@ -28,9 +28,8 @@ void Ownership::NoteReturn(TimePoint now) {
                     [this](const RingMember& member) { return Serving(member.id) != nullptr; }));
   const bool runs =
       std::any_of(state_.holdings.begin(), state_.holdings.end(), [this](const auto& entry) {
-        const PartitionSet& complete = entry.second.complete;
         return entry.first != self_ && Serving(entry.first) != nullptr &&
-               std::find(complete.begin(), complete.end(), true) != complete.end();
+               entry.second.complete.Any();
       });
   ring_is_back_ = !options_.returns || runs || 2 * back > ring_.size();
   if (ring_is_back_ || now - *returns_since_ < options_.return_patience) return;

@@ -9,10 +9,6 @@
 namespace gyre {
 namespace {
 
-bool Has(const PartitionSet& set, PartitionId partition) {
-  return partition < set.size() && set[partition];
-}
-
 // What `state` believes of a member's holdings; null if it has said nothing since it was last
 // started.
 const Holdings* HoldingsOf(const ClusterState& state, const MemberInfo& member) {
@@ -82,13 +78,13 @@ class Builder {
   }
   bool IsComplete(MemberIndex member, PartitionId partition) const {
     if (member == view_.self) return local_[partition].complete;
-    return holdings_[member] != nullptr && Has(holdings_[member]->complete, partition);
+    return holdings_[member] != nullptr && holdings_[member]->complete.Has(partition);
   }
   bool Claims(MemberIndex member, PartitionId partition) const {
     const LocalKnowledge& local = local_[partition];
     if (member == view_.self) return local.owns;
     if (local.owns && view_.members[member].id == local.taken_from) return false;  // an echo
-    return holdings_[member] != nullptr && Has(holdings_[member]->owned, partition);
+    return holdings_[member] != nullptr && holdings_[member]->owned.Has(partition);
   }
 
   // Members are sorted by id.

@@ -1,4 +1,4 @@
-// Votes, leases and their ends; which ring's majority; deaths that count.
+// Votes, leases and their ends; which ring's majority.
 #include "leases/lease.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "leases/lease_table.h"
-#include "ownership/death_fences.h"
 
 namespace gyre {
 namespace {
@@ -43,8 +42,8 @@ class LeaseTest : public ::testing::Test {
     facts_.resize(nodes_.size());
     facts_[number] = LeaseFacts{ring_, 1, {}};
     facts_[number].epoch = life_;
-    claims_.resize(nodes_.size(), PartitionBits(kLeasePartitions));
-    taking_.resize(nodes_.size(), PartitionBits(kLeasePartitions));
+    claims_.resize(nodes_.size(), PartitionSet(kLeasePartitions));
+    taking_.resize(nodes_.size(), PartitionSet(kLeasePartitions));
   }
   // Everybody knows the ring.
   void Tell() {
@@ -109,8 +108,8 @@ class LeaseTest : public ::testing::Test {
   Ring ring_;
   std::vector<std::unique_ptr<Leases>> nodes_;
   std::vector<LeaseFacts> facts_;
-  std::vector<PartitionBits> claims_;
-  std::vector<PartitionBits> taking_;
+  std::vector<PartitionSet> claims_;
+  std::vector<PartitionSet> taking_;
   std::deque<Datagram> flight_;
   std::set<int> cut_;  // one side
   int paused_ = -1;
@@ -392,36 +391,6 @@ TEST(LeaseTable, AGapIsSeenAlthoughTheLeaseHoldsAgain) {
   EXPECT_FALSE(table.Holds(1, at(250)));
   table.Extend(1, at(240), at(340));
   EXPECT_FALSE(table.HeldSince(1, at(230), at(250))) << "given back in between";
-}
-
-// ---- Deaths -----------------------------------------------------------------------------------
-
-TEST(DeathFences, ADeadMemberIsShownAsItWasUntilAMajorityKnows) {
-  ClusterState state;
-  state.self = Id(0);
-  state.members[Id(0)].id = Id(0);
-  MemberInfo& other = state.members[Id(1)];
-  other.id = Id(1);
-  other.incarnation = 5;
-  state.holdings[Id(1)] = Holdings{5, 1, {true}, {true}};
-  DeathFences fences;
-  EXPECT_TRUE(fences.Present(state, {{Id(1), {5, 0}}}).members.at(Id(1)).serving());
-
-  other.state = MemberState::kDead;
-  state.holdings.erase(Id(1));
-  const ClusterState& shown = fences.Present(state, {{Id(1), {5, 5}}});
-  EXPECT_EQ(shown.members.at(Id(1)).state, MemberState::kSuspect);
-  EXPECT_TRUE(shown.holdings.contains(Id(1)));
-  EXPECT_EQ(fences.unconfirmed(), (std::map<NodeId, std::uint64_t>{{Id(1), 5}}));
-
-  EXPECT_TRUE(fences.Confirm({{Id(1), 5}}));
-  EXPECT_FALSE(fences.Confirm({{Id(1), 5}}));
-  EXPECT_EQ(fences.Present(state, {{Id(1), {5, 5}}}).members.at(Id(1)).state, MemberState::kDead);
-
-  other.state = MemberState::kAlive;  // a new life, ended by nobody but itself
-  other.incarnation = 9;
-  EXPECT_TRUE(fences.Present(state, {{Id(1), {9, 5}}}).members.at(Id(1)).serving());
-  EXPECT_TRUE(fences.unconfirmed().empty());
 }
 
 }  // namespace

@@ -456,7 +456,7 @@ TEST_F(MembershipTest, WhatDoesNotFitInADatagramComesByPushPull) {
   }
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Converged(); }, seconds(10)));
   PartitionSet set(kMany);
-  for (std::size_t i = 0; i < kMany; i += 3) set[i] = true;
+  for (PartitionId i = 0; i < kMany; i += 3) set.Set(i);
   Hold(1, set);
   const auto took = cluster.RunUntil(
       [&] { return SeesHoldings(0, 1, set) && SeesHoldings(2, 1, set); }, seconds(10));
@@ -480,7 +480,7 @@ TEST_F(MembershipTest, StaysWithinItsDatagramsAndQuietWhenNothingHappens) {
 TEST_F(MembershipTest, ABusyClusterDoesNotStormItself) {
   Form(20);
   const std::uint64_t push_pulls = cluster.push_pulls();
-  for (std::size_t i = 0; i < 600; ++i) {
+  for (PartitionId i = 0; i < 600; ++i) {
     Hold(i % 20, Some({i % 64}));
     cluster.Run(milliseconds(100));
   }

@@ -157,13 +157,6 @@ TEST(StateCodec, RefusesRingEntriesAndSuspicionsOutOfBounds) {
   EXPECT_FALSE(FromWire(suspicion));
 }
 
-RC_GTEST_PROP(PartitionSetProperty, SurvivesTheRoad, ()) {
-  const auto count = 1U << *rc::gen::inRange(0, 15);
-  PartitionSet set(count);
-  for (std::size_t i = 0; i < count; ++i) set[i] = *rc::gen::arbitrary<bool>();
-  RC_ASSERT(DecodePartitions(EncodePartitions(set), count) == set);
-}
-
 TEST(StateCodec, CountsStateInTheDigestAndSuspicionNot) {
   const auto digest = [](const std::function<void(MemberRecord&)>& change, bool on_ring = true) {
     MemberRecord record = FullMember();
@@ -184,8 +177,8 @@ TEST(StateCodec, CountsStateInTheDigestAndSuspicionNot) {
 // A node of 200 with 16,384 partitions: its holdings fit a datagram beside other news.
 TEST(StateCodec, SaysHoldingsOfLargeClustersInFewBytes) {
   Holdings holdings{1, 1, PartitionSet(16'384), PartitionSet(16'384)};
-  for (std::size_t i = 0; i < 16'384; i += 100) holdings.complete[i] = true;
-  for (std::size_t i = 0; i < 16'384; i += 200) holdings.owned[i] = true;
+  for (PartitionId i = 0; i < 16'384; i += 100) holdings.complete.Set(i);
+  for (PartitionId i = 0; i < 16'384; i += 200) holdings.owned.Set(i);
   wire::Holdings message;
   ToWire(NodeId{}, holdings, message);
   EXPECT_LE(message.ByteSizeLong(), 220U);
@@ -198,16 +191,12 @@ RC_GTEST_PROP(StateCodecProperty, HoldingsComeBackFromEveryEncoding, ()) {
   const std::uint32_t count = 1U << *rc::gen::inRange(0, 11);
   const auto sets = [&](std::uint32_t percent) {
     PartitionSet set(count);
-    for (std::uint32_t i = 0; i < count; ++i) set[i] = *rc::gen::inRange(0U, 100U) < percent;
+    for (std::uint32_t i = 0; i < count; ++i) set.Assign(i, *rc::gen::inRange(0U, 100U) < percent);
     return set;
   };
   Holdings holdings{3, 4, sets(*rc::gen::inRange(0U, 101U)), sets(*rc::gen::inRange(0U, 101U))};
   // Owned is part of complete as a rule, and need not be.
-  if (*rc::gen::arbitrary<bool>()) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      holdings.owned[i] = holdings.owned[i] && holdings.complete[i];
-    }
-  }
+  if (*rc::gen::arbitrary<bool>()) holdings.owned.Keep(holdings.complete);
   RC_ASSERT(DecodeSparse(EncodeSparse(holdings.complete), count) == holdings.complete);
   wire::Holdings message;
   ToWire(NodeId{}, holdings, message);

@@ -17,7 +17,7 @@ RestoredCopies All(UnixMillis as_of) { return {PartitionSet(kPartitions, true), 
 RestoredCopies Half(UnixMillis as_of) {
   RestoredCopies copies = {PartitionSet(kPartitions, false), as_of};
   for (PartitionId partition = 0; partition < kPartitions; partition += 2) {
-    copies.partitions[partition] = true;
+    copies.partitions.Set(partition);
   }
   return copies;
 }
