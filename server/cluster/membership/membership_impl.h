@@ -2,12 +2,11 @@
 //
 //   membership.cc            events, timers, the state's digest
 //   membership_datagrams.cc  what comes in one, and what goes out to whom
-//   membership_probe.cc      who is alive: probes, suspicion, links that are down
-//   membership_self_fence.cc      proof that others hear this node
+//   membership_probe.cc      who is alive: probes, suspicion, links that are down; what answers prove besides: that
+//                            others hear this node, how far their clocks are off
 //   membership_trust.cc      what is believed of whom
 //   membership_merge.cc      what others say: members, holdings, ring
 //   membership_sync.cc       push/pull, seeds, the dead
-//   membership_clock.cc      how far the others' wall clocks are off
 //   membership_ring.cc       this node's own entries; eviction
 #pragma once
 
@@ -172,12 +171,8 @@ struct Membership::Impl {
   bool IsOutcast() const;
   void TakeBackBlindVerdicts();
   void TakeBackBlindVerdict(const NodeId& id, Peer& peer);
-
-  // ---- membership_clock.cc ----
   void NoteClock(const NodeId& id, std::chrono::microseconds theirs);
   std::optional<ClockOffset> ClockOf(const NodeId& id) const;
-
-  // ---- membership_self_fence.cc ----
   void KeepFenceOpen();
   // An answer to a ping that was sent then.
   void NoteConfirmed(TimePoint sent_at);

@@ -1,11 +1,17 @@
-// Who is alive: probes, suspicion timers, links that are down.
+// Who is alive: probes, suspicion timers, links that are down; and what answered pings prove besides: that others hear
+// this node (self_fence.h), and how far their clocks are off.
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "membership/membership_impl.h"
 
 namespace gyre {
 namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
 
 // Pings for others that wait for an answer at the same time.
 constexpr std::size_t kRelaysMax = 256;
@@ -24,6 +30,20 @@ constexpr std::size_t kConfirmAsksMax = 3;
 // Refused attempts that suffice where there is no third node to ask.
 constexpr int kLinkDownAttemptsAlone = 2;
 constexpr Duration kAttemptSpacing = std::chrono::milliseconds(50);
+
+constexpr Duration kFencePingAfter = std::chrono::milliseconds(700);
+constexpr Duration kFencePingInterval = std::chrono::milliseconds(200);
+constexpr std::size_t kFreshPings = 2;      // each time
+constexpr std::size_t kFencePingsMax = 16;  // unanswered
+
+// The same clock is not warned of more often.
+constexpr Duration kClockWarnInterval = std::chrono::minutes(1);
+// An alarm ends below this, so that it does not flutter.
+constexpr Duration kClockOffsetCalm = kClockOffsetMax * 4 / 5;
+// Of a peer's clock: beyond, microseconds would not fit a Duration.
+constexpr microseconds kWallMost = std::chrono::hours(24 * 365 * 290);
+
+Duration Abs(Duration duration) { return duration < Duration{} ? -duration : duration; }
 
 }  // namespace
 
@@ -308,6 +328,85 @@ void Membership::Impl::OnConfirmedDown(const NodeId& id, std::uint64_t incarnati
     return;
   }
   Dead({id, incarnation, state.self});
+}
+
+// ---- That others hear this node ---------------------------------------------------------------
+
+// Answers to its own pings prove it. The probes give them as a rule; where they fail or slow down, a few pings that
+// accuse nobody stand in.
+void Membership::Impl::KeepFenceOpen() {
+  if (now < fence_ping_at) return;
+  fence_ping_at = std::max(confirmed_at + kFencePingAfter, now + kFencePingInterval);
+  if (stopping || ServingCount() <= 1 || now - confirmed_at < kFencePingAfter) return;
+  for (const NodeId& id : RandomPeers(kFreshPings, state.self)) {
+    const std::uint32_t sequence = next_sequence++;
+    if (fence_pings.size() == kFencePingsMax) fence_pings.erase(fence_pings.begin());
+    fence_pings.push_back({sequence, id, now});
+    wire::GossipMessage message;
+    message.mutable_ping()->set_sequence(sequence);
+    message.mutable_ping()->set_target(std::string(id.raw()));
+    SendTo(id, message);
+  }
+}
+
+bool Membership::Impl::OnFenceAck(const NodeId& id, std::uint32_t sequence) {
+  const auto ping = std::find_if(fence_pings.begin(), fence_pings.end(), [&](const auto& each) {
+    return each.sequence == sequence && each.target == id;
+  });
+  if (ping == fence_pings.end()) return false;
+  NoteConfirmed(ping->sent_at);
+  fence_pings.erase(ping);
+  return true;
+}
+
+// Where nobody had answered for long, what grew meanwhile proves nothing: the suspects get a term
+// in which they can be heard.
+void Membership::Impl::NoteConfirmed(TimePoint sent_at) {
+  const Duration term = Bounds().min;
+  const bool was_cut_off = now - std::max(answered_at, confirmed_at) >= term;
+  confirmed_at = std::max(confirmed_at, sent_at);
+  if (!was_cut_off) return;
+  for (auto& [id, suspicion] : suspicions) {
+    suspicion.Postpone(std::max(now + term - suspicion.deadline(), Duration{}));
+  }
+}
+
+// ---- Clocks -----------------------------------------------------------------------------------
+
+// The answer to the probe that is in progress. Its way is measured by the steady clock: a wall
+// clock that is set meanwhile does no harm beyond one sample.
+void Membership::Impl::NoteClock(const NodeId& id, microseconds theirs) {
+  const auto found = peers.find(id);
+  if (found == peers.end() || theirs < microseconds{} || theirs > kWallMost) return;
+  Peer& peer = found->second;
+  const Duration round_trip = now - probe->sent_at;
+  const Duration offset = Duration(theirs) - Duration(probe->sent_wall) - round_trip / 2;
+  if (peer.clock_samples.size() == kClockSamples)
+    peer.clock_samples.erase(peer.clock_samples.begin());
+  peer.clock_samples.push_back({id, offset, round_trip});
+
+  const Duration off = Abs(ClockOf(id)->offset);
+  if (peer.clock_alarm && off < kClockOffsetCalm) {
+    peer.clock_alarm = false;
+    Log(false, "clock is right again of " + Describe(id));
+  }
+  if (off <= kClockOffsetMax) return;
+  const bool silent = peer.clock_alarm && now - peer.clock_warned < kClockWarnInterval;
+  peer.clock_alarm = true;
+  if (silent) return;
+  peer.clock_warned = now;
+  Log(true, "clocks differ, check time synchronisation: " + Describe(id) + " is ahead_ms=" +
+                std::to_string(duration_cast<milliseconds>(ClockOf(id)->offset).count()) +
+                " (expiry and the newer of two writes go by the clock)");
+}
+
+std::optional<ClockOffset> Membership::Impl::ClockOf(const NodeId& id) const {
+  const auto peer = peers.find(id);
+  if (peer == peers.end() || peer->second.clock_samples.empty()) return std::nullopt;
+  const auto& samples = peer->second.clock_samples;
+  return *std::min_element(samples.begin(), samples.end(), [](const auto& a, const auto& b) {
+    return a.round_trip < b.round_trip;
+  });
 }
 
 }  // namespace gyre
