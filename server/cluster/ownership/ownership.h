@@ -346,8 +346,7 @@ class Ownership {
     TimePoint granted_at{};
     NodeId granted_by;       // who goes on claiming it until our claim is seen there: an echo
     TimePoint echo_until{};  // at the latest
-    bool vacant = false;
-    TimePoint vacant_since{};
+    std::optional<TimePoint> vacant_since;    // nobody claims it
     bool ever_complete = false;               // somebody, somewhere, had it whole
     std::vector<ReplicaSet::Target> targets;  // as last set; owner only
     bool taking = false;                      // see takes()
@@ -377,6 +376,11 @@ class Ownership {
   OwnershipActions Run(TimePoint now);
   void Rebuild();
   void NoteClaims(TimePoint now);
+  // Nobody claims it for so long that it is no gap in gossip.
+  bool IsVacant(TimePoint now, PartitionId partition) const {
+    const std::optional<TimePoint>& since = locals_[partition].vacant_since;
+    return since && now - *since >= options_.vacancy_grace;
+  }
   void Decide(TimePoint now, PartitionId partition);
   void DecideWarming(TimePoint now, PartitionId partition, bool is_holder);
   void DecideReplica(TimePoint now, PartitionId partition, bool is_holder);

@@ -32,8 +32,7 @@ bool Ownership::MayTake(TimePoint now, PartitionId partition) const {
     const auto last = state_.members.find(knowledge.last_owner);
     handed_on = last != state_.members.end() && last->second.state != MemberState::kDead;
   }
-  const Local& local = locals_[partition];
-  return !handed_on || (local.vacant && now - local.vacant_since >= options_.vacancy_grace);
+  return !handed_on || IsVacant(now, partition);
 }
 
 // Nobody granted it: other copies may have newer writes of the last owner.
@@ -122,7 +121,6 @@ void Ownership::LeaveTo(TimePoint now, PartitionId partition, const NodeId& node
   Enter(partition, Phase::kReplica);
   knowledge_[partition].has_last_owner = true;
   knowledge_[partition].last_owner = node;
-  local.vacant = true;
   local.vacant_since = now;
   ++stats_.takeovers_left;
 }
