@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "cluster/ownership.h"
-#include "cluster/view_builder.h"
+#include "ownership/ownership.h"
+#include "ownership/view_builder.h"
 
 namespace gyre {
 namespace {
@@ -35,9 +35,9 @@ ClusterState StateAtRest(std::size_t members, std::uint32_t partitions, std::uin
   for (PartitionId partition = 0; partition < partitions; ++partition) {
     const auto& list = placement.preference[partition];
     for (std::size_t place = 0; place < state.replicas; ++place) {
-      state.holdings[placement.members[list[place]].id].complete[partition] = true;
+      state.holdings[placement.members[list[place]].id].complete.Set(partition);
     }
-    state.holdings[placement.members[list[0]].id].owned[partition] = true;
+    state.holdings[placement.members[list[0]].id].owned.Set(partition);
   }
   return state;
 }
@@ -67,7 +67,7 @@ void OwnershipOnState(benchmark::State& bench) {
   Holdings& other = std::prev(state.holdings.end())->second;
   for (auto _ : bench) {
     now += std::chrono::milliseconds(1);
-    other.complete[0] = !other.complete[0];
+    other.complete.Assign(0, !other.complete.Has(0));
     ++other.revision;
     benchmark::DoNotOptimize(ownership.OnState(now, state));
   }

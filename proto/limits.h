@@ -22,4 +22,8 @@ inline constexpr std::uint32_t kMembersMax = 4096;
 // With a place on the ring: as many as the byte of a node in a version tells apart.
 inline constexpr std::uint32_t kRingNodesMax = 256;
 
+// How far ahead of a node's own wall clock it believes the time of another (peer_bounds.h): a week, in
+// milliseconds.
+inline constexpr std::int64_t kAheadMaxMs = std::int64_t{7} * 24 * 3600 * 1000;
+
 }  // namespace gyre

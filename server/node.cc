@@ -208,8 +208,8 @@ RestoredCopies Node::RestoreSnapshot() {
   const std::optional<RestoredSnapshot> restored = snapshot_->Restore(*engine_);
   if (!restored) return copies;
   copies.as_of = restored->as_of;
-  copies.partitions.resize(config_.partitions);
-  for (PartitionId partition : restored->partitions) copies.partitions[partition] = true;
+  copies.partitions = PartitionSet(config_.partitions);
+  for (PartitionId partition : restored->partitions) copies.partitions.Set(partition);
   return copies;
 }
 

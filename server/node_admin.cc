@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "cluster/restart_check.h"
+#include "control/restart_check.h"
 #include "node_rebalance.h"
 #include "process_figures.h"
 

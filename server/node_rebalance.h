@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cluster/progress_survey.h"
 #include "cluster/view.h"
+#include "repair/progress_survey.h"
 
 namespace gyre {
 

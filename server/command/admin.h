@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cluster/state.h"
+#include "cluster/rebalance.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
 

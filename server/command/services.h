@@ -6,13 +6,13 @@
 
 #include "base/client_memory.h"
 #include "base/clock.h"
-#include "cluster/lease_table.h"
-#include "cluster/replicator.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "command/admin.h"
 #include "command/peer_handler.h"
+#include "leases/lease_table.h"
 #include "protocol/session.h"
+#include "replication/replicator.h"
 #include "storage/engine.h"
 
 namespace gyre {

@@ -2,8 +2,8 @@
 // sees the ring.
 #pragma once
 
-#include "cluster/stats.h"
 #include "cluster/view.h"
+#include "control/cluster_stats.h"
 #include "ops/metrics.h"
 #include "ops/ring_file.h"
 #include "ops/snapshot_stats.h"

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/client_memory.h"
-#include "cluster/membership.h"
-#include "cluster/replicator.h"
 #include "crypto/keyring.h"
+#include "membership/membership.h"
 #include "net/duration_histogram.h"
 #include "net/server.h"
+#include "replication/replicator.h"
 #include "storage/shard.h"
 
 namespace gyre {

@@ -22,7 +22,7 @@
 #include <string_view>
 #include <thread>
 
-#include "cluster/remembered_ring.h"
+#include "membership/remembered_ring.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
 

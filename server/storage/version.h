@@ -6,7 +6,7 @@
 //
 // It grows with the wall clock, never runs backwards, and is ahead of every version seen. The node
 // byte makes two nodes that stamp in the same millisecond differ: the ring gives each of its nodes
-// one of its own (cluster/membership.h). 44 bits of milliseconds last until the year 2527.
+// one of its own (membership/membership.h). 44 bits of milliseconds last until the year 2527.
 #pragma once
 
 #include <algorithm>

@@ -9,11 +9,17 @@
 #include <string>
 #include <vector>
 
-#include "cluster/peer_service.h"
-#include "cluster/replicator_impl.h"
+#include "control/peer_service.h"
+#include "replication/replicator_impl.h"
 #include "sim/world.h"
+#include "storage/version.h"
 
 namespace gyre {
+
+// The first version of a time.
+constexpr Version VersionAt(UnixMillis time) {
+  return static_cast<Version>(time) << (kVersionCountBits + kVersionNodeBits);
+}
 
 class NoControl final : public ControlPort {
  public:

@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "cluster/membership.h"
+#include "membership/membership.h"
 #include "support/test_signer.h"
 
 namespace gyre {
@@ -383,14 +383,14 @@ class MembershipTest : public testing::Test {
       return line.find(part) != std::string::npos;
     });
   }
-  static PartitionSet Some(std::initializer_list<std::size_t> partitions) {
+  static PartitionSet Some(std::initializer_list<PartitionId> partitions) {
     PartitionSet set(VirtualCluster::kPartitions);
-    for (const std::size_t each : partitions) set[each] = true;
+    for (const PartitionId each : partitions) set.Set(each);
     return set;
   }
   void Hold(std::uint64_t number, const PartitionSet& complete) {
     cluster.Apply(number, [&](Membership& each) {
-      return each.SetHoldings(cluster.now(), complete, PartitionSet(complete.size()));
+      return each.SetHoldings(cluster.now(), complete, PartitionSet(complete.partition_count()));
     });
   }
   bool SeesHoldings(std::uint64_t viewer, std::uint64_t number, const PartitionSet& complete) {

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "cluster/ownership.h"
+#include "ownership/ownership.h"
 #include "sim/world.h"
 
 namespace gyre {

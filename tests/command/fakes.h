@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "cluster/replicator.h"
 #include "command/admin.h"
 #include "command/glob.h"
 #include "command/peer_handler.h"
+#include "replication/replicator.h"
 
 namespace gyre::testing {
 

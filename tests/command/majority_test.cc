@@ -1,8 +1,8 @@
 // --consistency majority: an owner without a lease lets commands wait, and says why it could not.
 #include <gtest/gtest.h>
 
-#include "cluster/lease_table.h"
 #include "command/test_cluster.h"
+#include "leases/lease_table.h"
 
 namespace gyre::testing {
 namespace {

@@ -18,7 +18,7 @@ import time
 import harness
 import hosts as hosts_module
 
-# The suspicion of a silent node lasts so long in small rings (server/cluster/membership.h).
+# The suspicion of a silent node lasts so long in small rings (server/cluster/membership/membership.h).
 SUSPICION_SECONDS = 2.0
 # From the end of a fault to the judgement: what the ring promises to need.
 HEAL_SECONDS = 5.0

@@ -16,9 +16,11 @@ SOUND = {
 BAD = "server/storage/bad.h"
 FAULTS = {
     "a module that it may not know": (BAD, '#pragma once\n#include "net/loop.h"\n', "storage may not know net"),
+    "gossip where votes decide": ("server/cluster/leases/bad.h", '#pragma once\n#include "cluster/view.h"\n',
+                                  "leases may not know cluster"),
     "the way instead of the module": (BAD, '#pragma once\n#include "../net/loop.h"\n', "say the module"),
     "no module at all": (BAD, '#pragma once\n#include "shard.h"\n', 'included as "<module>/name.h"'),
-    "a socket where decisions are": ("server/cluster/bad.cc", "#include <sys/socket.h>\n", "does not belong in"),
+    "a socket where decisions are": ("server/cluster/control/bad.cc", "#include <sys/socket.h>\n", "does not belong in"),
     "a public header that needs another": ("client/gyre/client.h", '#include "proto/slot.h"\n', "installed alone"),
     "a header that needs another first": (BAD, "#pragma once\nstruct Bad { Slot slot; };\n", "not compile alone"),
     "a folder of its own": ("misc/bad.h", "#pragma once\n", "misc/: not one of the top-level folders"),

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "cluster/membership.h"
-#include "cluster/state_codec.h"
+#include "membership/membership.h"
+#include "membership/state_codec.h"
 
 namespace {
 

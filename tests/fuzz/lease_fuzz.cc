@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cluster/lease.h"
+#include "leases/lease.h"
 
 namespace {
 
@@ -110,7 +110,7 @@ class Voters {
   static std::size_t Index(int node) { return static_cast<std::size_t>(node); }
 
   void Claim(int node, std::uint8_t partitions) {
-    PartitionBits claims(kPartitions);
+    PartitionSet claims(kPartitions);
     for (PartitionId p = 0; p < kPartitions; ++p) {
       if ((partitions >> p & 1) != 0) claims.Set(p);
     }

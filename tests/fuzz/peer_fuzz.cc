@@ -12,12 +12,12 @@
 #include <string_view>
 #include <utility>
 
-#include "cluster/coordinator.h"
-#include "cluster/peer_bounds.h"
-#include "cluster/peer_codec.h"
-#include "cluster/peer_service.h"
-#include "cluster/state_codec.h"
-#include "cluster/transfer.h"
+#include "control/coordinator.h"
+#include "control/peer_service.h"
+#include "membership/state_codec.h"
+#include "peer/peer_bounds.h"
+#include "peer/peer_codec.h"
+#include "repair/transfer.h"
 
 namespace {
 

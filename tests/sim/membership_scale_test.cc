@@ -204,8 +204,8 @@ TEST(MembershipScale, AJoinIntoTwoHundredNodesIsCheap) {
     PartitionSet complete(kPartitions);
     PartitionSet owned(kPartitions);
     for (PartitionId p = 0; p < kPartitions; ++p) {
-      complete[p] = holds(p);
-      owned[p] = holds(p) && p % kNodes == number;
+      complete.Assign(p, holds(p));
+      owned.Assign(p, holds(p) && p % kNodes == number);
     }
     cluster.Apply(
         number, [&](Membership& each) { return each.SetHoldings(cluster.now(), complete, owned); });

@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "cluster/coordinator.h"
-#include "cluster/membership.h"
-#include "cluster/peer_service.h"
-#include "cluster/relay_transport.h"
-#include "cluster/repair.h"
-#include "cluster/replicator_impl.h"
-#include "cluster/transfer.h"
+#include "control/coordinator.h"
+#include "control/peer_service.h"
+#include "membership/membership.h"
+#include "peer/relay_transport.h"
+#include "repair/repair.h"
+#include "repair/transfer.h"
+#include "replication/replicator_impl.h"
 #include "sim/operation.h"
 #include "sim/world.h"
 #include "support/test_signer.h"

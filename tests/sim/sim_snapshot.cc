@@ -36,8 +36,8 @@ RestoredCopies LoadSnapshot(Engine& engine, const NodeId& id, UnixMillis now,
   if (!restored) std::abort();
   RestoredCopies copies;
   copies.as_of = restored->as_of;
-  copies.partitions.resize(engine.options().partition_count);
-  for (PartitionId partition : restored->partitions) copies.partitions[partition] = true;
+  copies.partitions = PartitionSet(engine.options().partition_count);
+  for (PartitionId partition : restored->partitions) copies.partitions.Set(partition);
   return copies;
 }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cluster/state.h"
+#include "membership/state.h"
 #include "storage/engine.h"
 
 namespace gyre::sim {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "cluster/signer.h"
+#include "membership/signer.h"
 
 namespace gyre {
 

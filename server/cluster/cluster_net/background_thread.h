@@ -7,14 +7,14 @@
 #include <thread>
 #include <vector>
 
-#include "cluster/coordinator.h"
-#include "cluster/load_gauge.h"
-#include "cluster/relay_transport.h"
-#include "cluster/repair.h"
-#include "cluster/transfer.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/net_transport.h"
+#include "control/coordinator.h"
 #include "net/event_loop.h"
+#include "peer/relay_transport.h"
+#include "repair/load_gauge.h"
+#include "repair/repair.h"
+#include "repair/transfer.h"
 
 namespace gyre {
 

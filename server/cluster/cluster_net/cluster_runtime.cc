@@ -3,13 +3,13 @@
 #include <string>
 #include <utility>
 
-#include "cluster/relay_transport.h"
-#include "cluster/replicator_impl.h"
 #include "cluster_net/background_thread.h"
 #include "cluster_net/control_thread.h"
 #include "cluster_net/net_transport.h"
 #include "crypto/keyring.h"
 #include "net/event_loop.h"
+#include "peer/relay_transport.h"
+#include "replication/replicator_impl.h"
 
 namespace gyre {
 namespace {

@@ -14,16 +14,16 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "cluster/lease_table.h"
-#include "cluster/membership.h"
-#include "cluster/peer_service.h"
-#include "cluster/progress_survey.h"
-#include "cluster/replicator.h"
-#include "cluster/stats.h"
-#include "cluster/stop_options.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
+#include "control/cluster_stats.h"
+#include "control/peer_service.h"
+#include "control/stop_options.h"
+#include "leases/lease_table.h"
+#include "membership/membership.h"
 #include "proto/result.h"
+#include "repair/progress_survey.h"
+#include "replication/replicator.h"
 #include "storage/engine.h"
 
 namespace gyre {

@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 
-#include "cluster/peer_codec.h"
 #include "crypto/datagram_seal.h"
+#include "peer/peer_codec.h"
 
 namespace gyre {
 namespace {

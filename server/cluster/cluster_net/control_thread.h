@@ -9,15 +9,15 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "cluster/coordinator.h"
-#include "cluster/peer_service.h"
-#include "cluster/progress_survey.h"
-#include "cluster/relay_transport.h"
-#include "cluster/stats.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/gossip.h"
 #include "cluster_net/net_transport.h"
+#include "control/cluster_stats.h"
+#include "control/coordinator.h"
+#include "control/peer_service.h"
 #include "net/event_loop.h"
+#include "peer/relay_transport.h"
+#include "repair/progress_survey.h"
 
 namespace gyre {
 

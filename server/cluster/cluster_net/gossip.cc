@@ -5,8 +5,9 @@
 #include <variant>
 
 #include "base/log.h"
-#include "cluster/broadcast_queue.h"
-#include "cluster/peer_codec.h"
+#include "membership/broadcast_queue.h"
+#include "membership/signer.h"
+#include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 
 namespace gyre {

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "base/log_limit.h"
-#include "cluster/membership.h"
 #include "cluster_net/peer_exchange.h"
 #include "crypto/datagram_seal.h"
+#include "membership/membership.h"
 #include "net/event_loop.h"
 #include "net/udp_socket.h"
 #include "proto/result.h"

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "cluster/peer_codec.h"
+#include "membership/signer.h"
 
 namespace gyre {
 namespace {

@@ -19,9 +19,9 @@
 #include <memory>
 #include <unordered_map>
 
-#include "cluster/signer.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
+#include "membership/signer.h"
 #include "net/event_loop.h"
 #include "net/frame_link.h"
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "cluster/signer.h"
 #include "crypto/node_key.h"
+#include "membership/signer.h"
 
 namespace gyre {
 

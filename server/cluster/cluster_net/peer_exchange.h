@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "cluster/membership.h"
+#include "membership/membership.h"
 #include "net/event_loop.h"
 #include "net/frame_link.h"
 #include "proto/result.h"
