@@ -294,10 +294,11 @@ bool Repair::ReadHere(const JobPtr& job) {
     MutexLock lock(shard.mutex());
     if (!MayRepair(shard.info(partition).role)) return false;
     job->after_death = shard.info(partition).role == Role::kRecovering;
-    cursor = shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const RecordView& record) {
-      job->here.versions[HashKey(record.key())] = record.version();
-      return true;
-    });
+    cursor =
+        shard.Walk(partition, cursor, kPageRecords, wall_clock_(), [&](const RecordView& record) {
+          job->here.versions[HashKey(record.key())] = record.version();
+          return true;
+        });
     job->here.newest_evicted = shard.info(partition).newest_evicted;
   } while (cursor != 0 && job->here.versions.size() <= kRecordsMax);
   return cursor == 0;

@@ -51,7 +51,7 @@ struct ReplicationTable {
   std::vector<ReplicaSet> sets;                       // [partition], under its shard's mutex
   std::vector<std::atomic<std::uint32_t>> in_flight;  // [partition] mutations sent, not yet settled
   std::atomic<std::uint64_t> revision{1};             // grows with each change of `sets`
-  SelfFence self_fence;                                // of this node as an owner
+  SelfFence self_fence;                               // of this node as an owner
 };
 
 class Replicator {
