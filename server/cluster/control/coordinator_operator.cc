@@ -9,8 +9,6 @@
 #include "control/coordinator.h"
 
 namespace gyre {
-namespace {}  // namespace
-
 void Coordinator::Drain(const NodeId& id, std::function<void(Status)> done) {
   Work();
   const ClusterView& view = ownership_.view();

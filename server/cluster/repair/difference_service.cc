@@ -153,20 +153,19 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
   }
   bool beyond = false;
   std::uint64_t last = 0;
-  const std::uint64_t next = shard.Walk(partition, request.first_hash(), kReplyRecordsMax, now,
-                                        [&](const RecordView& record) {
-                                          const std::uint64_t hash = HashKey(record.key());
-                                          if (hash > request.last_hash()) {
-                                            beyond = true;
-                                            return false;
-                                          }
-                                          if (std::exchange(last, hash) == hash)
-                                            reply.set_hashes_collide(true);
-                                          if (reply.hashes_collide()) return false;
-                                          if (comparison.IsNews(hash, record.version()))
-                                            AppendMutation(partition, record, mutations);
-                                          return mutations.size() < bytes_max;
-                                        });
+  const auto take = [&](const RecordView& record) {
+    const std::uint64_t hash = HashKey(record.key());
+    if (hash > request.last_hash()) {
+      beyond = true;
+      return false;
+    }
+    if (std::exchange(last, hash) == hash) reply.set_hashes_collide(true);
+    if (reply.hashes_collide()) return false;
+    if (comparison.IsNews(hash, record.version())) AppendMutation(partition, record, mutations);
+    return mutations.size() < bytes_max;
+  };
+  const std::uint64_t next =
+      shard.Walk(partition, request.first_hash(), kReplyRecordsMax, now, take);
   if (reply.hashes_collide()) return Encode(reply, {});
   if (beyond || next == 0 || next > request.last_hash()) {
     comparison.Finish();
