@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "client/client_core.h"
+#include "client/command_traits.h"
 #include "client/reply_reader.h"
 #include "client/wire.h"
 #include "proto/result.h"
@@ -60,8 +61,8 @@ class Client::Impl {
 
   // `read` turns the Value into a Result<T>. Owns nothing of `args` once it returns.
   template <typename T>
-  void Send(const Args& args, const CommandTraits& traits, const std::string& pinned,
-            const CallOptions& call, bool wait, Result<T> (*read)(Value), Callback<T> done) {
+  void Send(const Args& args, const std::string& pinned, const CallOptions& call, bool wait,
+            Result<T> (*read)(Value), Callback<T> done) {
     if (auto error = Unusable()) return done(std::move(*error));
     if (auto error = core_->CheckAcks(call.write_acks)) return done(std::move(*error));
     const Options& options = core_->options();
@@ -70,6 +71,7 @@ class Client::Impl {
     if (!request) return done(request.error());
     auto operation = std::make_unique<Operation>();
     operation->request = std::move(*request);
+    const CommandTraits traits = TraitsOf(args);
     operation->effect = traits.effect;
     if (traits.key_index != 0) operation->slot = SlotOf(args[traits.key_index]);
     operation->pinned = pinned;
@@ -83,9 +85,9 @@ class Client::Impl {
   }
 
   template <typename T>
-  std::future<Result<T>> SendForFuture(const Args& args, const CommandTraits& traits,
-                                       const std::string& pinned, const CallOptions& call,
-                                       bool wait, Result<T> (*read)(Value)) {
+  std::future<Result<T>> SendForFuture(const Args& args, const std::string& pinned,
+                                       const CallOptions& call, bool wait,
+                                       Result<T> (*read)(Value)) {
     auto promise = std::make_shared<std::promise<Result<T>>>();
     std::future<Result<T>> future = promise->get_future();
     if (wait && !Unusable() && core_->OnIoThread()) {
@@ -94,15 +96,14 @@ class Client::Impl {
                                "Async form"});
       return future;
     }
-    Send<T>(args, traits, pinned, call, wait, read,
+    Send<T>(args, pinned, call, wait, read,
             [promise](Result<T> result) { promise->set_value(std::move(result)); });
     return future;
   }
 
   template <typename T>
-  Result<T> Call(const Args& args, Effect effect, const CallOptions& call,
-                 Result<T> (*read)(Value)) {
-    return SendForFuture<T>(args, {1, effect}, {}, call, true, read).get();
+  Result<T> Call(const Args& args, const CallOptions& call, Result<T> (*read)(Value)) {
+    return SendForFuture<T>(args, {}, call, true, read).get();
   }
 
  private:
@@ -136,8 +137,6 @@ class SetCommand {
 
   SetCommand(std::string_view key, std::string_view value, const SetOptions& set,
              std::optional<std::uint64_t> if_version = {}) {
-    const bool conditional = if_version || set.condition != Condition::kAlways;
-    traits_ = {1, conditional ? Effect::kWrite : Effect::kIdempotentWrite};
     if (!if_version && set.flags == 0) {
       ttl_ = std::to_string(set.ttl.count());
       args_ = {"SET", key, value};
@@ -163,7 +162,6 @@ class SetCommand {
   SetCommand& operator=(const SetCommand&) = delete;
 
   const Args& args() const { return args_; }
-  const CommandTraits& traits() const { return traits_; }
 
   static std::optional<Error> Check(const SetOptions& set, bool by_version = false) {
     const auto bad = [](std::string message) {
@@ -195,18 +193,9 @@ class SetCommand {
   std::string ttl_;
   std::string flags_;
   Args args_;
-  CommandTraits traits_;
 };
 
 Args ViewsOf(const std::vector<std::string>& args) { return {args.begin(), args.end()}; }
-
-CommandTraits TraitsOrNone(const std::vector<std::string>& args) {
-  return args.empty() ? CommandTraits{} : TraitsOf(args);
-}
-
-constexpr CommandTraits kReadOfKey{1, Effect::kRead};
-constexpr CommandTraits kIdempotentOfKey{1, Effect::kIdempotentWrite};
-constexpr CommandTraits kWriteOfKey{1, Effect::kWrite};
 
 template <typename T>
 std::vector<Result<T>> WaitForAll(std::vector<std::future<Result<T>>> futures) {
@@ -239,14 +228,14 @@ Result<Client> Client::Connect(Options options) {
 // ---- One key -----------------------------------------------------------------------------------
 
 Result<std::optional<Record>> Client::Get(std::string_view key, const CallOptions& call) {
-  return impl().Call({"GET", key}, Effect::kRead, call, ReadRecord);
+  return impl().Call({"GET", key}, call, ReadRecord);
 }
 
 Result<bool> Client::Set(std::string_view key, std::string_view value, const SetOptions& set,
                          const CallOptions& call) {
   if (auto error = SetCommand::Check(set)) return std::move(*error);
   const SetCommand command(key, value, set);
-  return impl().Call(command.args(), command.traits().effect, call, ReadDone);
+  return impl().Call(command.args(), call, ReadDone);
 }
 
 Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
@@ -254,29 +243,29 @@ Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
                                    const CallOptions& call) {
   if (auto error = SetCommand::Check(set, true)) return std::move(*error);
   const SetCommand command(key, value, set, version);
-  return impl().Call(command.args(), command.traits().effect, call, ReadDone);
+  return impl().Call(command.args(), call, ReadDone);
 }
 
 Result<bool> Client::Del(std::string_view key, const CallOptions& call) {
-  return impl().Call({"DEL", key}, Effect::kIdempotentWrite, call, ReadDone);
+  return impl().Call({"DEL", key}, call, ReadDone);
 }
 
 Result<bool> Client::Exists(std::string_view key, const CallOptions& call) {
-  return impl().Call({"EXISTS", key}, Effect::kRead, call, ReadDone);
+  return impl().Call({"EXISTS", key}, call, ReadDone);
 }
 
 Result<std::int64_t> Client::Incr(std::string_view key, std::int64_t delta,
                                   const CallOptions& call) {
-  return impl().Call({"INCRBY", key, std::to_string(delta)}, Effect::kWrite, call, ReadInteger);
+  return impl().Call({"INCRBY", key, std::to_string(delta)}, call, ReadInteger);
 }
 
 Result<std::int64_t> Client::Append(std::string_view key, std::string_view suffix,
                                     const CallOptions& call) {
-  return impl().Call({"APPEND", key, suffix}, Effect::kWrite, call, ReadInteger);
+  return impl().Call({"APPEND", key, suffix}, call, ReadInteger);
 }
 
 Result<std::int64_t> Client::Strlen(std::string_view key, const CallOptions& call) {
-  return impl().Call({"STRLEN", key}, Effect::kRead, call, ReadInteger);
+  return impl().Call({"STRLEN", key}, call, ReadInteger);
 }
 
 Result<bool> Client::Expire(std::string_view key, Milliseconds ttl, const CallOptions& call) {
@@ -284,20 +273,19 @@ Result<bool> Client::Expire(std::string_view key, Milliseconds ttl, const CallOp
   if (ttl > kTtlMax) {
     return Error{ErrorCode::kInvalidArgument, "a TTL is at most 1000 years: see Persist"};
   }
-  return impl().Call({"PEXPIRE", key, std::to_string(ttl.count())}, Effect::kIdempotentWrite, call,
-                     ReadDone);
+  return impl().Call({"PEXPIRE", key, std::to_string(ttl.count())}, call, ReadDone);
 }
 
 Result<bool> Client::Persist(std::string_view key, const CallOptions& call) {
-  return impl().Call({"PERSIST", key}, Effect::kIdempotentWrite, call, ReadDone);
+  return impl().Call({"PERSIST", key}, call, ReadDone);
 }
 
 Result<bool> Client::Touch(std::string_view key, const CallOptions& call) {
-  return impl().Call({"TOUCH", key}, Effect::kRead, call, ReadDone);
+  return impl().Call({"TOUCH", key}, call, ReadDone);
 }
 
 Result<TimeToLive> Client::Ttl(std::string_view key, const CallOptions& call) {
-  return impl().Call({"PTTL", key}, Effect::kRead, call, ReadTimeToLive);
+  return impl().Call({"PTTL", key}, call, ReadTimeToLive);
 }
 
 // ---- Many keys --------------------------------------------------------------------------------
@@ -310,7 +298,7 @@ std::vector<Result<std::optional<Record>>> Client::MGet(const std::vector<std::s
   std::vector<std::future<Result<std::optional<Record>>>> futures;
   futures.reserve(keys.size());
   for (const std::string& key : keys) {
-    futures.push_back(impl().SendForFuture({"GET", key}, kReadOfKey, {}, call, true, ReadRecord));
+    futures.push_back(impl().SendForFuture({"GET", key}, {}, call, true, ReadRecord));
   }
   return WaitForAll(std::move(futures));
 }
@@ -324,8 +312,7 @@ std::vector<Result<bool>> Client::MSet(const std::vector<KeyValue>& entries, con
   futures.reserve(entries.size());
   for (const KeyValue& entry : entries) {
     const SetCommand command(entry.key, entry.value, set);
-    futures.push_back(
-        impl().SendForFuture(command.args(), command.traits(), {}, call, true, ReadDone));
+    futures.push_back(impl().SendForFuture(command.args(), {}, call, true, ReadDone));
   }
   return WaitForAll(std::move(futures));
 }
@@ -335,8 +322,7 @@ std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
   std::vector<std::future<Result<bool>>> futures;
   futures.reserve(keys.size());
   for (const std::string& key : keys) {
-    futures.push_back(
-        impl().SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, true, ReadDone));
+    futures.push_back(impl().SendForFuture({"DEL", key}, {}, call, true, ReadDone));
   }
   return WaitForAll(std::move(futures));
 }
@@ -344,50 +330,48 @@ std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
 // ---- Any command -------------------------------------------------------------------------------
 
 Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOptions& call) {
-  return impl().SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, true, ReadValue).get();
+  return impl().SendForFuture(ViewsOf(args), {}, call, true, ReadValue).get();
 }
 
 Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<std::string>& args,
                                 const CallOptions& call) {
   const Result<NodeAddress> parsed = NodeAddress::Parse(address);
   if (!parsed) return parsed.error();
-  return impl()
-      .SendForFuture(ViewsOf(args), TraitsOrNone(args), parsed->ToString(), call, true, ReadValue)
-      .get();
+  return impl().SendForFuture(ViewsOf(args), parsed->ToString(), call, true, ReadValue).get();
 }
 
 // ---- Asynchronous ------------------------------------------------------------------------------
 
 void Client::GetAsync(std::string_view key, Callback<std::optional<Record>> done,
                       const CallOptions& call) {
-  impl().Send({"GET", key}, kReadOfKey, {}, call, false, ReadRecord, std::move(done));
+  impl().Send({"GET", key}, {}, call, false, ReadRecord, std::move(done));
 }
 
 void Client::SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
                       Callback<bool> done, const CallOptions& call) {
   if (auto error = SetCommand::Check(set)) return done(std::move(*error));
   const SetCommand command(key, value, set);
-  impl().Send(command.args(), command.traits(), {}, call, false, ReadDone, std::move(done));
+  impl().Send(command.args(), {}, call, false, ReadDone, std::move(done));
 }
 
 void Client::DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call) {
-  impl().Send({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone, std::move(done));
+  impl().Send({"DEL", key}, {}, call, false, ReadDone, std::move(done));
 }
 
 void Client::IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
                        const CallOptions& call) {
-  impl().Send({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false, ReadInteger,
+  impl().Send({"INCRBY", key, std::to_string(delta)}, {}, call, false, ReadInteger,
               std::move(done));
 }
 
 void Client::ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
                           const CallOptions& call) {
-  impl().Send(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue, std::move(done));
+  impl().Send(ViewsOf(args), {}, call, false, ReadValue, std::move(done));
 }
 
 std::future<Result<std::optional<Record>>> Client::GetAsync(std::string_view key,
                                                             const CallOptions& call) {
-  return impl().SendForFuture({"GET", key}, kReadOfKey, {}, call, false, ReadRecord);
+  return impl().SendForFuture({"GET", key}, {}, call, false, ReadRecord);
 }
 
 std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_view value,
@@ -398,22 +382,21 @@ std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_vie
     return promise.get_future();
   }
   const SetCommand command(key, value, set);
-  return impl().SendForFuture(command.args(), command.traits(), {}, call, false, ReadDone);
+  return impl().SendForFuture(command.args(), {}, call, false, ReadDone);
 }
 
 std::future<Result<bool>> Client::DelAsync(std::string_view key, const CallOptions& call) {
-  return impl().SendForFuture({"DEL", key}, kIdempotentOfKey, {}, call, false, ReadDone);
+  return impl().SendForFuture({"DEL", key}, {}, call, false, ReadDone);
 }
 
 std::future<Result<std::int64_t>> Client::IncrAsync(std::string_view key, std::int64_t delta,
                                                     const CallOptions& call) {
-  return impl().SendForFuture({"INCRBY", key, std::to_string(delta)}, kWriteOfKey, {}, call, false,
-                              ReadInteger);
+  return impl().SendForFuture({"INCRBY", key, std::to_string(delta)}, {}, call, false, ReadInteger);
 }
 
 std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& args,
                                                 const CallOptions& call) {
-  return impl().SendForFuture(ViewsOf(args), TraitsOrNone(args), {}, call, false, ReadValue);
+  return impl().SendForFuture(ViewsOf(args), {}, call, false, ReadValue);
 }
 
 // ---- The cluster -------------------------------------------------------------------------------
@@ -441,7 +424,7 @@ Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
   const auto adopted = std::make_shared<std::promise<Result<RingInfo>>>();
   auto future = adopted->get_future();
   // Adopted on the I/O thread, from where the reply arrives.
-  impl().Send<Value>({"RING"}, {0, Effect::kRead}, {}, call, true, ReadValue,
+  impl().Send<Value>({"RING"}, {}, call, true, ReadValue,
                      [&impl = impl(), adopted](Result<Value> reply) {
                        if (!reply) return adopted->set_value(reply.error());
                        adopted->set_value(impl.core().AdoptRing(*reply));

@@ -1,11 +1,11 @@
-// What the client must know of a command to route and retry it: where its first key stands, and
-// what a second execution would do. A command that is not in the table has no key and counts as
-// kWrite, the safe side.
+// What the client must know of a request to route and retry it, by the schema of the commands
+// (proto/command_schema.h): where its first key stands, and what a second execution would do. A
+// command that is not there, as it is a newer node's, has no key and counts as kWrite, the safe side.
 #pragma once
 
 #include <cstddef>
-#include <string>
-#include <vector>
+#include <span>
+#include <string_view>
 
 namespace gyre::client {
 
@@ -20,7 +20,7 @@ struct CommandTraits {
   Effect effect = Effect::kWrite;
 };
 
-// `args[0]` is the name, in any case; `args` is not empty.
-CommandTraits TraitsOf(const std::vector<std::string>& args);
+// `args[0]` is the name, in any case.
+CommandTraits TraitsOf(std::span<const std::string_view> args);
 
 }  // namespace gyre::client

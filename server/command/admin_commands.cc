@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "command/arguments.h"
-#include "command/introspection.h"
+#include "command/binding.h"
 #include "command/messages.h"
 #include "command/subcommands.h"
 #include "command/wait_command.h"
@@ -125,16 +125,6 @@ void ConfigRewrite(PlainCall& call) {
             "gyred");
 }
 
-void Config(PlainCall& call) {
-  static constexpr Subcommand kSubcommands[] = {
-      {"GET", -3, ConfigGet, "<pattern>...", "The parameters whose names match, and their values."},
-      {"SET", -4, ConfigSet, "<name> <value>...", "Sets parameters: all of them or none."},
-      {"RESETSTAT", 2, ConfigResetStat, "", "Lets the counters of INFO begin from 0."},
-      {"REWRITE", 2, ConfigRewrite, "", "Refused: gyred does not write its options file."},
-  };
-  RunSubcommand(call, kSubcommands);
-}
-
 // ---- The node -----------------------------------------------------------------------------------
 
 // Seconds and microseconds.
@@ -224,40 +214,40 @@ void RebalanceLimit(PlainCall& call) {
   call.services().admin.SetRebalance({.paused = {}, .bytes_per_second = *bytes}, AnswerLater(call));
 }
 
+// Without an argument it is REBALANCE STATUS.
 void Rebalance(PlainCall& call) {
-  if (call.argument_count() == 1) return RebalanceStatus(call);
-  static constexpr Subcommand kSubcommands[] = {
-      {"STATUS", 2, RebalanceStatus, "", "How far all nodes are, in JSON."},
-      {"PAUSE", 2, RebalancePause, "", "Stops moving data."},
-      {"RESUME", 2, RebalanceResume, "", "Goes on moving data."},
-      {"LIMIT", 3, RebalanceLimit, "<bytes a second>|DEFAULT", "How fast data moves."},
-  };
-  RunSubcommand(call, kSubcommands);
+  call.argument_count() == 1 ? RebalanceStatus(call) : RunSubcommand(call);
 }
 
-constexpr std::uint32_t kOperator = kAdministrative | kStale;
-constexpr std::string_view kGroup = "server";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"info", -1, kStale, kNoKey, kGroup, "1.0.0", "Returns figures of this node.", nullptr, Info},
-    {"config", -2, kOperator, kNoKey, kGroup, "2.0.0", "CONFIG GET, SET, RESETSTAT.", nullptr, Config},
-    {"command", -1, kStale, kNoKey, kGroup, "2.8.13", "Describes the commands.", nullptr, DescribeCommands},
-    {"time", 1, kFast | kStale, kNoKey, kGroup, "2.6.0", "Returns the node's time.", nullptr, Time},
-    {"wait", 3, 0, kNoKey, "generic", "3.0.0", "Waits until other nodes have this connection's writes.", nullptr, WaitForCopies},
-    {"gyre.wait", 3, kHidden | kInternal, kNoKey, "gyre", "gyre", "WAIT for what a peer forwarded.", nullptr, WaitForCopiesOfPeer},
-    {"status", 1, kStale, kNoKey, "gyre", "gyre", "Returns the cluster as this node sees it, in JSON.", nullptr, StatusOfNode},
-    {"drain", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Empties a node and takes it from the ring.", nullptr, Drain},
-    {"undrain", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Lets a drained node take its place on the ring again.", nullptr, Undrain},
-    {"remove", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Takes a dead node from the ring.", nullptr, Remove},
-    {"restartcheck", 2, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "Says whether a node may be restarted now, in JSON.", nullptr, RestartCheck},
-    {"rebalance", -1, kOperator | kNativeOnly, kNoKey, "gyre", "gyre", "REBALANCE [STATUS], PAUSE, RESUME, LIMIT bytes-a-second|DEFAULT.", nullptr, Rebalance},
+constexpr Binding kBindings[] = {
+    Bind("info", Info),
+    Bind("config", RunSubcommand),
+    Bind("config|get", ConfigGet),
+    Bind("config|set", ConfigSet),
+    Bind("config|resetstat", ConfigResetStat),
+    Bind("config|rewrite", ConfigRewrite),
+    Bind("config|help", SayHelp),
+    Bind("time", Time),
+    Bind("wait", WaitForCopies),
+    Bind("gyre.wait", WaitForCopiesOfPeer),
+    Bind("status", StatusOfNode),
+    Bind("drain", Drain),
+    Bind("undrain", Undrain),
+    Bind("remove", Remove),
+    Bind("restartcheck", RestartCheck),
+    Bind("rebalance", Rebalance),
+    Bind("rebalance|status", RebalanceStatus),
+    Bind("rebalance|pause", RebalancePause),
+    Bind("rebalance|resume", RebalanceResume),
+    Bind("rebalance|limit", RebalanceLimit),
+    Bind("rebalance|help", SayHelp),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace admin_commands
 
-std::span<const Command> AdminCommands() { return admin_commands::kCommands; }
+std::span<const Binding> AdminCommands() { return admin_commands::kBindings; }
 
 }  // namespace gyre

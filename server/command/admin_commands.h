@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> AdminCommands();
+std::span<const Binding> AdminCommands();
 
 }  // namespace gyre

@@ -18,7 +18,6 @@ namespace {
 constexpr std::size_t kFloatTextMax = 5119;
 constexpr std::int64_t kMemcachedRelativeMax = 60 * 60 * 24 * 30;
 
-char Lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte; }
 char Upper(char byte) {
   return byte >= 'a' && byte <= 'z' ? static_cast<char>(byte & ~0x20) : byte;
 }
@@ -91,14 +90,9 @@ std::string FormatFloat(long double number) {
   return text == "-0" ? "0" : text;
 }
 
-bool IsWord(std::string_view text, std::string_view word) {
-  return text.size() == word.size() && std::equal(text.begin(), text.end(), word.begin(),
-                                                  [](char a, char b) { return Upper(a) == b; });
-}
-
 std::string ToLower(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), Lower);
+  std::transform(lower.begin(), lower.end(), lower.begin(), LowerCase);
   return lower;
 }
 

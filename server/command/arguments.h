@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "proto/word.h"  // IsWord
 
 namespace gyre {
 
@@ -22,8 +23,6 @@ std::optional<long double> ParseFloat(std::string_view text);
 // Without an exponent and without trailing zeros.
 std::string FormatFloat(long double number);
 
-// Whether `text` is `word`, in any case; `word` is in upper case.
-bool IsWord(std::string_view text, std::string_view word);
 std::string ToLower(std::string_view text);
 std::string ToUpper(std::string_view text);
 

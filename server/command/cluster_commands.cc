@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/messages.h"
 #include "command/ring_view.h"
 #include "command/slot_ranges.h"
@@ -232,24 +233,11 @@ void GetKeysInSlot(PlainCall& call) {
 }
 
 void Cluster(PlainCall& call) {
-  static constexpr Subcommand kSubcommands[] = {
-      {"SLOTS", 2, Slots, "", "Ranges of slots with their owners."},
-      {"SHARDS", 2, Shards, "", "Owners with their ranges of slots."},
-      {"NODES", 2, Nodes, "", "All nodes, one a line."},
-      {"INFO", 2, Info, "", "State of the ring."},
-      {"MYID", 2, MyId, "", "The id of this node."},
-      {"KEYSLOT", 3, KeySlot, "<key>", "The slot of a key."},
-      {"COUNTKEYSINSLOT", 3, CountKeysInSlot, "<slot>", "How many keys of a slot this node holds."},
-      {"GETKEYSINSLOT", 4, GetKeysInSlot, "<slot> <count>", "Some keys of a slot that it holds."},
-  };
   // On the plain RESP port we are a single Redis: a client that asks must not take us for a cluster
   // whose nodes listen elsewhere.
   const bool plain_resp = call.session.protocol == Protocol::kResp && !call.session.cluster_port;
-  const Subcommand* const subcommand = plain_resp && IsWord(call.arg(1), "HELP")
-                                           ? &kSubcommands[0]
-                                           : FindSubcommand(call, kSubcommands);
-  if (subcommand == nullptr) return;
-  plain_resp ? call.Fail(ClusterDisabled()) : subcommand->handler(call);
+  if (!plain_resp) return RunSubcommand(call);
+  if (FindSubcommand(call) != nullptr) call.Fail(ClusterDisabled());
 }
 
 // ---- For our own client and shell ---------------------------------------------------------------
@@ -293,19 +281,26 @@ void Locate(PlainCall& call) {
   reply.EndList();
 }
 
-constexpr std::uint32_t kFlags = kStale;
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"cluster", -2, kFlags, kNoKey, "cluster", "3.0.0", "CLUSTER SLOTS, SHARDS, NODES, INFO, MYID, KEYSLOT, COUNTKEYSINSLOT, GETKEYSINSLOT.", nullptr, Cluster},
-    {"ring", 1, kFlags, kNoKey, "gyre", "gyre", "Returns the ring for clients that route (wire::RingView).", nullptr, Ring},
-    {"locate", 2, kFlags, kNoKey, "gyre", "gyre", "Says where a key lives.", nullptr, Locate},
+constexpr Binding kBindings[] = {
+    Bind("cluster", Cluster),
+    Bind("cluster|slots", Slots),
+    Bind("cluster|shards", Shards),
+    Bind("cluster|nodes", Nodes),
+    Bind("cluster|info", Info),
+    Bind("cluster|myid", MyId),
+    Bind("cluster|keyslot", KeySlot),
+    Bind("cluster|countkeysinslot", CountKeysInSlot),
+    Bind("cluster|getkeysinslot", GetKeysInSlot),
+    Bind("cluster|help", SayHelp),
+    Bind("ring", Ring),
+    Bind("locate", Locate),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace cluster_commands
 
-std::span<const Command> ClusterCommands() { return cluster_commands::kCommands; }
+std::span<const Binding> ClusterCommands() { return cluster_commands::kBindings; }
 
 }  // namespace gyre

@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> ClusterCommands();
+std::span<const Binding> ClusterCommands();
 
 }  // namespace gyre

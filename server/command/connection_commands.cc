@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/messages.h"
 #include "command/subcommands.h"
 #include "command/version.h"
@@ -327,43 +328,34 @@ void ClientSwitch(PlainCall& call) {
   call.reply().Word(Outcome::kOk);
 }
 
-void Client(PlainCall& call) {
-  static constexpr Subcommand kSubcommands[] = {
-      {"ID", 2, ClientId, "", "The number of this connection."},
-      {"SETNAME", 3, ClientSetName, "<name>", "Names this connection."},
-      {"GETNAME", 2, ClientGetName, "", "The name of this connection."},
-      {"SETINFO", 4, ClientSetInfo, "LIB-NAME|LIB-VER <text>",
-       "Says which library this client is."},
-      {"INFO", 2, ClientInfo, "", "The line of this connection in CLIENT LIST."},
-      {"LIST", -2, ClientList, "[TYPE <type>|ID <id>...]", "All connections, one a line."},
-      {"REPLY", 3, ClientReply, "ON|OFF|SKIP", "Whether this connection gets replies."},
-      {"NO-EVICT", 3, ClientSwitch, "ON|OFF", "Accepted: connections are not evicted."},
-      {"NO-TOUCH", 3, ClientSwitch, "ON|OFF", "Accepted, without effect."},
-  };
-  RunSubcommand(call, kSubcommands);
-}
-
-constexpr std::uint32_t kFlags = kFast | kStale;
-constexpr std::string_view kGroup = "connection";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"ping", -1, kFlags, kNoKey, kGroup, "1.0.0", "Answers PONG, or its argument.", nullptr, Ping},
-    {"echo", 2, kFlags, kNoKey, kGroup, "1.0.0", "Returns its argument.", nullptr, Echo},
-    {"hello", -1, kFlags | kAnyDatabase, kNoKey, kGroup, "6.0.0", "Chooses the protocol version.", nullptr, Hello},
-    {"auth", -2, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Lets the default user in: there is no password.", nullptr, Auth},
-    {"select", 2, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Chooses database 0.", nullptr, Select},
-    {"quit", -1, kFlags | kAnyDatabase, kNoKey, kGroup, "1.0.0", "Closes the connection.", nullptr, Quit},
-    {"reset", 1, kFlags | kAnyDatabase, kNoKey, kGroup, "6.2.0", "Makes the connection as new.", nullptr, Reset},
-    {"readonly", 1, kFlags, kNoKey, "cluster", "3.0.0", "Lets replicas answer this connection's reads.", nullptr, ReadOnly},
-    {"readwrite", 1, kFlags, kNoKey, "cluster", "3.0.0", "Undoes READONLY.", nullptr, ReadWrite},
-    {"client", -2, kStale, kNoKey, kGroup, "2.4.0", "CLIENT ID, SETNAME, GETNAME, SETINFO, INFO, LIST, REPLY, NO-EVICT, NO-TOUCH.", nullptr, Client},
+constexpr Binding kBindings[] = {
+    Bind("ping", Ping),
+    Bind("echo", Echo),
+    Bind("hello", Hello),
+    Bind("auth", Auth),
+    Bind("select", Select),
+    Bind("quit", Quit),
+    Bind("reset", Reset),
+    Bind("readonly", ReadOnly),
+    Bind("readwrite", ReadWrite),
+    Bind("client", RunSubcommand),
+    Bind("client|id", ClientId),
+    Bind("client|setname", ClientSetName),
+    Bind("client|getname", ClientGetName),
+    Bind("client|setinfo", ClientSetInfo),
+    Bind("client|info", ClientInfo),
+    Bind("client|list", ClientList),
+    Bind("client|reply", ClientReply),
+    Bind("client|no-evict", ClientSwitch),
+    Bind("client|no-touch", ClientSwitch),
+    Bind("client|help", SayHelp),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace connection_commands
 
-std::span<const Command> ConnectionCommands() { return connection_commands::kCommands; }
+std::span<const Binding> ConnectionCommands() { return connection_commands::kBindings; }
 
 }  // namespace gyre

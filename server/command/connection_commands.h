@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> ConnectionCommands();
+std::span<const Binding> ConnectionCommands();
 
 }  // namespace gyre

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
 
@@ -83,21 +84,19 @@ void IncrByFloat(KeyedCall& call) {
   if (call.Store(text, expiry, flags)) call.reply.Bulk(text);
 }
 
-constexpr std::string_view kGroup = "string";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"incr", 2, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Adds one to the number at a key.", Incr},
-    {"decr", 2, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Subtracts one from the number at a key.", Decr},
-    {"incrby", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Adds to the number at a key.", IncrBy},
-    {"decrby", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Subtracts from the number at a key.", DecrBy},
-    {"incrbyfloat", 3, kWrite | kFast, kFirstArgument, kGroup, "2.6.0", "Adds to the floating-point number at a key.", IncrByFloat},
+constexpr Binding kBindings[] = {
+    Bind("incr", Incr),
+    Bind("decr", Decr),
+    Bind("incrby", IncrBy),
+    Bind("decrby", DecrBy),
+    Bind("incrbyfloat", IncrByFloat),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace counter_commands
 
-std::span<const Command> CounterCommands() { return counter_commands::kCommands; }
+std::span<const Binding> CounterCommands() { return counter_commands::kBindings; }
 
 }  // namespace gyre

@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> CounterCommands();
+std::span<const Binding> CounterCommands();
 
 }  // namespace gyre

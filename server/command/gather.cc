@@ -63,10 +63,9 @@ struct Gather::Elements {
   std::size_t at = 0;  // in `keys`, of the next
 };
 
-Gather::Gather(const Command& command, std::size_t key_count, PendingReply reply,
-               ClientMemoryAccount* account)
-    : command_(command), reply_(std::move(reply)), elements_(std::make_shared<Elements>(account)) {
-  if (command_.fold == Fold::kArray && Grow(key_count * sizeof(Reply))) {
+Gather::Gather(Fold fold, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account)
+    : fold_(fold), reply_(std::move(reply)), elements_(std::make_shared<Elements>(account)) {
+  if (fold_ == Fold::kArray && Grow(key_count * sizeof(Reply))) {
     elements_->replies.resize(key_count);
   }
 }
@@ -114,7 +113,7 @@ void Gather::Combine(const std::vector<std::uint32_t>& positions, Reply&& reply)
     error_ = Error{reply.error, std::move(reply.bytes)};
     return;
   }
-  switch (command_.fold) {
+  switch (fold_) {
     case Fold::kSum:
       if (reply.kind != Reply::Kind::kInteger) error_ = Mismatch();
       sum_ += reply.integer;
@@ -145,7 +144,7 @@ void Gather::ClosePart() {
 
 void Gather::Answer() {
   if (error_) return reply_.FinishWithError(*error_);
-  switch (command_.fold) {
+  switch (fold_) {
     case Fold::kSum:
       return reply_.FinishWith([this](ReplyWriter& writer) { writer.Integer(sum_); });
     case Fold::kArray:

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/client_memory.h"
-#include "command/command.h"
+#include "proto/command_schema.h"
 #include "protocol/handler.h"
 
 namespace gyre {
@@ -19,8 +19,7 @@ class Gather {
   // no room. `key_count` keys in all. Answers `reply` when the last part has arrived. One part is open from
   // the start: `Started` closes it, so that parts which answer at once do not end the whole too
   // early.
-  Gather(const Command& command, std::size_t key_count, PendingReply reply,
-         ClientMemoryAccount* account);
+  Gather(Fold fold, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account);
 
   void ExpectPart() { ++parts_open_; }
   // The reply to one expected part, which had the keys at these positions: what a node would have
@@ -40,7 +39,7 @@ class Gather {
   void Answer();
   void AnswerList();
 
-  const Command& command_;
+  const Fold fold_;
   PendingReply reply_;
   std::size_t parts_open_ = 1;
   std::int64_t sum_ = 0;

@@ -1,28 +1,30 @@
 #include "command/introspection.h"
 
-#include <algorithm>
-#include <optional>
-#include <string>
+#include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "command/arguments.h"
-#include "command/command_details.h"
+#include "command/binding.h"
 #include "command/command_table.h"
 #include "command/glob.h"
 #include "command/messages.h"
 #include "command/subcommands.h"
+#include "proto/word.h"
 
 namespace gyre {
 namespace introspection {
 namespace {
 
 // What Redis's clients may see: not the names by which memcached clients, operators and nodes call.
-bool IsVisible(const Command& command) { return !command.Is(kHidden) && !command.Is(kNativeOnly); }
+bool IsVisible(const CommandRow& row) { return !row.Is(kHidden) && !row.Is(kNativeOnly); }
 
+// Commands, without their subcommands.
 std::vector<const Command*> VisibleCommands() {
   std::vector<const Command*> visible;
   for (const Command& command : CommandTable::Get().commands()) {
-    if (IsVisible(command)) visible.push_back(&command);
+    if (IsVisible(command) && !command.IsSubcommand()) visible.push_back(&command);
   }
   return visible;
 }
@@ -32,36 +34,66 @@ const Command* FindVisible(std::string_view name) {
   return command == nullptr || !IsVisible(*command) ? nullptr : command;
 }
 
-// Words separated by blanks.
-std::vector<std::string_view> WordsOf(std::string_view text) {
-  std::vector<std::string_view> words;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    words.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+// "config|get" as well.
+const Command* FindVisibleWithSubcommands(std::string_view name) {
+  const std::size_t bar = name.find('|');
+  const Command* command = FindVisible(name.substr(0, bar));
+  if (command == nullptr || bar == std::string_view::npos) return command;
+  return CommandTable::Get().FindSubcommand(*command, name.substr(bar + 1));
+}
+
+// ---- COMMAND INFO -------------------------------------------------------------------------------
+
+using Words = std::vector<std::string_view>;
+
+Words SplitWords(std::string_view text) {
+  Words words;
+  while (!text.empty()) words.push_back(TakeWord(text));
+  return words;
+}
+
+struct NamedBit {
+  std::uint32_t bit;
+  std::string_view word;
+};
+
+constexpr NamedBit kFlagWords[] = {
+    {kWrite, "write"},          {kReadOnly, "readonly"}, {kDenyOom, "denyoom"},
+    {kAdministrative, "admin"}, {kNoScript, "noscript"}, {kLoading, "loading"},
+    {kStale, "stale"},          {kFast, "fast"},         {kNoAuth, "no_auth"},
+    {kAllowBusy, "allow_busy"},
+};
+constexpr NamedBit kCategoryWords[] = {
+    {kAclKeyspace, "@keyspace"}, {kAclRead, "@read"},           {kAclWrite, "@write"},
+    {kAclString, "@string"},     {kAclAdmin, "@admin"},         {kAclFast, "@fast"},
+    {kAclSlow, "@slow"},         {kAclDangerous, "@dangerous"}, {kAclConnection, "@connection"},
+};
+
+Words WordsOf(std::uint32_t bits, std::span<const NamedBit> names) {
+  Words words;
+  for (const auto& [bit, word] : names) {
+    if ((bits & bit) != 0) words.push_back(word);
   }
   return words;
 }
 
-void SayStatuses(ReplyWriter& reply, std::string_view text) {
-  const std::vector<std::string_view> words = WordsOf(text);
+void SayStatuses(ReplyWriter& reply, const Words& words) {
   reply.BeginList(ListShape::kSet, words.size());
   for (const std::string_view word : words) reply.Text(word);
   reply.EndList();
 }
 
-void SayTips(ReplyWriter& reply, std::string_view text) {
-  const std::vector<std::string_view> words = WordsOf(text);
+void SayTips(ReplyWriter& reply, const Words& words) {
   reply.BeginList(ListShape::kSet, words.size());
   for (const std::string_view word : words) reply.Bulk(word);
   reply.EndList();
 }
 
 // Where the keys stand and what becomes of them: a map of maps.
-void SayKeySpecification(ReplyWriter& reply, const CommandDetails& details) {
+void SayKeySpecification(ReplyWriter& reply, const CommandRow& row) {
   reply.BeginList(ListShape::kMap, 3);
   reply.Bulk("flags");
-  SayStatuses(reply, details.key_access);
+  SayStatuses(reply, SplitWords(row.docs.key_access));
   reply.Bulk("begin_search");
   reply.BeginList(ListShape::kMap, 2);
   reply.Bulk("type");
@@ -69,7 +101,7 @@ void SayKeySpecification(ReplyWriter& reply, const CommandDetails& details) {
   reply.Bulk("spec");
   reply.BeginList(ListShape::kMap, 1);
   reply.Bulk("index");
-  reply.Integer(details.keys.first);
+  reply.Integer(row.keys.first);
   reply.EndList();
   reply.EndList();
   reply.Bulk("find_keys");
@@ -79,9 +111,9 @@ void SayKeySpecification(ReplyWriter& reply, const CommandDetails& details) {
   reply.Bulk("spec");
   reply.BeginList(ListShape::kMap, 3);
   reply.Bulk("lastkey");
-  reply.Integer(details.keys.last < 0 ? details.keys.last : 0);  // else from the first key
+  reply.Integer(row.keys.last < 0 ? row.keys.last : 0);  // else from the first key
   reply.Bulk("keystep");
-  reply.Integer(details.keys.step);
+  reply.Integer(row.keys.step);
   reply.Bulk("limit");
   reply.Integer(0);
   reply.EndList();
@@ -89,48 +121,29 @@ void SayKeySpecification(ReplyWriter& reply, const CommandDetails& details) {
   reply.EndList();
 }
 
-std::vector<const CommandDetails*> SubcommandsOf(std::string_view container) {
-  const std::string prefix = std::string(container) + "|";
-  std::vector<const CommandDetails*> found;
-  for (const CommandDetails& details : AllCommandDetails()) {
-    if (details.name.starts_with(prefix)) found.push_back(&details);
-  }
-  return found;
-}
-
 // name, arity, flags, first key, last key, step, ACL categories, tips, key specifications,
 // subcommands
-void SayDetails(ReplyWriter& reply, const CommandDetails& details) {
+void SayCommand(ReplyWriter& reply, const Command& command) {
   reply.BeginList(ListShape::kArray, 10);
-  reply.Bulk(details.name);
-  reply.Integer(details.arity);
-  SayStatuses(reply, details.flags);
-  reply.Integer(details.keys.first);
-  reply.Integer(details.keys.last);
-  reply.Integer(details.keys.step);
-  SayStatuses(reply, details.categories);
-  SayTips(reply, details.tips);
-  const bool has_keys = details.keys.first != 0;
+  reply.Bulk(command.name);
+  reply.Integer(command.arity);
+  SayStatuses(reply, WordsOf(command.flags, kFlagWords));
+  reply.Integer(command.keys.first);
+  reply.Integer(command.keys.last);
+  reply.Integer(command.keys.step);
+  SayStatuses(reply, WordsOf(AclCategoriesOf(command), kCategoryWords));
+  SayTips(reply, SplitWords(command.docs.tips));
+  const bool has_keys = command.keys.first != 0;
   reply.BeginList(ListShape::kSet, has_keys ? 1 : 0);
-  if (has_keys) SayKeySpecification(reply, details);
+  if (has_keys) SayKeySpecification(reply, command);
   reply.EndList();
-  const std::vector<const CommandDetails*> subcommands = SubcommandsOf(details.name);
+  std::span<const Command> subcommands;
+  if (!command.IsSubcommand()) subcommands = CommandTable::Get().SubcommandsOf(command);
   // Redis has an array of them where there are any.
   reply.BeginList(subcommands.empty() ? ListShape::kSet : ListShape::kArray, subcommands.size());
-  for (const CommandDetails* subcommand : subcommands) SayDetails(reply, *subcommand);
+  for (const Command& subcommand : subcommands) SayCommand(reply, subcommand);
   reply.EndList();
   reply.EndList();
-}
-
-void SayCommand(ReplyWriter& reply, const Command& command) {
-  if (const CommandDetails* details = FindCommandDetails(command.name)) {
-    return SayDetails(reply, *details);
-  }
-  SayDetails(reply, {.name = command.name,
-                     .arity = command.arity,
-                     .flags = command.Is(kStale) ? "loading stale" : "",
-                     .categories = "@slow",
-                     .keys = command.keys});
 }
 
 void SayCommands(ReplyWriter& reply) {
@@ -148,14 +161,8 @@ void Info(PlainCall& call) {
   if (call.argument_count() == 2) return SayCommands(call.reply());
   call.reply().BeginList(ListShape::kArray, call.argument_count() - 2);
   for (std::size_t i = 2; i < call.argument_count(); ++i) {
-    const Command* command = FindVisible(call.arg(i));
-    if (command != nullptr) {
-      SayCommand(call.reply(), *command);
-    } else if (const CommandDetails* details = FindCommandDetails(ToLower(call.arg(i)))) {
-      SayDetails(call.reply(), *details);
-    } else {
-      call.reply().Null();
-    }
+    const Command* const command = FindVisibleWithSubcommands(call.arg(i));
+    command == nullptr ? call.reply().Null() : SayCommand(call.reply(), *command);
   }
   call.reply().EndList();
 }
@@ -182,11 +189,11 @@ void SayDocs(ReplyWriter& reply, const Command& command) {
   reply.Bulk(command.name);
   reply.BeginList(ListShape::kMap, 3);
   reply.Bulk("summary");
-  reply.Bulk(command.summary);
+  reply.Bulk(command.docs.summary);
   reply.Bulk("since");
-  reply.Bulk(command.since);
+  reply.Bulk(command.docs.since);
   reply.Bulk("group");
-  reply.Bulk(command.group);
+  reply.Bulk(command.docs.group);
   reply.EndList();
 }
 
@@ -208,11 +215,10 @@ void GetKeys(PlainCall& call) {
   if (command == nullptr) {
     return call.Fail(ErrorCode::kInvalidArgument, "Invalid command specified");
   }
-  KeyPositions positions = command->keys;
-  if (const CommandDetails* details =
-          FindCommandDetails(std::string(command->name) + "|" + ToLower(call.arg(3)))) {
-    positions = details->keys;
+  if (const Command* subcommand = CommandTable::Get().FindSubcommand(*command, call.arg(3))) {
+    command = subcommand;
   }
+  const KeyPositions& positions = command->keys;
   if (positions.first == 0) {
     return call.Fail(ErrorCode::kInvalidArgument, "The command has no key arguments");
   }
@@ -230,22 +236,26 @@ void GetKeys(PlainCall& call) {
   call.reply().EndList();
 }
 
-}  // namespace
-
+// COMMAND alone is COMMAND INFO.
 void Describe(PlainCall& call) {
-  static constexpr Subcommand kSubcommands[] = {
-      {"COUNT", 2, Count, "", "How many commands there are."},
-      {"INFO", -2, Info, "[<command>...]", "Flags and keys of the commands, or of all."},
-      {"LIST", -2, List, "[FILTERBY PATTERN <pattern>]", "The names of the commands."},
-      {"DOCS", -2, Docs, "[<command>...]", "What the commands do."},
-      {"GETKEYS", -4, GetKeys, "<command> <argument>...", "The keys of a whole command."},
-  };
-  if (call.argument_count() == 1) return SayCommands(call.reply());
-  RunSubcommand(call, kSubcommands);
+  call.argument_count() == 1 ? SayCommands(call.reply()) : RunSubcommand(call);
 }
 
+// clang-format off
+constexpr Binding kBindings[] = {
+    Bind("command", Describe),
+    Bind("command|count", Count),
+    Bind("command|info", Info),
+    Bind("command|list", List),
+    Bind("command|docs", Docs),
+    Bind("command|getkeys", GetKeys),
+    Bind("command|help", SayHelp),
+};
+// clang-format on
+
+}  // namespace
 }  // namespace introspection
 
-void DescribeCommands(PlainCall& call) { introspection::Describe(call); }
+std::span<const Binding> IntrospectionCommands() { return introspection::kBindings; }
 
 }  // namespace gyre

@@ -1,10 +1,12 @@
-// COMMAND: the table described in Redis's words.
+// COMMAND: the rows of the schema in Redis's words.
 #pragma once
 
-#include "command/plain_call.h"
+#include <span>
+
+#include "command/command.h"
 
 namespace gyre {
 
-void DescribeCommands(PlainCall& call);
+std::span<const Binding> IntrospectionCommands();
 
 }  // namespace gyre

@@ -5,11 +5,10 @@
 #include <utility>
 
 #include "command/arguments.h"
-#include "command/command_table.h"
+#include "command/binding.h"
 #include "command/expiry_argument.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
-#include "command/plain_call.h"
 #include "command/subcommands.h"
 
 namespace gyre {
@@ -127,13 +126,18 @@ std::string_view EncodingOf(const RecordView& record) {
   return ParseInteger(record.value()) ? "int" : "embstr";
 }
 
-// OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, with their key.
-void ObjectOfKey(KeyedCall& call) {
+void ObjectEncoding(KeyedCall& call) {
   const RecordView record = call.Inspect();
-  if (!record) return call.reply.Null();
-  if (IsWord(call.arg(1), "ENCODING")) return call.reply.Bulk(EncodingOf(record));
-  if (IsWord(call.arg(1), "REFCOUNT")) return call.reply.Integer(1);
-  if (IsWord(call.arg(1), "FREQ")) return call.reply.Integer(record.uses());
+  record ? call.reply.Bulk(EncodingOf(record)) : call.reply.Null();
+}
+
+void ObjectFreq(KeyedCall& call) {
+  const RecordView record = call.Inspect();
+  record ? call.reply.Integer(record.uses()) : call.reply.Null();
+}
+
+void ObjectIdleTime(KeyedCall& call) {
+  if (!call.Inspect()) return call.reply.Null();
   // The answer of a Redis whose policy is the one that INFO names.
   call.Fail(
       ErrorCode::kInvalidArgument,
@@ -141,51 +145,36 @@ void ObjectOfKey(KeyedCall& call) {
       "switching between policies at runtime LRU and LFU data will take some time to adjust.");
 }
 
-void AskOwner(PlainCall& call) {
-  static const Command& of_key = *CommandTable::Get().Find("gyre.object");
-  call.failed = call.router.Run(of_key, call.request, nullptr, call.session, call.responder);
-}
-
-void Object(PlainCall& call) {
-  static constexpr Subcommand kSubcommands[] = {
-      {"ENCODING", 3, AskOwner, "<key>", "How Redis would keep the value."},
-      {"FREQ", 3, AskOwner, "<key>", "How often the key was used lately: 0 to 3."},
-      {"IDLETIME", 3, AskOwner, "<key>", "Refused: eviction goes by use, not by age."},
-      {"REFCOUNT", 3, AskOwner, "<key>", "1: values are not shared."},
-  };
-  RunSubcommand(call, kSubcommands);
-}
-
-constexpr KeyPositions kSecondArgument{2, 2, 1};
-constexpr std::uint32_t kExpire = kWrite | kFast | kRepeatable | kUnlessConditional;
-constexpr std::uint32_t kRead = kReadOnly | kFast;
-constexpr std::uint32_t kRemove = kWrite | kRepeatable;
-constexpr std::string_view kGroup = "generic";
+void ObjectRefCount(KeyedCall& call) { call.Inspect() ? call.reply.Integer(1) : call.reply.Null(); }
 
 // clang-format off
-constexpr Command kCommands[] = {
-    {"del", -2, kRemove, kAllArguments, kGroup, "1.0.0", "Removes keys.", Delete, nullptr, Fold::kSum},
-    {"unlink", -2, kRemove | kFast, kAllArguments, kGroup, "4.0.0", "Removes keys (as DEL).", Delete, nullptr, Fold::kSum},
-    {"exists", -2, kRead, kAllArguments, kGroup, "1.0.0", "Counts how many of the keys exist.", Exists, nullptr, Fold::kSum},
-    {"touch", -2, kRead, kAllArguments, kGroup, "3.2.1", "Marks keys as used.", Touch, nullptr, Fold::kSum},
-    {"type", 2, kRead, kFirstArgument, kGroup, "1.0.0", "Returns the type of a value.", Type},
-    {"expire", -3, kExpire, kFirstArgument, kGroup, "1.0.0", "Sets the expiry of a key in seconds from now.", Expire},
-    {"pexpire", -3, kExpire, kFirstArgument, kGroup, "2.6.0", "Sets the expiry of a key in milliseconds from now.", PExpire},
-    {"expireat", -3, kExpire, kFirstArgument, kGroup, "1.2.0", "Sets the expiry of a key as unix time in seconds.", ExpireAt},
-    {"pexpireat", -3, kExpire, kFirstArgument, kGroup, "2.6.0", "Sets the expiry of a key as unix time in milliseconds.", PExpireAt},
-    {"ttl", 2, kRead, kFirstArgument, kGroup, "1.0.0", "Returns the seconds until a key expires.", Ttl},
-    {"pttl", 2, kRead, kFirstArgument, kGroup, "2.6.0", "Returns the milliseconds until a key expires.", PTtl},
-    {"expiretime", 2, kRead, kFirstArgument, kGroup, "7.0.0", "Returns when a key expires, as unix time in seconds.", ExpireTime},
-    {"pexpiretime", 2, kRead, kFirstArgument, kGroup, "7.0.0", "Returns when a key expires, as unix time in milliseconds.", PExpireTime},
-    {"persist", 2, kWrite | kFast, kFirstArgument, kGroup, "2.2.0", "Removes the expiry of a key.", Persist},
-    {"object", -2, kReadOnly, kNoKey, kGroup, "2.2.3", "OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT.", nullptr, Object},
-    {"gyre.object", 3, kReadOnly | kHidden | kInternal, kSecondArgument, kGroup, "gyre", "OBJECT at the owner of its key.", ObjectOfKey},
+constexpr Binding kBindings[] = {
+    Bind("del", Delete),
+    Bind("unlink", Delete),
+    Bind("exists", Exists),
+    Bind("touch", Touch),
+    Bind("type", Type),
+    Bind("expire", Expire),
+    Bind("pexpire", PExpire),
+    Bind("expireat", ExpireAt),
+    Bind("pexpireat", PExpireAt),
+    Bind("ttl", Ttl),
+    Bind("pttl", PTtl),
+    Bind("expiretime", ExpireTime),
+    Bind("pexpiretime", PExpireTime),
+    Bind("persist", Persist),
+    Bind("object", RunSubcommand),
+    Bind("object|encoding", ObjectEncoding),
+    Bind("object|freq", ObjectFreq),
+    Bind("object|idletime", ObjectIdleTime),
+    Bind("object|refcount", ObjectRefCount),
+    Bind("object|help", SayHelp),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace key_commands
 
-std::span<const Command> KeyCommands() { return key_commands::kCommands; }
+std::span<const Binding> KeyCommands() { return key_commands::kBindings; }
 
 }  // namespace gyre

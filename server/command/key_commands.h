@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> KeyCommands();
+std::span<const Binding> KeyCommands();
 
 }  // namespace gyre

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/flush.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
@@ -197,41 +198,34 @@ void Quit(PlainCall& call) {
   call.reply().Word(Outcome::kOk);  // the codec knows that quit has no reply
 }
 
-constexpr KeyPositions kBehindExpiry{2, -1, 1};
-constexpr std::uint32_t kRead = kReadOnly | kFast | kHidden;
-constexpr std::uint32_t kChange = kWrite | kFast | kHidden;
-constexpr std::uint32_t kChangeTwice = kChange | kRepeatable;
-constexpr std::uint32_t kServer = kStale | kHidden;
-constexpr std::string_view kGroup = "memcached";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"mc.get", -2, kRead, kAllArguments, kGroup, "gyre", "Returns records.", Get, nullptr, Fold::kArray},
-    {"mc.gets", -2, kRead, kAllArguments, kGroup, "gyre", "Returns records with their CAS tokens.", Get, nullptr, Fold::kArray},
-    {"mc.gat", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Sets the expiry of records and returns them.", GetAndTouch, nullptr, Fold::kArray},
-    {"mc.gats", -3, kChangeTwice, kBehindExpiry, kGroup, "gyre", "Likewise, with their CAS tokens.", GetAndTouch, nullptr, Fold::kArray},
-    {"mc.set", 5, kChangeTwice, kFirstArgument, kGroup, "gyre", "Stores a record.", Set},
-    {"mc.refused", 2, kChangeTwice, kFirstArgument, kGroup, "gyre", "Removes a record whose new value was too large.", Refused},
-    {"mc.add", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is free.", Add},
-    {"mc.replace", 5, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if the key is taken.", Replace},
-    {"mc.append", 5, kChange, kFirstArgument, kGroup, "gyre", "Puts data behind a value.", Append},
-    {"mc.prepend", 5, kChange, kFirstArgument, kGroup, "gyre", "Puts data before a value.", Prepend},
-    {"mc.cas", 6, kChange, kFirstArgument, kGroup, "gyre", "Stores a record if nobody changed it.", CompareAndStore},
-    {"mc.delete", 2, kChangeTwice, kFirstArgument, kGroup, "gyre", "Removes a record.", Delete},
-    {"mc.incr", 3, kChange, kFirstArgument, kGroup, "gyre", "Adds to a number.", Increment},
-    {"mc.decr", 3, kChange, kFirstArgument, kGroup, "gyre", "Subtracts from a number.", Decrement},
-    {"mc.touch", 3, kChangeTwice, kFirstArgument, kGroup, "gyre", "Sets the expiry of a record.", Touch},
-    {"mc.flush_all", -1, kServer, kNoKey, kGroup, "gyre", "Voids all records of the cluster.", nullptr, FlushAll},
-    {"mc.stats", -1, kServer, kNoKey, kGroup, "gyre", "Returns figures of this node.", nullptr, Stats},
-    {"mc.version", -1, kServer, kNoKey, kGroup, "gyre", "Returns the version.", nullptr, Version},
-    {"mc.verbosity", -1, kServer, kNoKey, kGroup, "gyre", "Accepted and ignored.", nullptr, Verbosity},
-    {"mc.quit", -1, kServer, kNoKey, kGroup, "gyre", "Closes the connection.", nullptr, Quit},
+constexpr Binding kBindings[] = {
+    Bind("mc.get", Get),
+    Bind("mc.gets", Get),
+    Bind("mc.gat", GetAndTouch),
+    Bind("mc.gats", GetAndTouch),
+    Bind("mc.set", Set),
+    Bind("mc.refused", Refused),
+    Bind("mc.add", Add),
+    Bind("mc.replace", Replace),
+    Bind("mc.append", Append),
+    Bind("mc.prepend", Prepend),
+    Bind("mc.cas", CompareAndStore),
+    Bind("mc.delete", Delete),
+    Bind("mc.incr", Increment),
+    Bind("mc.decr", Decrement),
+    Bind("mc.touch", Touch),
+    Bind("mc.flush_all", FlushAll),
+    Bind("mc.stats", Stats),
+    Bind("mc.version", Version),
+    Bind("mc.verbosity", Verbosity),
+    Bind("mc.quit", Quit),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace memcached_commands
 
-std::span<const Command> MemcachedCommands() { return memcached_commands::kCommands; }
+std::span<const Binding> MemcachedCommands() { return memcached_commands::kBindings; }
 
 }  // namespace gyre

@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> MemcachedCommands();
+std::span<const Binding> MemcachedCommands();
 
 }  // namespace gyre

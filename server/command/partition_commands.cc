@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/glob.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
@@ -102,24 +103,20 @@ void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   call.reply.EndList();
 }
 
-constexpr KeyPositions kBehindFirst{2, -1, 1};
-constexpr std::uint32_t kRead = kReadOnly | kInternal | kHidden | kPartitionKeys;
-constexpr std::string_view kGroup = "gyre";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"gyre.count", -2, kRead, kAllArguments, kGroup, "gyre", "Counts the records of partitions.", Count, nullptr, Fold::kSum},
-    {"gyre.counts", -2, kRead, kAllArguments, kGroup, "gyre", "Counts the records of each partition.", Count, nullptr, Fold::kArray},
-    {"gyre.sample", -2, kRead, kAllArguments, kGroup, "gyre", "Returns a random key of each partition.", Sample, nullptr, Fold::kArray},
-    {"gyre.scan", 5, kRead, kFirstArgument, kGroup, "gyre", "Walks a part of a partition.", Scan},
-    {"gyre.flush", -2, kWrite | kRepeatable | kInternal | kHidden | kPartitionKeys, kAllArguments, kGroup, "gyre", "Empties partitions.", Flush, nullptr, Fold::kAllOk},
-    {"gyre.flush.since", -3, kWrite | kRepeatable | kInternal | kHidden | kPartitionKeys, kBehindFirst, kGroup, "gyre", "Empties partitions that were not emptied since a moment.", FlushUnlessSince, nullptr, Fold::kAllOk},
+constexpr Binding kBindings[] = {
+    Bind("gyre.count", Count),
+    Bind("gyre.counts", Count),
+    Bind("gyre.sample", Sample),
+    Bind("gyre.scan", Scan),
+    Bind("gyre.flush", Flush),
+    Bind("gyre.flush.since", FlushUnlessSince),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace partition_commands
 
-std::span<const Command> PartitionCommands() { return partition_commands::kCommands; }
+std::span<const Binding> PartitionCommands() { return partition_commands::kBindings; }
 
 }  // namespace gyre

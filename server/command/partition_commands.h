@@ -12,7 +12,7 @@
 
 namespace gyre {
 
-std::span<const Command> PartitionCommands();
+std::span<const Binding> PartitionCommands();
 
 // Records that one gyre.scan visits at most.
 inline constexpr std::size_t kScanVisitsMax = 10'000;

@@ -15,7 +15,7 @@ namespace gyre {
 // The handler writes exactly one reply to `reply()`, or defers it. Views of the request are valid
 // for the call.
 struct PlainCall {
-  const Command& command;
+  const Command& command;  // where a subcommand is called: its container
   const Request& request;
   Session& session;
   Responder& responder;

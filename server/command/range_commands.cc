@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
 
@@ -86,20 +87,18 @@ void GetRange(KeyedCall& call) {
   call.reply.Bulk(call.scratch.view());
 }
 
-constexpr std::string_view kGroup = "string";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"append", 3, kWrite | kFast, kFirstArgument, kGroup, "2.0.0", "Appends to the value of a key.", Append},
-    {"setrange", 4, kWrite | kRepeatable, kFirstArgument, kGroup, "2.2.0", "Overwrites a part of a value.", SetRange},
-    {"getrange", 4, kReadOnly, kFirstArgument, kGroup, "2.4.0", "Returns a part of a value.", GetRange},
-    {"substr", 4, kReadOnly, kFirstArgument, kGroup, "1.0.0", "Returns a part of a value (as GETRANGE).", GetRange},
+constexpr Binding kBindings[] = {
+    Bind("append", Append),
+    Bind("setrange", SetRange),
+    Bind("getrange", GetRange),
+    Bind("substr", GetRange),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace range_commands
 
-std::span<const Command> RangeCommands() { return range_commands::kCommands; }
+std::span<const Binding> RangeCommands() { return range_commands::kBindings; }
 
 }  // namespace gyre

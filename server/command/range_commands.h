@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> RangeCommands();
+std::span<const Binding> RangeCommands();
 
 }  // namespace gyre

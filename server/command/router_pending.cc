@@ -196,7 +196,7 @@ void Router::OnForwarded(const PendingCommandPtr& pending, PartitionId partition
 
 void Router::OnLost(const PendingCommandPtr& pending, PartitionId partition, const Error& error) {
   if (error.code != ErrorCode::kUnavailable) {
-    if (!MayRepeat(pending->command, *pending->request)) {
+    if (!MayRepeat(pending->command, pending->request->args)) {
       return pending->reply.FinishWithError(
           {ErrorCode::kUnknownOutcome,
            "the link to the key's owner failed before it answered; the command may or may not "

@@ -67,7 +67,7 @@ void Router::BeginChunks(const PendingCommandPtr& pending) {
   const std::size_t key_count = words / command.keys.step;
   auto chunks = std::make_shared<Chunks>();
   chunks->pending = pending;
-  chunks->gather = std::make_shared<Gather>(command, key_count, pending->reply, gathered());
+  chunks->gather = std::make_shared<Gather>(command.fold, key_count, pending->reply, gathered());
   chunks->key_count = static_cast<std::uint32_t>(key_count);
   RunChunk(chunks);
 }
@@ -97,7 +97,8 @@ void Router::Scatter(const PendingCommandPtr& pending, std::vector<Key> keys) {
   const bool streams = remote.empty() && pending->command.fold == Fold::kArray &&
                        pending->command.Is(kReadOnly) && !pending->command.Is(kPartitionKeys);
   if (streams && StreamKeys(pending, keys.size())) return;
-  auto gather = std::make_shared<Gather>(pending->command, keys.size(), pending->reply, gathered());
+  auto gather =
+      std::make_shared<Gather>(pending->command.fold, keys.size(), pending->reply, gathered());
   if (gather->failed()) return gather->Started();
   for (auto& [node, positions] : remote) {
     ForwardPart(pending, node, std::move(positions), keys, gather);

@@ -1,8 +1,5 @@
 #include "command/routing.h"
 
-#include <algorithm>
-
-#include "command/arguments.h"
 #include "proto/limits.h"
 
 namespace gyre {
@@ -20,20 +17,6 @@ Route ChooseRoute(const RouteFacts& facts) {
   if (facts.redirects) return Route::kMoved;
   if (facts.hops >= kForwardHopsMax) return Route::kNotOwner;
   return Route::kForward;
-}
-
-bool MayRepeat(const Command& command, const Request& request) {
-  if (command.Is(kReadOnly)) return true;
-  if (!command.Is(kRepeatable)) return false;
-  if (!command.Is(kUnlessConditional)) return true;
-  // The key and what follows it are data; options stand behind them.
-  constexpr std::size_t kFirstOption = 3;
-  const auto& args = request.args;
-  return args.size() <= kFirstOption ||
-         std::none_of(args.begin() + kFirstOption, args.end(), [](std::string_view arg) {
-           return IsWord(arg, "NX") || IsWord(arg, "XX") || IsWord(arg, "GT") ||
-                  IsWord(arg, "LT") || IsWord(arg, "GET");
-         });
 }
 
 }  // namespace gyre

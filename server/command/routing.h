@@ -5,7 +5,6 @@
 
 #include "cluster/view.h"
 #include "command/command.h"
-#include "protocol/request.h"
 #include "storage/shard.h"
 
 namespace gyre {
@@ -42,8 +41,5 @@ struct RouteFacts {
 };
 
 Route ChooseRoute(const RouteFacts& facts);
-
-// Whether the command may be sent again when it is not known if the first sending was executed.
-bool MayRepeat(const Command& command, const Request& request);
 
 }  // namespace gyre

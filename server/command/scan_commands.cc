@@ -9,6 +9,7 @@
 
 #include "base/prng.h"
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/flush.h"
 #include "command/gather.h"
 #include "command/glob.h"
@@ -116,7 +117,7 @@ class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
         partitions_(std::move(partitions)),
         pattern_(call.arg(1)),
         patience_(router_.DeadlineOf(call.request) - router_.services().steady_now()),
-        gather_(kKeysOfPages, 0, call.DeferAlone(), router_.gathered()) {}
+        gather_(Fold::kConcat, 0, call.DeferAlone(), router_.gathered()) {}
 
   void Start() {
     for (int i = 0; i < kPartitionsAtOnce; ++i) NextPartition();
@@ -125,7 +126,6 @@ class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
 
  private:
   static constexpr int kPartitionsAtOnce = 16;
-  static constexpr Command kKeysOfPages{.name = "keys", .fold = Fold::kConcat};
 
   void NextPartition() {
     if (!failed_ && !gather_.failed() && next_ < partitions_.size())
@@ -387,16 +387,14 @@ void ScanKeys(PlainCall& call) {
   std::make_shared<Scan>(call, ScanCursor::Decode(*cursor), std::move(*options))->Step();
 }
 
-constexpr std::string_view kGroup = "generic";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"keys", 2, kReadOnly, kNoKey, kGroup, "1.0.0", "Returns all keys that match a pattern.", nullptr, Keys},
-    {"scan", -2, kReadOnly, kNoKey, kGroup, "2.8.0", "Walks the key space in steps.", nullptr, ScanKeys},
-    {"randomkey", 1, kReadOnly, kNoKey, kGroup, "1.0.0", "Returns a random key.", nullptr, RandomKey},
-    {"dbsize", 1, kReadOnly | kFast, kNoKey, "server", "1.0.0", "Counts the keys.", nullptr, DbSize},
-    {"flushall", -1, kWrite, kNoKey, "server", "1.0.0", "Removes all keys of the cluster.", nullptr, FlushAll},
-    {"flushdb", -1, kWrite, kNoKey, "server", "1.0.0", "Removes all keys of the cluster (there is one database).", nullptr, FlushAll},
+constexpr Binding kBindings[] = {
+    Bind("keys", Keys),
+    Bind("scan", ScanKeys),
+    Bind("randomkey", RandomKey),
+    Bind("dbsize", DbSize),
+    Bind("flushall", FlushAll),
+    Bind("flushdb", FlushAll),
 };
 // clang-format on
 
@@ -420,6 +418,6 @@ void FlushClusterUnlessSince(Router& router, UnixMillis since) {
   scan_commands::FlushUnlessSince(router, since);
 }
 
-std::span<const Command> ScanCommands() { return scan_commands::kCommands; }
+std::span<const Binding> ScanCommands() { return scan_commands::kBindings; }
 
 }  // namespace gyre

@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> ScanCommands();
+std::span<const Binding> ScanCommands();
 
 }  // namespace gyre

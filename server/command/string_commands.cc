@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "command/arguments.h"
+#include "command/binding.h"
 #include "command/expiry_argument.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
@@ -184,30 +185,26 @@ void StrLen(KeyedCall& call) {
   call.reply.Integer(record ? static_cast<std::int64_t>(record.value_bytes()) : 0);
 }
 
-constexpr KeyPositions kPairs{1, -1, 2};
-constexpr std::uint32_t kWriteTwice = kWrite | kRepeatable;
-constexpr std::string_view kGroup = "string";
-
 // clang-format off
-constexpr Command kCommands[] = {
-    {"get", 2, kReadOnly | kFast, kFirstArgument, kGroup, "1.0.0", "Returns the value of a key.", Get},
-    {"set", -3, kWriteTwice | kUnlessConditional, kFirstArgument, kGroup, "1.0.0", "Sets the value of a key, with options for expiry and conditions.", Set},
-    {"setex", 4, kWriteTwice, kFirstArgument, kGroup, "2.0.0", "Sets the value of a key and its expiry in seconds.", SetEx},
-    {"psetex", 4, kWriteTwice, kFirstArgument, kGroup, "2.6.0", "Sets the value of a key and its expiry in milliseconds.", PSetEx},
-    {"setnx", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Sets the value of a key that does not exist.", SetNx},
-    {"getset", 3, kWrite | kFast, kFirstArgument, kGroup, "1.0.0", "Sets the value of a key and returns the old one.", GetSet},
-    {"getdel", 2, kWrite | kFast, kFirstArgument, kGroup, "6.2.0", "Returns the value of a key and removes it.", GetDel},
-    {"getex", -2, kWriteTwice | kFast, kFirstArgument, kGroup, "6.2.0", "Returns the value of a key and sets its expiry.", GetEx},
-    {"mget", -2, kReadOnly | kFast, kAllArguments, kGroup, "1.0.0", "Returns the values of several keys.", Get, nullptr, Fold::kArray},
-    {"mset", -3, kWriteTwice, kPairs, kGroup, "1.0.1", "Sets the values of several keys.", SetPair, nullptr, Fold::kAllOk},
-    {"msetnx", -3, kWrite, kPairs, kGroup, "1.0.1", "Sets the values of several keys if none of them exists.", SetPair, nullptr, Fold::kAtomic},
-    {"strlen", 2, kReadOnly | kFast, kFirstArgument, kGroup, "2.2.0", "Returns the length of a value.", StrLen},
+constexpr Binding kBindings[] = {
+    Bind("get", Get),
+    Bind("set", Set),
+    Bind("setex", SetEx),
+    Bind("psetex", PSetEx),
+    Bind("setnx", SetNx),
+    Bind("getset", GetSet),
+    Bind("getdel", GetDel),
+    Bind("getex", GetEx),
+    Bind("mget", Get),
+    Bind("mset", SetPair),
+    Bind("msetnx", SetPair),
+    Bind("strlen", StrLen),
 };
 // clang-format on
 
 }  // namespace
 }  // namespace string_commands
 
-std::span<const Command> StringCommands() { return string_commands::kCommands; }
+std::span<const Binding> StringCommands() { return string_commands::kBindings; }
 
 }  // namespace gyre

@@ -7,6 +7,6 @@
 
 namespace gyre {
 
-std::span<const Command> StringCommands();
+std::span<const Binding> StringCommands();
 
 }  // namespace gyre

@@ -1,27 +1,20 @@
-// Commands with subcommands (CLIENT, CONFIG, CLUSTER, COMMAND, OBJECT).
+// Containers: commands with subcommands (CLIENT, CONFIG, CLUSTER, COMMAND, OBJECT). A subcommand has a
+// row behind its container's, and a handler of its own. A plain one is called with the container's
+// call.
 #pragma once
-
-#include <cstdint>
-#include <span>
-#include <string_view>
 
 #include "command/plain_call.h"
 
 namespace gyre {
 
-struct Subcommand {
-  std::string_view word;  // upper case
-  std::int16_t arity;     // as Command::arity, container and subcommand included
-  PlainHandler handler;
-  std::string_view arguments;  // as HELP shows them; empty: none
-  std::string_view help;       // one line
-};
+// The handler of a container: runs the subcommand that the first argument names.
+void RunSubcommand(PlainCall& call);
 
-// The subcommand that the first argument names. Null where there is none, or it is HELP, or its
-// arguments are too many or too few: then the call is answered.
-const Subcommand* FindSubcommand(PlainCall& call, std::span<const Subcommand> subcommands);
+// The handler of each HELP: the subcommands of its container.
+void SayHelp(PlainCall& call);
 
-// Runs it.
-void RunSubcommand(PlainCall& call, std::span<const Subcommand> subcommands);
+// The subcommand that the first argument names. Null where there is none, or its arguments are too
+// many or too few: then the call is answered.
+const Command* FindSubcommand(PlainCall& call);
 
 }  // namespace gyre

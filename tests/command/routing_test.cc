@@ -61,42 +61,5 @@ TEST(MayExecuteTest, ReplicasAnswerReadsOfThoseWhoAsk) {
   EXPECT_FALSE(MayExecute(Role::kHandingOver, get, asks));
 }
 
-TEST(MayRepeatTest, Table) {
-  struct Case {
-    std::vector<std::string_view> args;
-    bool expected;
-  };
-  const Case cases[] = {
-      {{"get", "k"}, true},
-      {{"set", "k", "v"}, true},
-      {{"set", "k", "NX"}, true},
-      {{"set", "k", "v", "EX", "10"}, true},
-      {{"set", "k", "v", "ex", "10", "nx"}, false},
-      {{"set", "k", "v", "XX"}, false},
-      {{"set", "k", "v", "GET"}, false},
-      {{"mset", "a", "1", "b", "NX"}, true},
-      {{"msetnx", "a", "1"}, false},
-      {{"setnx", "k", "v"}, false},
-      {{"del", "k"}, true},
-      {{"incr", "k"}, false},
-      {{"append", "k", "v"}, false},
-      {{"getset", "k", "v"}, false},
-      {{"getdel", "k"}, false},
-      {{"expire", "k", "10"}, true},
-      {{"expire", "k", "10", "GT"}, false},
-      {{"persist", "k"}, false},
-      {{"mc.set", "k", "0", "0", "v"}, true},
-      {{"mc.cas", "k", "0", "0", "7", "v"}, false},
-      {{"mc.incr", "k", "1"}, false},
-      {{"gyre.flush", "1"}, true},
-  };
-  for (const Case& c : cases) {
-    Request request;
-    request.args = c.args;
-    EXPECT_EQ(MayRepeat(*CommandTable::Get().Find(c.args[0]), request), c.expected)
-        << c.args[0] << " with " << c.args.back();
-  }
-}
-
 }  // namespace
 }  // namespace gyre
