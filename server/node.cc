@@ -1,5 +1,7 @@
 #include "node.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <string>
@@ -274,6 +276,7 @@ void Node::Run() {
   pause_beat_->Start(Duration{}, kPauseBeatInterval, [this, seen = 0U]() mutable {
     pause_detector_.Beat(SteadyNow());
     MemoryReserve::Renew();
+    if (heap_trim_.Due(SteadyNow(), client_memory_.used())) malloc_trim(0);
     admin_->Sample(SteadyNow());
     // At once after a pause: what clients send later did not wait through it.
     const std::uint32_t pauses = pause_detector_.Pauses(SteadyNow());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/client_memory.h"
+#include "base/heap_trim.h"
 #include "base/pause_detector.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/node_signer.h"
@@ -59,6 +60,7 @@ class Node {
   Identity identity_;
   SessionRegistry sessions_;
   ClientMemory client_memory_;
+  HeapTrim heap_trim_;
   PauseDetector pause_detector_;
   Admission admission_;
   std::unique_ptr<EventLoop> admin_loop_;
