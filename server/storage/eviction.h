@@ -88,6 +88,7 @@ class Evictor {
   Ref NextSlot(ClassId id);
   void Observe(ClassId id, bool used);
   double UsedShare(ClassId id) const;
+  // The higher, the less the records of the page that the class would donate are worth keeping.
   double DonationValue(ClassId id) const;
   void LeavePage(ClassId id, PageId page);
   bool AgePage(PageId page);
