@@ -6,7 +6,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,20 +20,40 @@ namespace {
 
 constexpr int kKeys = 100'000;
 
-class NoAdmin final : public Admin {
+class NoReport final : public NodeReport {
  public:
-  Fields Info(std::string_view) override { return {}; }
+  std::vector<Fields> Info(std::span<const std::string_view>) override { return {}; }
   std::optional<Fields> MemcachedStats(std::string_view) override { return std::nullopt; }
-  Fields ConfigGet(std::string_view) override { return {}; }
-  Status ConfigSet(const Changes&) override { return {}; }
   void ResetStats() override {}
   std::string StatusJson() override { return {}; }
+  std::string RestartCheckJson(const NodeId&) override { return {}; }
+  std::string AdviceJson() override { return {}; }
+  std::vector<HotKey> ReadHotKeys() override { return {}; }
+};
+
+class NoSettings final : public NodeSettings {
+ public:
+  Fields ConfigGet(std::string_view) override { return {}; }
+  Status ConfigSet(const Changes&) override { return {}; }
+  Status ConfigUnset(std::span<const std::string_view>) override { return {}; }
+  Result<std::vector<SettingChange>> RingConfigSet(const Changes&) override {
+    return std::vector<SettingChange>();
+  }
+  Result<std::vector<SettingChange>> RingConfigUnset(std::span<const std::string_view>) override {
+    return std::vector<SettingChange>();
+  }
+  std::string RingConfigJson(std::string_view) override { return {}; }
+  std::string ConfigSourcesJson(std::string_view) override { return {}; }
+};
+
+class NoRing final : public RingOperator {
+ public:
   void Drain(const NodeId&, Done) override {}
   void Undrain(const NodeId&, Done) override {}
   void Remove(const NodeId&, Done) override {}
-  std::string RestartCheckJson(const NodeId&) override { return {}; }
   void SetRebalance(const RebalanceChange&, Done) override {}
   void RebalanceJson(std::function<void(std::string)>) override {}
+  void ChangeSettings(std::vector<SettingChange>, Done) override {}
 };
 
 class NoPeers final : public PeerHandler {
@@ -51,9 +73,7 @@ class NoTransport final : public Transport {
 class NoReplicas final : public Replicator {
  public:
   Status Check(PartitionId, std::uint32_t) override { return {}; }
-  Ticket Submit(PartitionId, const RecordView&) override { return ++ticket_; }
-  Ticket SubmitRemoval(const Key&, Version) override { return ++ticket_; }
-  Ticket SubmitFlush(PartitionId, Version) override { return ++ticket_; }
+  Ticket Submit(PartitionId, std::span<const Effect>) override { return ++ticket_; }
   void Await(Ticket, std::uint32_t, Done done) override { done({}); }
   void AwaitAll(Ticket, std::uint32_t, Duration, std::function<void(std::uint32_t)> done) override {
     done(0);
@@ -88,17 +108,19 @@ class Bench {
  public:
   Bench()
       : engine_(std::move(*Engine::Create({.memory_bytes = std::size_t{256} << 20}))),
-        table_(engine_->options().partition_count),
+        table_(TableOptionsFor(*engine_)),
         codec_(MakeRespCodecFactory({})(session_)),
         responder_(*codec_, out_),
         dispatcher_(Services{.engine = *engine_,
                              .views = views_,
                              .sessions = sessions_,
                              .replication = table_,
-                             .admin = admin_,
+                             .report = report_,
+                             .settings = settings_,
                              .replicator = replicas_,
                              .transport = transport_,
-                             .peers = peers_}) {
+                             .peers = peers_,
+                             .ring = ring_}) {
     for (PartitionId p = 0; p < engine_->options().partition_count; ++p) {
       Shard& shard = engine_->ShardOf(p);
       MutexLock lock(shard.mutex());
@@ -131,7 +153,9 @@ class Bench {
   ViewPublisher views_;
   SessionRegistry sessions_;
   ReplicationTable table_;
-  NoAdmin admin_;
+  NoReport report_;
+  NoSettings settings_;
+  NoRing ring_;
   NoReplicas replicas_;
   NoTransport transport_;
   NoPeers peers_;

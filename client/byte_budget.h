@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstddef>
 
-#include "client/sync.h"
+#include "common/mutex.h"
 
 namespace gyre::client {
 
@@ -12,22 +12,29 @@ class ByteBudget {
  public:
   explicit ByteBudget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // False: no room. A single request over the whole budget passes when nothing else is in flight,
-  // or it could never be sent.
-  bool TryTake(std::size_t bytes) {
+  // Takes for as many of `count` requests as have room, from the first one on, and says how many
+  // these are; `bytes_of(index)` is what each takes. A single request over the whole budget passes
+  // when nothing else is in flight, or it could never be sent.
+  template <typename BytesOf>
+  std::size_t Take(std::size_t count, BytesOf&& bytes_of) {
     MutexLock lock(mutex_);
-    return TakeIfRoom(bytes);
+    return TakeWhatFits(count, bytes_of);
   }
-  // Waits for room. False: there was none until `deadline`.
-  bool TakeBy(std::size_t bytes, std::chrono::steady_clock::time_point deadline) {
+  // The same, but waits until there is room for at least the first. 0: there was none until
+  // `deadline`.
+  template <typename BytesOf>
+  std::size_t TakeBy(std::chrono::steady_clock::time_point deadline, std::size_t count,
+                     BytesOf&& bytes_of) {
     MutexLock lock(mutex_);
-    while (!TakeIfRoom(bytes)) {
+    std::size_t taken = TakeWhatFits(count, bytes_of);
+    bool in_time = true;
+    while (taken == 0 && in_time) {
       ++waiting_;
-      const bool in_time = room_.WaitUntil(mutex_, deadline);
+      in_time = room_.WaitUntil(mutex_, deadline);
       --waiting_;
-      if (!in_time) return TakeIfRoom(bytes);
+      taken = TakeWhatFits(count, bytes_of);
     }
-    return true;
+    return taken;
   }
   void Give(std::size_t bytes) {
     MutexLock lock(mutex_);
@@ -40,17 +47,22 @@ class ByteBudget {
   }
 
  private:
-  bool TakeIfRoom(std::size_t bytes) GYRE_CLIENT_ANNOTATION(requires_capability(mutex_)) {
-    if (used_ != 0 && (bytes > bytes_max_ || used_ > bytes_max_ - bytes)) return false;
-    used_ += bytes;
-    return true;
+  template <typename BytesOf>
+  std::size_t TakeWhatFits(std::size_t count, BytesOf& bytes_of) GYRE_REQUIRES(mutex_) {
+    std::size_t taken = 0;
+    for (; taken < count; ++taken) {
+      const std::size_t bytes = bytes_of(taken);
+      if (used_ != 0 && (bytes > bytes_max_ || used_ > bytes_max_ - bytes)) break;
+      used_ += bytes;
+    }
+    return taken;
   }
 
   const std::size_t bytes_max_;
   mutable Mutex mutex_;
   Condition room_;
-  std::size_t used_ GYRE_CLIENT_GUARDED_BY(mutex_) = 0;
-  std::size_t waiting_ GYRE_CLIENT_GUARDED_BY(mutex_) = 0;
+  std::size_t used_ GYRE_GUARDED_BY(mutex_) = 0;
+  std::size_t waiting_ GYRE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gyre::client

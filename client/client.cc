@@ -1,14 +1,17 @@
-// The typed calls: each builds a command, submits it, and reads its reply. All of them, blocking or
-// not, go through `Impl::Send`; blocking ones wait for the callback.
+// The typed calls: each builds a command, submits it, and has its reply read into an Operation. The
+// blocking forms wait for that of the asynchronous one.
 #include "gyre/client.h"
 
 #include <algorithm>
 #include <atomic>
-#include <type_traits>
+#include <utility>
 
 #include "client/client_core.h"
 #include "client/command_traits.h"
+#include "client/feed_connections.h"
+#include "client/operation_state.h"
 #include "client/reply_reader.h"
+#include "client/reply_sink.h"
 #include "client/wire.h"
 #include "proto/result.h"
 
@@ -33,6 +36,43 @@ std::string_view ErrorCodeName(ErrorCode code) {
 
 using Args = std::vector<std::string_view>;
 
+namespace {
+
+// Turns the Value of a reply into what the call promises.
+template <typename T>
+using Read = Result<T> (*)(Value);
+
+// The state of an operation that is at the same time who its requests report to.
+template <typename Outcome, typename Reader>
+class Replies final : public OperationState<Outcome>, public ReplySink {
+ public:
+  Replies(std::size_t count, const ClientCore& core, Reader reader)
+      : OperationState<Outcome>(count, core.io_thread()), reader_(std::move(reader)) {}
+
+  void OnReply(std::size_t index, Result<Value> reply) override {
+    if (!reply) return this->Set(index, reply.error());
+    this->Set(index, reader_(std::move(*reply)));
+  }
+
+ private:
+  Reader reader_;
+};
+
+// An operation that failed before anything was sent.
+template <typename Outcome>
+Operation<Outcome> Failed(const Error& error, std::size_t count = 1) {
+  return Operation<Outcome>(std::make_shared<OperationState<Outcome>>(count, error));
+}
+
+// As blocking calls have it.
+CallOptions Blocking(const CallOptions& call) {
+  CallOptions blocking = call;
+  blocking.wait_for_room = true;
+  return blocking;
+}
+
+}  // namespace
+
 class Client::Impl {
  public:
   explicit Impl(std::shared_ptr<ClientCore> core) : core_(std::move(core)) {}
@@ -56,57 +96,107 @@ class Client::Impl {
     return {};
   }
 
-  // Requires that it is usable.
-  ClientCore& core() { return *core_; }
+  // Null where it was moved from.
+  ClientCore* core() const { return core_.get(); }
 
-  // `read` turns the Value into a Result<T>. Owns nothing of `args` once it returns.
+  // One command. Owns nothing of `args` once it returns. `reader`: Value -> Result<T>, called on the
+  // I/O thread.
+  template <typename T, typename Reader>
+  Operation<Result<T>> Start(const Args& args, const CallOptions& call, Reader reader,
+                             const std::string& pinned = {}) {
+    using Outcome = Result<T>;
+    if (auto error = Refusal(call)) return Failed<Outcome>(*error);
+    Result<std::unique_ptr<Request>> request = MakeRequest(args, call, Clock::now(), pinned);
+    if (!request) return Failed<Outcome>(request.error());
+    const auto replies = std::make_shared<Replies<Outcome, Reader>>(1, *core_, std::move(reader));
+    (*request)->sink = replies;
+    core_->Submit({&*request, 1}, call.wait_for_room);
+    return Operation<Outcome>(replies);
+  }
   template <typename T>
-  void Send(const Args& args, const std::string& pinned, const CallOptions& call, bool wait,
-            Result<T> (*read)(Value), Callback<T> done) {
-    if (auto error = Unusable()) return done(std::move(*error));
-    if (auto error = core_->CheckAcks(call.write_acks)) return done(std::move(*error));
-    const Options& options = core_->options();
-    Result<std::string> request =
-        EncodeRequest(args, call.write_acks != 0 ? call.write_acks : options.write_acks);
-    if (!request) return done(request.error());
-    auto operation = std::make_unique<Operation>();
-    operation->request = std::move(*request);
-    const CommandTraits traits = TraitsOf(args);
-    operation->effect = traits.effect;
-    if (traits.key_index != 0) operation->slot = SlotOf(args[traits.key_index]);
-    operation->pinned = pinned;
-    operation->started = std::chrono::steady_clock::now();
-    const Milliseconds deadline = call.deadline.count() > 0 ? call.deadline : options.deadline;
-    operation->deadline = operation->started + std::min(deadline, ClientCore::kDurationMax);
-    operation->done = [read, done = std::move(done)](Result<Value> reply) {
-      done(reply ? read(std::move(*reply)) : Result<T>(reply.error()));
-    };
-    core_->Submit(std::move(operation), wait);
+  Operation<Result<T>> Start(const Args& args, const CallOptions& call, Read<T> read) {
+    return Start<T, Read<T>>(args, call, read);
   }
 
-  template <typename T>
-  std::future<Result<T>> SendForFuture(const Args& args, const std::string& pinned,
-                                       const CallOptions& call, bool wait,
-                                       Result<T> (*read)(Value)) {
-    auto promise = std::make_shared<std::promise<Result<T>>>();
-    std::future<Result<T>> future = promise->get_future();
-    if (wait && !Unusable() && core_->OnIoThread()) {
-      promise->set_value(Error{ErrorCode::kNotAllowed,
-                               "a blocking call inside a callback would wait for itself: use the "
-                               "Async form"});
-      return future;
+  // `count` commands; `command(index, add)` calls add(Args) with each. Each is a request of its own,
+  // so that it is routed and retried for itself, but they are handed over together.
+  template <typename T, typename Commands>
+  Operation<std::vector<Result<T>>> StartMany(std::size_t count, const CallOptions& call,
+                                              Read<T> read, Commands&& command) {
+    using Outcome = std::vector<Result<T>>;
+    if (auto error = Refusal(call)) return Failed<Outcome>(*error, count);
+    const auto replies = std::make_shared<Replies<Outcome, Read<T>>>(count, *core_, read);
+    const TimePoint started = Clock::now();
+    std::vector<std::unique_ptr<Request>> gathered;
+    gathered.reserve(std::min(count, kGatheredMax));
+    std::size_t gathered_bytes = 0;
+    std::optional<Error> error;  // of what is submitted, and so of all behind it
+    for (std::size_t index = 0; index < count; ++index) {
+      if (error) {
+        replies->OnReply(index, *error);
+        continue;
+      }
+      command(index, [&](const Args& args) {
+        Result<std::unique_ptr<Request>> request = MakeRequest(args, call, started, {});
+        if (!request) return replies->OnReply(index, request.error());
+        (*request)->sink = replies;
+        (*request)->index = index;
+        gathered_bytes += (*request)->encoded.size();
+        gathered.push_back(std::move(*request));
+      });
+      if (index + 1 < count && gathered.size() < kGatheredMax &&
+          gathered_bytes < kGatheredBytesMax) {
+        continue;
+      }
+      error = core_->Submit(gathered, call.wait_for_room);
+      gathered.clear();
+      gathered_bytes = 0;
     }
-    Send<T>(args, pinned, call, wait, read,
-            [promise](Result<T> result) { promise->set_value(std::move(result)); });
-    return future;
-  }
-
-  template <typename T>
-  Result<T> Call(const Args& args, const CallOptions& call, Result<T> (*read)(Value)) {
-    return SendForFuture<T>(args, {}, call, true, read).get();
+    return Operation<Outcome>(replies);
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  // A larger batch is handed over in parts of so many requests or bytes, so that it is not in memory
+  // twice while it waits for room.
+  static constexpr std::size_t kGatheredMax = 4096;
+  static constexpr std::size_t kGatheredBytesMax = std::size_t{1} << 20;
+
+  // Why a call cannot even begin.
+  std::optional<Error> Refusal(const CallOptions& call) const {
+    if (auto error = Unusable()) return error;
+    if (call.wait_for_room && core_->OnIoThread()) {
+      return Error{ErrorCode::kNotAllowed,
+                   "a blocking call inside a callback would wait for itself: use the Async form"};
+    }
+    return core_->CheckAcks(call.write_acks);
+  }
+
+  // Without its sink.
+  Result<std::unique_ptr<Request>> MakeRequest(const Args& args, const CallOptions& call,
+                                               TimePoint started, const std::string& pinned) const {
+    const Options& options = core_->options();
+    const CommandTraits traits = TraitsOf(args);
+    if (traits.subscribes) {
+      return Error{ErrorCode::kNotAllowed,
+                   "all calls of a client share its connections, which cannot be subscribed: use "
+                   "Client::Watch"};
+    }
+    Result<std::string> encoded =
+        EncodeRequest(args, call.write_acks != 0 ? call.write_acks : options.write_acks);
+    if (!encoded) return encoded.error();
+    auto request = std::make_unique<Request>();
+    request->encoded = std::move(*encoded);
+    request->effect = traits.effect;
+    if (traits.key_index != 0) request->slot = SlotOf(args[traits.key_index]);
+    request->pinned = pinned;
+    request->started = started;
+    const Milliseconds deadline = call.deadline.count() > 0 ? call.deadline : options.deadline;
+    request->deadline = started + std::min(deadline, ClientCore::kDurationMax);
+    return request;
+  }
+
   // In a forked child: the thread to join is not there, and closing the loop would reach into the
   // parent's, with which it shares the kernel's part. It stays, reachable, until the child ends.
   void Abandon() {
@@ -197,14 +287,6 @@ class SetCommand {
 
 Args ViewsOf(const std::vector<std::string>& args) { return {args.begin(), args.end()}; }
 
-template <typename T>
-std::vector<Result<T>> WaitForAll(std::vector<std::future<Result<T>>> futures) {
-  std::vector<Result<T>> results;
-  results.reserve(futures.size());
-  for (auto& future : futures) results.push_back(future.get());
-  return results;
-}
-
 }  // namespace
 
 // ---- Life --------------------------------------------------------------------------------------
@@ -227,189 +309,217 @@ Result<Client> Client::Connect(Options options) {
 
 // ---- One key -----------------------------------------------------------------------------------
 
-Result<std::optional<Record>> Client::Get(std::string_view key, const CallOptions& call) {
-  return impl().Call({"GET", key}, call, ReadRecord);
+using RecordOrNothing = std::optional<Record>;
+
+Operation<Result<RecordOrNothing>> Client::GetAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"GET", key}, call, ReadRecord);
+}
+
+Operation<Result<bool>> Client::SetAsync(std::string_view key, std::string_view value,
+                                         const SetOptions& set, const CallOptions& call) {
+  if (auto error = SetCommand::Check(set)) return Failed<Result<bool>>(*error);
+  const SetCommand command(key, value, set);
+  return impl().Start(command.args(), call, ReadDone);
+}
+
+Operation<Result<bool>> Client::CompareAndSetAsync(std::string_view key, std::string_view value,
+                                                   std::uint64_t version, const SetOptions& set,
+                                                   const CallOptions& call) {
+  if (auto error = SetCommand::Check(set, true)) return Failed<Result<bool>>(*error);
+  const SetCommand command(key, value, set, version);
+  return impl().Start(command.args(), call, ReadDone);
+}
+
+Operation<Result<bool>> Client::DelAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"DEL", key}, call, ReadDone);
+}
+
+Operation<Result<bool>> Client::ExistsAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"EXISTS", key}, call, ReadDone);
+}
+
+Operation<Result<std::int64_t>> Client::IncrAsync(std::string_view key, std::int64_t delta,
+                                                  const CallOptions& call) {
+  return impl().Start({"INCRBY", key, std::to_string(delta)}, call, ReadInteger);
+}
+
+Operation<Result<std::int64_t>> Client::AppendAsync(std::string_view key, std::string_view suffix,
+                                                    const CallOptions& call) {
+  return impl().Start({"APPEND", key, suffix}, call, ReadInteger);
+}
+
+Operation<Result<std::int64_t>> Client::StrlenAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"STRLEN", key}, call, ReadInteger);
+}
+
+Operation<Result<bool>> Client::ExpireAsync(std::string_view key, Milliseconds ttl,
+                                            const CallOptions& call) {
+  const auto bad = [](const char* message) {
+    return Failed<Result<bool>>({ErrorCode::kInvalidArgument, message});
+  };
+  if (ttl.count() <= 0) return bad("a TTL must be positive");
+  if (ttl > kTtlMax) return bad("a TTL is at most 1000 years: see Persist");
+  return impl().Start({"PEXPIRE", key, std::to_string(ttl.count())}, call, ReadDone);
+}
+
+Operation<Result<bool>> Client::PersistAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"PERSIST", key}, call, ReadDone);
+}
+
+Operation<Result<bool>> Client::TouchAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"TOUCH", key}, call, ReadDone);
+}
+
+Operation<Result<TimeToLive>> Client::TtlAsync(std::string_view key, const CallOptions& call) {
+  return impl().Start({"PTTL", key}, call, ReadTimeToLive);
+}
+
+// ---- Any command -------------------------------------------------------------------------------
+
+Operation<Result<Value>> Client::ExecuteAsync(const Command& command, const CallOptions& call) {
+  return impl().Start(ViewsOf(command), call, ReadValue);
+}
+
+Operation<Result<Value>> Client::ExecuteOnAsync(const std::string& address, const Command& command,
+                                                const CallOptions& call) {
+  const Result<NodeAddress> parsed = NodeAddress::Parse(address);
+  if (!parsed) return Failed<Result<Value>>(parsed.error());
+  return impl().Start<Value>(ViewsOf(command), call, ReadValue, parsed->ToString());
+}
+
+// ---- Batches -----------------------------------------------------------------------------------
+
+Operation<std::vector<Result<RecordOrNothing>>> Client::MGetAsync(
+    const std::vector<std::string>& keys, const CallOptions& call) {
+  return impl().StartMany(keys.size(), call, ReadRecord, [&](std::size_t index, const auto& add) {
+    add({"GET", keys[index]});
+  });
+}
+
+Operation<std::vector<Result<bool>>> Client::MSetAsync(const std::vector<KeyValue>& entries,
+                                                       const SetOptions& set,
+                                                       const CallOptions& call) {
+  if (const auto error = SetCommand::Check(set)) {
+    return Failed<std::vector<Result<bool>>>(*error, entries.size());
+  }
+  return impl().StartMany(entries.size(), call, ReadDone, [&](std::size_t index, const auto& add) {
+    add(SetCommand(entries[index].key, entries[index].value, set).args());
+  });
+}
+
+Operation<std::vector<Result<bool>>> Client::MDelAsync(const std::vector<std::string>& keys,
+                                                       const CallOptions& call) {
+  return impl().StartMany(keys.size(), call, ReadDone, [&](std::size_t index, const auto& add) {
+    add({"DEL", keys[index]});
+  });
+}
+
+Operation<std::vector<Result<Value>>> Client::ExecuteManyAsync(const std::vector<Command>& commands,
+                                                               const CallOptions& call) {
+  return impl().StartMany(
+      commands.size(), call, ReadValue,
+      [&](std::size_t index, const auto& add) { add(ViewsOf(commands[index])); });
+}
+
+// ---- Blocking forms ----------------------------------------------------------------------------
+
+Result<RecordOrNothing> Client::Get(std::string_view key, const CallOptions& call) {
+  return GetAsync(key, Blocking(call)).Get();
 }
 
 Result<bool> Client::Set(std::string_view key, std::string_view value, const SetOptions& set,
                          const CallOptions& call) {
-  if (auto error = SetCommand::Check(set)) return std::move(*error);
-  const SetCommand command(key, value, set);
-  return impl().Call(command.args(), call, ReadDone);
+  return SetAsync(key, value, set, Blocking(call)).Get();
 }
 
 Result<bool> Client::CompareAndSet(std::string_view key, std::string_view value,
                                    std::uint64_t version, const SetOptions& set,
                                    const CallOptions& call) {
-  if (auto error = SetCommand::Check(set, true)) return std::move(*error);
-  const SetCommand command(key, value, set, version);
-  return impl().Call(command.args(), call, ReadDone);
+  return CompareAndSetAsync(key, value, version, set, Blocking(call)).Get();
 }
 
 Result<bool> Client::Del(std::string_view key, const CallOptions& call) {
-  return impl().Call({"DEL", key}, call, ReadDone);
+  return DelAsync(key, Blocking(call)).Get();
 }
 
 Result<bool> Client::Exists(std::string_view key, const CallOptions& call) {
-  return impl().Call({"EXISTS", key}, call, ReadDone);
+  return ExistsAsync(key, Blocking(call)).Get();
 }
 
 Result<std::int64_t> Client::Incr(std::string_view key, std::int64_t delta,
                                   const CallOptions& call) {
-  return impl().Call({"INCRBY", key, std::to_string(delta)}, call, ReadInteger);
+  return IncrAsync(key, delta, Blocking(call)).Get();
 }
 
 Result<std::int64_t> Client::Append(std::string_view key, std::string_view suffix,
                                     const CallOptions& call) {
-  return impl().Call({"APPEND", key, suffix}, call, ReadInteger);
+  return AppendAsync(key, suffix, Blocking(call)).Get();
 }
 
 Result<std::int64_t> Client::Strlen(std::string_view key, const CallOptions& call) {
-  return impl().Call({"STRLEN", key}, call, ReadInteger);
+  return StrlenAsync(key, Blocking(call)).Get();
 }
 
 Result<bool> Client::Expire(std::string_view key, Milliseconds ttl, const CallOptions& call) {
-  if (ttl.count() <= 0) return Error{ErrorCode::kInvalidArgument, "a TTL must be positive"};
-  if (ttl > kTtlMax) {
-    return Error{ErrorCode::kInvalidArgument, "a TTL is at most 1000 years: see Persist"};
-  }
-  return impl().Call({"PEXPIRE", key, std::to_string(ttl.count())}, call, ReadDone);
+  return ExpireAsync(key, ttl, Blocking(call)).Get();
 }
 
 Result<bool> Client::Persist(std::string_view key, const CallOptions& call) {
-  return impl().Call({"PERSIST", key}, call, ReadDone);
+  return PersistAsync(key, Blocking(call)).Get();
 }
 
 Result<bool> Client::Touch(std::string_view key, const CallOptions& call) {
-  return impl().Call({"TOUCH", key}, call, ReadDone);
+  return TouchAsync(key, Blocking(call)).Get();
 }
 
 Result<TimeToLive> Client::Ttl(std::string_view key, const CallOptions& call) {
-  return impl().Call({"PTTL", key}, call, ReadTimeToLive);
+  return TtlAsync(key, Blocking(call)).Get();
 }
 
-// ---- Many keys --------------------------------------------------------------------------------
+Result<Value> Client::Execute(const Command& command, const CallOptions& call) {
+  return ExecuteAsync(command, Blocking(call)).Get();
+}
 
-// One request a key: they leave together, one write for each node, and each is routed and retried
-// for itself, so that a node that dies in the middle costs nobody else's result.
+Result<Value> Client::ExecuteOn(const std::string& address, const Command& command,
+                                const CallOptions& call) {
+  return ExecuteOnAsync(address, command, Blocking(call)).Get();
+}
 
-std::vector<Result<std::optional<Record>>> Client::MGet(const std::vector<std::string>& keys,
-                                                        const CallOptions& call) {
-  std::vector<std::future<Result<std::optional<Record>>>> futures;
-  futures.reserve(keys.size());
-  for (const std::string& key : keys) {
-    futures.push_back(impl().SendForFuture({"GET", key}, {}, call, true, ReadRecord));
-  }
-  return WaitForAll(std::move(futures));
+std::vector<Result<RecordOrNothing>> Client::MGet(const std::vector<std::string>& keys,
+                                                  const CallOptions& call) {
+  return MGetAsync(keys, Blocking(call)).Get();
 }
 
 std::vector<Result<bool>> Client::MSet(const std::vector<KeyValue>& entries, const SetOptions& set,
                                        const CallOptions& call) {
-  if (const auto error = SetCommand::Check(set)) {
-    return std::vector<Result<bool>>(entries.size(), Result<bool>(*error));
-  }
-  std::vector<std::future<Result<bool>>> futures;
-  futures.reserve(entries.size());
-  for (const KeyValue& entry : entries) {
-    const SetCommand command(entry.key, entry.value, set);
-    futures.push_back(impl().SendForFuture(command.args(), {}, call, true, ReadDone));
-  }
-  return WaitForAll(std::move(futures));
+  return MSetAsync(entries, set, Blocking(call)).Get();
 }
 
 std::vector<Result<bool>> Client::MDel(const std::vector<std::string>& keys,
                                        const CallOptions& call) {
-  std::vector<std::future<Result<bool>>> futures;
-  futures.reserve(keys.size());
-  for (const std::string& key : keys) {
-    futures.push_back(impl().SendForFuture({"DEL", key}, {}, call, true, ReadDone));
-  }
-  return WaitForAll(std::move(futures));
+  return MDelAsync(keys, Blocking(call)).Get();
 }
 
-// ---- Any command -------------------------------------------------------------------------------
-
-Result<Value> Client::Execute(const std::vector<std::string>& args, const CallOptions& call) {
-  return impl().SendForFuture(ViewsOf(args), {}, call, true, ReadValue).get();
+std::vector<Result<Value>> Client::ExecuteMany(const std::vector<Command>& commands,
+                                               const CallOptions& call) {
+  return ExecuteManyAsync(commands, Blocking(call)).Get();
 }
 
-Result<Value> Client::ExecuteOn(const std::string& address, const std::vector<std::string>& args,
-                                const CallOptions& call) {
-  const Result<NodeAddress> parsed = NodeAddress::Parse(address);
-  if (!parsed) return parsed.error();
-  return impl().SendForFuture(ViewsOf(args), parsed->ToString(), call, true, ReadValue).get();
-}
-
-// ---- Asynchronous ------------------------------------------------------------------------------
-
-void Client::GetAsync(std::string_view key, Callback<std::optional<Record>> done,
-                      const CallOptions& call) {
-  impl().Send({"GET", key}, {}, call, false, ReadRecord, std::move(done));
-}
-
-void Client::SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
-                      Callback<bool> done, const CallOptions& call) {
-  if (auto error = SetCommand::Check(set)) return done(std::move(*error));
-  const SetCommand command(key, value, set);
-  impl().Send(command.args(), {}, call, false, ReadDone, std::move(done));
-}
-
-void Client::DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call) {
-  impl().Send({"DEL", key}, {}, call, false, ReadDone, std::move(done));
-}
-
-void Client::IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
-                       const CallOptions& call) {
-  impl().Send({"INCRBY", key, std::to_string(delta)}, {}, call, false, ReadInteger,
-              std::move(done));
-}
-
-void Client::ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
-                          const CallOptions& call) {
-  impl().Send(ViewsOf(args), {}, call, false, ReadValue, std::move(done));
-}
-
-std::future<Result<std::optional<Record>>> Client::GetAsync(std::string_view key,
-                                                            const CallOptions& call) {
-  return impl().SendForFuture({"GET", key}, {}, call, false, ReadRecord);
-}
-
-std::future<Result<bool>> Client::SetAsync(std::string_view key, std::string_view value,
-                                           const SetOptions& set, const CallOptions& call) {
-  if (auto error = SetCommand::Check(set)) {
-    std::promise<Result<bool>> promise;
-    promise.set_value(std::move(*error));
-    return promise.get_future();
-  }
-  const SetCommand command(key, value, set);
-  return impl().SendForFuture(command.args(), {}, call, false, ReadDone);
-}
-
-std::future<Result<bool>> Client::DelAsync(std::string_view key, const CallOptions& call) {
-  return impl().SendForFuture({"DEL", key}, {}, call, false, ReadDone);
-}
-
-std::future<Result<std::int64_t>> Client::IncrAsync(std::string_view key, std::int64_t delta,
-                                                    const CallOptions& call) {
-  return impl().SendForFuture({"INCRBY", key, std::to_string(delta)}, {}, call, false, ReadInteger);
-}
-
-std::future<Result<Value>> Client::ExecuteAsync(const std::vector<std::string>& args,
-                                                const CallOptions& call) {
-  return impl().SendForFuture(ViewsOf(args), {}, call, false, ReadValue);
+Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
+  return RefreshRingAsync(Blocking(call)).Get();
 }
 
 // ---- The cluster -------------------------------------------------------------------------------
 
 RingInfo Client::Ring() const {
-  return impl().Unusable() ? RingInfo{} : impl().core().table()->Describe();
+  return impl().Unusable() ? RingInfo{} : impl().core()->table()->Describe();
 }
 
 KeyLocation Client::Locate(std::string_view key) const {
   KeyLocation location;
   location.slot = SlotOf(key);
   if (impl().Unusable()) return location;
-  const auto table = impl().core().table();
+  const auto table = impl().core()->table();
   location.partition = table->PartitionOfSlot(static_cast<Slot>(location.slot));
   for (const NodeIndex holder : table->Holders(location.partition)) {
     location.holders.push_back(table->nodes()[holder].address.ToString());
@@ -417,25 +527,45 @@ KeyLocation Client::Locate(std::string_view key) const {
   return location;
 }
 
-Result<RingInfo> Client::RefreshRing(const CallOptions& call) {
-  if (!impl().Unusable() && impl().core().OnIoThread()) {
-    return Error{ErrorCode::kNotAllowed, "RefreshRing inside a callback would wait for itself"};
-  }
-  const auto adopted = std::make_shared<std::promise<Result<RingInfo>>>();
-  auto future = adopted->get_future();
-  // Adopted on the I/O thread, from where the reply arrives.
-  impl().Send<Value>({"RING"}, {}, call, true, ReadValue,
-                     [&impl = impl(), adopted](Result<Value> reply) {
-                       if (!reply) return adopted->set_value(reply.error());
-                       adopted->set_value(impl.core().AdoptRing(*reply));
-                     });
-  return future.get();
+Operation<Result<RingInfo>> Client::RefreshRingAsync(const CallOptions& call) {
+  // The reply is read on the I/O thread, which has a share of the core.
+  return impl().Start<RingInfo>({"RING"}, call, [core = impl().core()](const Value& reply) {
+    return core->AdoptRing(reply);
+  });
 }
 
-Stats Client::GetStats() const { return impl().Unusable() ? Stats{} : impl().core().stats(); }
+Result<Feed> Client::Watch(const FeedOptions& options) const {
+  if (auto error = impl().Unusable()) return *error;
+  // The feed may outlive the client.
+  const std::weak_ptr<Impl> client = impl_;
+  return OpenFeed(options, {.unusable = [client]() -> std::optional<Error> {
+                              const std::shared_ptr<Impl> impl = client.lock();
+                              if (impl != nullptr) return impl->Unusable();
+                              return Error{ErrorCode::kClosed, "the feed's client is gone"};
+                            },
+                            .table =
+                                [client] {
+                                  const std::shared_ptr<Impl> impl = client.lock();
+                                  return impl == nullptr ? std::make_shared<const RoutingTable>()
+                                                         : impl->core()->table();
+                                },
+                            .refresh =
+                                [client] {
+                                  const std::shared_ptr<Impl> impl = client.lock();
+                                  if (impl == nullptr) return;
+                                  // The core lives as long as its thread, on which this is called.
+                                  (void)impl->Start<RingInfo>(
+                                      {"RING"}, {}, [core = impl->core()](const Value& reply) {
+                                        return core->AdoptRing(reply);
+                                      });
+                                },
+                            .connect_timeout = impl().core()->options().connect_timeout});
+}
+
+Stats Client::GetStats() const { return impl().Unusable() ? Stats{} : impl().core()->stats(); }
 
 void Client::CancelAll() {
-  if (!impl().Unusable()) impl().core().Cancel();
+  if (!impl().Unusable()) impl().core()->Cancel();
 }
 
 }  // namespace gyre::client

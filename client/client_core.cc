@@ -6,9 +6,11 @@
 #include <csignal>
 #include <cstring>
 #include <future>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
+#include "client/signals_blocked.h"
 #include "client/wire.h"
 
 namespace gyre::client {
@@ -32,15 +34,15 @@ bool ParseNumeric(const NodeAddress& address, sockaddr_storage& out) {
          uv_ip6_addr(host, address.port, reinterpret_cast<sockaddr_in6*>(&out)) == 0;
 }
 
-std::unique_ptr<Operation> MakeRingRequest(TimePoint now, Milliseconds deadline) {
-  auto operation = std::make_unique<Operation>();
-  operation->request = std::move(*EncodeRequest({"RING"}, 0));
-  AppendLineEnd(operation->request);
-  operation->effect = Effect::kRead;
-  operation->asks_ring = true;
-  operation->started = now;
-  operation->deadline = now + deadline;
-  return operation;
+std::unique_ptr<Request> MakeRingRequest(TimePoint now, Milliseconds deadline) {
+  auto request = std::make_unique<Request>();
+  request->encoded = std::move(*EncodeRequest({"RING"}, 0));
+  AppendLineEnd(request->encoded);
+  request->effect = Effect::kRead;
+  request->asks_ring = true;
+  request->started = now;
+  request->deadline = now + deadline;
+  return request;
 }
 
 }  // namespace
@@ -117,6 +119,7 @@ Result<std::shared_ptr<ClientCore>> ClientCore::Start(Options options) {
     timer->data = core.get();
   }
   try {
+    const SignalsBlocked blocked;
     core->thread_ = std::thread([core] { core->Run(); });
   } catch (const std::system_error& failure) {
     core->CloseAll();
@@ -146,9 +149,9 @@ Result<bool> ClientCore::LearnFirstRing(const std::vector<NodeAddress>& seeds) {
   answers->awaited = seeds.size();
   std::future<Result<bool>> first = answers->first.get_future();
   for (const NodeAddress& seed : seeds) {
-    auto operation = MakeRingRequest(Now(), options_.connect_timeout + options_.deadline);
-    operation->pinned = seed.ToString();
-    operation->done = [this, answers, name = seed.ToString()](Result<Value> reply) {
+    auto request = MakeRingRequest(Now(), options_.connect_timeout + options_.deadline);
+    request->pinned = seed.ToString();
+    request->sink = SinkOf([this, answers, name = seed.ToString()](const Result<Value>& reply) {
       --answers->awaited;
       std::string why;
       if (reply) {
@@ -169,8 +172,8 @@ Result<bool> ClientCore::LearnFirstRing(const std::vector<NodeAddress>& seeds) {
       answers->first.set_value(
           Error{ErrorCode::kCannotConnect,
                 "no node answers; is gyred running there?" + answers->failures});
-    };
-    Submit(std::move(operation), false);
+    });
+    Submit({&request, 1}, false);
   }
   return first.get();
 }
@@ -217,13 +220,13 @@ void ClientCore::Run() {
 
 void ClientCore::EndAll(const Error& error) {
   while (TimerEntry* entry = wheel_.Any()) {
-    auto& operation = static_cast<Operation&>(*entry);
-    for (std::uint32_t i = 0; i < operation.attempt_count; ++i) {
-      const Operation::Attempt& attempt = operation.attempts[i];
-      operation.maybe_applied |=
-          operation.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
+    auto& request = static_cast<Request&>(*entry);
+    for (std::uint32_t i = 0; i < request.attempt_count; ++i) {
+      const Request::Attempt& attempt = request.attempts[i];
+      request.maybe_applied |=
+          request.effect != Effect::kRead && attempt.link->WasSent(attempt.request_id);
     }
-    FailNow(operation, error);
+    FailNow(request, error);
   }
 }
 
@@ -240,33 +243,51 @@ void ClientCore::CloseAll() {
 
 // ---- The queue between callers and the loop ----------------------------------------------------
 
-void ClientCore::Submit(std::unique_ptr<Operation> operation, bool wait) {
-  const std::size_t bytes = operation->request.size() + sizeof(Operation);
-  const bool room = wait ? budget_.TakeBy(bytes, operation->deadline) : budget_.TryTake(bytes);
-  if (!room) {
-    operation->done(Error{ErrorCode::kOverloaded,
-                          "requests of " + std::to_string(options_.in_flight_bytes_max) +
-                              " bytes wait for answers already: wait for some, or raise "
-                              "Options::in_flight_bytes_max"});
-    return;
-  }
-  operation->charged_bytes = bytes;
-  counters_.requests.fetch_add(1, std::memory_order_relaxed);
-  {
-    MutexLock lock(mutex_);
-    if (!stopping_) {
-      queue_.push_back(std::move(operation));
-      // Under the mutex, so that the handle cannot close in between; once for a whole batch.
-      if (queue_.size() == 1) uv_async_send(&wake_);
-      return;
+std::optional<Error> ClientCore::Submit(std::span<std::unique_ptr<Request>> requests, bool wait) {
+  const auto bytes_of = [&requests](std::size_t index) {
+    return requests[index]->encoded.size() + sizeof(Request);
+  };
+  std::optional<Error> error;
+  while (!requests.empty()) {
+    const std::size_t taken = wait
+                                  ? budget_.TakeBy(requests[0]->deadline, requests.size(), bytes_of)
+                                  : budget_.Take(requests.size(), bytes_of);
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < taken; ++i) {
+      requests[i]->charged_bytes = bytes_of(i);
+      bytes += requests[i]->charged_bytes;
     }
+    if (taken == 0) {
+      error = {ErrorCode::kOverloaded,
+               "requests of " + std::to_string(options_.in_flight_bytes_max) +
+                   " bytes wait for answers already: wait for some, or raise "
+                   "Options::in_flight_bytes_max"};
+      break;
+    }
+    counters_.requests.fetch_add(taken, std::memory_order_relaxed);
+    if (!Enqueue(requests.first(taken))) {
+      budget_.Give(bytes);
+      error = {ErrorCode::kClosed, "the client is being destroyed"};
+      break;
+    }
+    requests = requests.subspan(taken);
   }
-  budget_.Give(bytes);
-  operation->done(Error{ErrorCode::kClosed, "the client is being destroyed"});
+  for (const auto& request : requests) request->sink->OnReply(request->index, *error);
+  return error;
+}
+
+bool ClientCore::Enqueue(std::span<std::unique_ptr<Request>> requests) {
+  MutexLock lock(mutex_);
+  if (stopping_) return false;
+  // Under the mutex, so that the handle cannot close in between; once for all that wait.
+  if (queue_.empty()) uv_async_send(&wake_);
+  queue_.insert(queue_.end(), std::make_move_iterator(requests.begin()),
+                std::make_move_iterator(requests.end()));
+  return true;
 }
 
 void ClientCore::DrainQueue() {
-  std::vector<std::unique_ptr<Operation>> batch;
+  std::vector<std::unique_ptr<Request>> batch;
   std::vector<Lookup> lookups;
   bool stopping = false;
   {
@@ -275,7 +296,7 @@ void ClientCore::DrainQueue() {
     lookups.swap(lookups_);
     stopping = stopping_;
   }
-  for (auto& operation : batch) Start(std::move(operation));
+  for (auto& request : batch) Start(std::move(request));
   for (const Lookup& lookup : lookups) OnResolved(lookup);
   if (cancel_.exchange(false) && !closing_) {
     EndAll({ErrorCode::kCancelled, "the caller gave it up"});
@@ -347,12 +368,12 @@ void ClientCore::AskRing() {
   const TimePoint now = Now();
   if (now < ring_.due()) return ArmRingTimer();
   ring_.OnAsk(now);
-  auto operation = MakeRingRequest(now, options_.deadline);
-  operation->done = [this](Result<Value> reply) {
+  auto request = MakeRingRequest(now, options_.deadline);
+  request->sink = SinkOf([this](const Result<Value>& reply) {
     ring_.OnAnswer(reply.ok() && AdoptRing(*reply).ok(), Now());
     ArmRingTimer();
-  };
-  Start(std::move(operation));
+  });
+  Start(std::move(request));
   FlushDirty();
 }
 

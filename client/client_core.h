@@ -1,23 +1,23 @@
-// The client's heart: one thread, one libuv loop, all operations in flight.
+// The client's heart: one thread, one libuv loop, all requests in flight.
 //
 //   callers --Submit--> queue --(uv_async)--> Start -> Dispatch -> Link --> node
 //                                               ^         |          |
 //                                               |     no node now    reply, loss, deadline
-//                                               +-- pause (wheel) <--+--> Finish -> done()
+//                                               +-- pause (wheel) <--+--> Finish -> ReplySink
 //
-// Invariant: every live operation is armed in the timing wheel, for its deadline or for something
+// Invariant: every live request is armed in the timing wheel, for its deadline or for something
 // earlier. So none can be forgotten, and shutting down is emptying the wheel.
 //
-// Cost: a request is one allocation on the caller's side; all requests that wait when the loop
-// wakes leave in one write for each node.
+// Cost: requests that are submitted together take one lock and one wake; all that wait when the
+// loop wakes leave in one write for each node.
 #pragma once
 
 #include <uv.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -25,11 +25,11 @@
 #include "client/fork_count.h"
 #include "client/link.h"
 #include "client/node_selector.h"
-#include "client/operation.h"
+#include "client/request.h"
 #include "client/retry.h"
 #include "client/ring_keeper.h"
-#include "client/sync.h"
 #include "client/timer_wheel.h"
+#include "common/mutex.h"
 
 namespace gyre::client {
 
@@ -42,11 +42,11 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
   static Result<std::shared_ptr<ClientCore>> Start(Options options);
   ~ClientCore();
 
-  // Once, by the last caller; ends all operations and joins the thread (from a callback: lets it
+  // Once, by the last caller; ends all requests and joins the thread (from a callback: lets it
   // end by itself).
   void Stop();
 
-  // Ends all callers' operations that are in flight, with kCancelled or kUnknownOutcome. Any thread
+  // Ends all callers' requests that are in flight, with kCancelled or kUnknownOutcome. Any thread
   // and any signal handler, before Stop.
   void Cancel();
 
@@ -54,11 +54,13 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
   // This process is a child that was forked off after Start: the I/O thread is not in it, and its
   // locks may be held for ever. Nothing but this may be called.
   bool forked() const { return fork_count_ != ForkCount(); }
-  bool OnIoThread() const { return std::this_thread::get_id() == thread_id_.load(); }
+  std::thread::id io_thread() const { return thread_id_.load(); }
+  bool OnIoThread() const { return std::this_thread::get_id() == io_thread(); }
 
-  // Takes its bytes from the budget. `wait`: until the operation's deadline if there is no room. On
-  // an error, `done` was called with it. Any thread.
-  void Submit(std::unique_ptr<Operation> operation, bool wait);
+  // Takes the requests, in order, for as long as the budget has room; `wait`: waits for it, until
+  // the first one's deadline. Nothing: all are taken. Else the sinks of the others, which are all
+  // those behind the first that is not, were told this error. Any thread.
+  std::optional<Error> Submit(std::span<std::unique_ptr<Request>> requests, bool wait);
 
   // More acknowledgements than there are copies are an error at once. Any thread.
   std::optional<Error> CheckAcks(std::uint32_t write_acks) const;
@@ -101,6 +103,8 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
   explicit ClientCore(Options options);
   static Result<std::vector<NodeAddress>> Check(const Options& options);
   Result<bool> LearnFirstRing(const std::vector<NodeAddress>& seeds);
+  // False: the client is being destroyed, and they stay the caller's.
+  bool Enqueue(std::span<std::unique_ptr<Request>> requests);
 
   // ---- I/O thread -----------------------------------------------------------------------------
   void Run();
@@ -115,23 +119,23 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
   void EndAll(const Error& error);
   void CloseAll();
 
-  void Start(std::unique_ptr<Operation> operation);
+  void Start(std::unique_ptr<Request> request);
   // False: no node is worth a try now.
-  bool Dispatch(Operation& operation, TimePoint now);
-  void DispatchOrPause(Operation& operation, TimePoint now);
+  bool Dispatch(Request& request, TimePoint now);
+  void DispatchOrPause(Request& request, TimePoint now);
   // Begins a new round after a while.
-  void Pause(Operation& operation, TimePoint now);
-  void OnDue(Operation& operation, TimePoint now);
-  void ArmNext(Operation& operation, TimePoint now);
-  void NoteSilence(const Operation& operation, TimePoint now);
-  bool MayHedge(const Operation& operation, TimePoint now) const;
-  void Hedge(Operation& operation, TimePoint now);
-  void OnLostAttempt(Operation& operation, bool sent, Error error);
-  void AfterFailedAttempt(Operation& operation, Verdict verdict, Error error);
-  void FailAtDeadline(Operation& operation);
-  void FailExhausted(Operation& operation);
-  void FailNow(Operation& operation, Error error);
-  void Finish(Operation& operation, Result<Value> result);
+  void Pause(Request& request, TimePoint now);
+  void OnDue(Request& request, TimePoint now);
+  void ArmNext(Request& request, TimePoint now);
+  void NoteSilence(const Request& request, TimePoint now);
+  bool MayHedge(const Request& request, TimePoint now) const;
+  void Hedge(Request& request, TimePoint now);
+  void OnLostAttempt(Request& request, bool sent, Error error);
+  void AfterFailedAttempt(Request& request, Verdict verdict, Error error);
+  void FailAtDeadline(Request& request);
+  void FailExhausted(Request& request);
+  void FailNow(Request& request, Error error);
+  void Finish(Request& request, Result<Value> result);
 
   // Link::Owner
   uv_loop_t* loop() override { return &loop_; }
@@ -143,7 +147,7 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
   void OnResolved(const Lookup& lookup);
   void OnConnected(Link& link) override;
   void OnAlive(Link& link) override { link.node().set_stalled(false); }
-  bool OnReply(Link& link, Operation& operation, std::string_view payload) override;
+  bool OnReply(Link& link, Request& request, std::string_view payload) override;
   void OnReadEnd() override { FlushDirty(); }
   void OnLost(Link& link, bool was_connected, const Error& error,
               std::vector<Link::Lost> lost) override;
@@ -173,9 +177,9 @@ class ClientCore final : public std::enable_shared_from_this<ClientCore>, privat
 
   // Any thread.
   Mutex mutex_;
-  std::vector<std::unique_ptr<Operation>> queue_ GYRE_CLIENT_GUARDED_BY(mutex_);
-  std::vector<Lookup> lookups_ GYRE_CLIENT_GUARDED_BY(mutex_);
-  bool stopping_ GYRE_CLIENT_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Request>> queue_ GYRE_GUARDED_BY(mutex_);
+  std::vector<Lookup> lookups_ GYRE_GUARDED_BY(mutex_);
+  bool stopping_ GYRE_GUARDED_BY(mutex_) = false;
   ByteBudget budget_;
   Counters counters_;
   std::thread thread_;

@@ -17,7 +17,7 @@ CommandTraits TraitsOf(std::span<const std::string_view> args) {
   if (row == nullptr) return {};
   // A partition's number is no key of the ring's; and the key may have been forgotten.
   const bool has_key = !row->Is(kPartitionKeys) && row->keys.first < args.size();
-  return {has_key ? row->keys.first : std::size_t{0}, EffectOf(*row, args)};
+  return {has_key ? row->keys.first : std::size_t{0}, EffectOf(*row, args), row->Is(kSubscribes)};
 }
 
 }  // namespace gyre::client

@@ -18,6 +18,7 @@ enum class Effect {
 struct CommandTraits {
   std::size_t key_index = 0;  // into the arguments, the name being 0; 0: the command has no key
   Effect effect = Effect::kWrite;
+  bool subscribes = false;  // not for a connection that others share
 };
 
 // `args[0]` is the name, in any case.

@@ -21,11 +21,6 @@ constexpr Beginning kBeginnings[] = {{"HTTP/", "HTTP"},
 
 }  // namespace
 
-bool BeginsAsFrame(std::string_view bytes) {
-  constexpr std::string_view kMagic = "GY";  // proto/frame.h
-  return kMagic.starts_with(bytes.substr(0, kMagic.size()));
-}
-
 std::string ForeignProtocol(std::string_view bytes) {
   std::string_view protocol = "another protocol";
   for (const Beginning& known : kBeginnings) {

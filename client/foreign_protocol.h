@@ -6,10 +6,8 @@
 
 namespace gyre::client {
 
-// As far as they are there.
-bool BeginsAsFrame(std::string_view bytes);
-// What to tell whoever took the port for one of the native protocol. `bytes` do not begin as a frame
-// does.
+// What to tell whoever took the port for one of the native protocol. BeginsAsFrame(`bytes`)
+// is false.
 std::string ForeignProtocol(std::string_view bytes);
 
 }  // namespace gyre::client

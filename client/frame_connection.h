@@ -1,6 +1,6 @@
-// One TCP connection that speaks frames, from connect to close. RAII over libuv: the object frees
-// itself once all its handles are closed, so its owner keeps a plain pointer and forgets it in
-// OnClosed (or after Abandon). Loop thread only.
+// One TCP connection that speaks frames, from connect to close. It frees itself once its timer is
+// closed, so its owner keeps a plain pointer and forgets it in OnClosed (or after Abandon). Loop
+// thread only.
 //
 // Reads go into one buffer; each complete frame is handed up where it lies, without a copy. Writes
 // are handed over as a whole buffer and one at a time: the owner gathers meanwhile, so many
@@ -12,12 +12,13 @@
 #include <cstdint>
 #include <string_view>
 
-#include "client/byte_queue.h"
+#include "common/byte_queue.h"
+#include "common/tcp_stream.h"
 #include "gyre/client.h"
 
 namespace gyre::client {
 
-class FrameConnection {
+class FrameConnection final : private TcpStreamOwner {
  public:
   class Owner {
    public:
@@ -26,6 +27,13 @@ class FrameConnection {
     virtual void OnBytes() = 0;
     // A reply. False ends the connection with kProtocol.
     virtual bool OnReply(std::uint64_t request_id, std::string_view payload) = 0;
+    // A message of what the request with this id has subscribed to. Likewise.
+    virtual bool OnPush(std::uint64_t /*request_id*/, std::string_view /*payload*/) {
+      return false;
+    }
+    // The node ends the connection in order, and did not carry out what it has not answered. OnClosed
+    // follows.
+    virtual void OnGoodbye() {}
     // All frames of a read were handed up.
     virtual void OnReadEnd() = 0;
     // The last Write left: another may follow.
@@ -42,37 +50,39 @@ class FrameConnection {
                                Owner& owner);
 
   bool connected() const { return state_ == State::kConnected; }
-  bool writing() const { return writing_; }
+  // Requires connected().
+  bool writing() const { return stream_->writing(); }
   // Takes the bytes out of `out`. Requires connected() and not writing().
-  void Write(ByteQueue& out);
-  // Closes without a word to the owner.
+  void Write(ByteQueue<>& out);
+  // Closes without a word to the owner; nobody waits for what is under way.
   void Abandon();
 
  private:
   enum class State { kConnecting, kConnected, kClosing };
   static constexpr unsigned kKeepAliveSeconds = 30;
   static constexpr std::size_t kReadBytesMin = 64 * 1024;
+  // Memory that an empty buffer keeps.
+  static constexpr std::size_t kKeptBytesMax = std::size_t{1} << 20;
 
   FrameConnection(uv_loop_t* loop, Owner& owner);
   ~FrameConnection() = default;
 
   void Fail(ErrorCode code, std::string message);
+  // Without the stream: that is closed, or reset.
   void Close();
-  void OnRead(ssize_t count);
   // False: the connection failed.
   bool HandFrames();
 
-  Owner* owner_;  // null once abandoned or told
+  void OnConnected(int status) override;
+  uv_buf_t OnAllocate() override;
+  void OnRead(ssize_t count) override;
+  void OnWritten(int status) override;
+
+  Owner* owner_;  // null once abandoned
   State state_ = State::kConnecting;
-  bool writing_ = false;
-  bool discards_ = false;  // nobody waits for what is under way
-  int open_handles_ = 0;
-  uv_tcp_t tcp_{};
+  TcpStream<ByteQueue<>>::Ptr stream_;
   uv_timer_t connect_timer_{};
-  uv_connect_t connect_{};
-  uv_write_t write_{};
-  ByteQueue in_;
-  ByteQueue out_;      // what Write took
+  ByteQueue<> in_;
   Error close_error_;  // told to the owner from the close callback
 };
 

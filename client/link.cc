@@ -1,17 +1,22 @@
 #include "client/link.h"
 
+#include <cassert>
+#include <limits>
 #include <utility>
 
 #include "client/wire.h"
+#include "proto/frame.h"
 
 namespace gyre::client {
 
-std::uint64_t Link::Send(Operation& operation, std::uint32_t deadline_ms, TimePoint now) {
+std::uint64_t Link::Send(Request& request, std::uint32_t deadline_ms, TimePoint now) {
   const std::uint64_t request_id = next_id_++;
   // The silence of an idle link counts from the first request on.
   if (in_flight_.empty() && last_received_ < now) last_received_ = now;
-  in_flight_.emplace(request_id, &operation);
-  AppendRequestFrame(request_id, operation.request, deadline_ms, out_);
+  in_flight_.emplace(request_id, &request);
+  // Said with the first requests, those that wait for the connection.
+  const bool takes_goodbye = state_ != State::kConnected;
+  AppendRequestFrame(request_id, request.encoded, deadline_ms, out_, takes_goodbye);
   if (state_ == State::kIdle) {
     state_ = State::kResolving;
     owner_.Resolve(*this);
@@ -22,15 +27,34 @@ std::uint64_t Link::Send(Operation& operation, std::uint32_t deadline_ms, TimePo
 }
 
 void Link::Forget(std::uint64_t request_id) {
-  forgotten_since_received_ += in_flight_.erase(request_id);
+  const auto entry = in_flight_.find(request_id);
+  if (entry == in_flight_.end()) return;
+  if (!WasSent(request_id)) forgotten_bytes_ += entry->second->encoded.size();
+  in_flight_.erase(entry);
+  ++forgotten_since_received_;
+  if (forgotten_bytes_ > out_.size() / 2) DropForgotten();
+}
+
+void Link::DropForgotten() {
+  ByteQueue<> wanted;
+  for (std::string_view left = out_.view(); !left.empty();) {
+    const auto header = DecodeFrameHeader(left.data(), std::numeric_limits<std::uint32_t>::max());
+    assert(header && header->frame_bytes() <= left.size());
+    if (in_flight_.contains(header->request_id))
+      wanted.Append(left.substr(0, header->frame_bytes()));
+    left.remove_prefix(header->frame_bytes());
+  }
+  out_ = std::move(wanted);
+  forgotten_bytes_ = 0;
 }
 
 void Link::Flush() {
   if (state_ != State::kConnected || out_.empty()) return;
   // A connection that failed is ours until its close callback: what waits for it stays unsent.
   if (!connection_->connected() || connection_->writing()) return;
+  if (forgotten_bytes_ > 0) DropForgotten();
   first_unsent_ = next_id_;
-  connection_->Write(out_);
+  if (!out_.empty()) connection_->Write(out_);
 }
 
 void Link::OnResolved(std::vector<sockaddr_storage> addresses) {
@@ -76,12 +100,13 @@ void Link::FailAll(const Error& error) {
   const bool was_connected = state_ == State::kConnected;
   state_ = State::kIdle;
   connection_ = nullptr;
-  out_.Clear();
+  out_.Release();
+  forgotten_bytes_ = 0;
   forgotten_since_received_ = 0;
   std::vector<Lost> lost;
   lost.reserve(in_flight_.size());
-  for (const auto& [request_id, operation] : in_flight_) {
-    lost.push_back({operation, WasSent(request_id)});
+  for (const auto& [request_id, request] : in_flight_) {
+    lost.push_back({request, WasSent(request_id)});
   }
   in_flight_.clear();
   first_unsent_ = next_id_;
@@ -106,10 +131,13 @@ bool Link::OnReply(std::uint64_t request_id, std::string_view payload) {
   if (request_id >= first_unsent_ || request_id == 0) return false;
   const auto entry = in_flight_.find(request_id);
   if (entry == in_flight_.end()) return true;  // late: its request was forgotten
-  Operation& operation = *entry->second;
+  Request& request = *entry->second;
   in_flight_.erase(entry);
-  return owner_.OnReply(*this, operation, payload);
+  return owner_.OnReply(*this, request, payload);
 }
+
+// None of what has no answer was carried out: it is as good as unsent.
+void Link::OnGoodbye() { first_unsent_ = 1; }
 
 void Link::OnReadEnd() { owner_.OnReadEnd(); }
 

@@ -5,8 +5,16 @@
 //   ids:   1 ... answered or forgotten ... | in flight, sent | in flight, unsent |
 //                                                        first_unsent_       next_id_
 //
+// Nodes have their own (server/net/frame_link.h): of that only the socket is the same
+// (common/tcp_stream.h). What waits here is requests that can be asked of another node, each by itself.
+//
 // Whether a request may have left the process decides if a write may be repeated, so it is taken
 // strictly: an id counts as sent from the moment its bytes were handed to the kernel or to libuv.
+// What the node says goodbye to counts as unsent, because it says that it did nothing of it.
+// And what was unsent when it was forgotten is never sent: its caller was told that nothing was
+// written. So the unsent bytes, whole frames in the order of their ids, lose those of forgotten ids
+// before they leave; and earlier, once these are half of them, so that a link that cannot write holds
+// no more than twice what is wanted of it.
 #pragma once
 
 #include <uv.h>
@@ -15,16 +23,16 @@
 #include <unordered_map>
 #include <vector>
 
-#include "client/byte_queue.h"
 #include "client/frame_connection.h"
-#include "client/operation.h"
+#include "client/request.h"
+#include "common/byte_queue.h"
 
 namespace gyre::client {
 
 class Link final : private FrameConnection::Owner {
  public:
   struct Lost {
-    Operation* operation;
+    Request* request;
     bool sent;
   };
   class Owner {
@@ -37,9 +45,9 @@ class Link final : private FrameConnection::Owner {
     virtual void OnConnected(Link& link) = 0;
     // The node sent something.
     virtual void OnAlive(Link& link) = 0;
-    // An operation's answer; its attempt is already forgotten here. False: it makes no sense, close
+    // A request's answer; its attempt is already forgotten here. False: it makes no sense, close
     // the link.
-    virtual bool OnReply(Link& link, Operation& operation, std::string_view payload) = 0;
+    virtual bool OnReply(Link& link, Request& request, std::string_view payload) = 0;
     virtual void OnReadEnd() = 0;
     // The link is idle again; these requests are without an answer. `was_connected`: it broke; else
     // it never came to be.
@@ -59,8 +67,8 @@ class Link final : private FrameConnection::Owner {
   RemoteNode& node() { return node_; }
 
   // Queues the request and returns its id.
-  std::uint64_t Send(Operation& operation, std::uint32_t deadline_ms, TimePoint now);
-  // Its answer is no longer wanted.
+  std::uint64_t Send(Request& request, std::uint32_t deadline_ms, TimePoint now);
+  // Its answer is no longer wanted; if it is unsent, it will not be sent. The request still exists.
   void Forget(std::uint64_t request_id);
   bool WasSent(std::uint64_t request_id) const { return request_id < first_unsent_; }
 
@@ -84,12 +92,14 @@ class Link final : private FrameConnection::Owner {
  private:
   enum class State { kIdle, kResolving, kConnecting, kConnected };
 
+  void DropForgotten();
   void ConnectNext();
   void FailAll(const Error& error);
 
   void OnConnected() override;
   void OnBytes() override;
   bool OnReply(std::uint64_t request_id, std::string_view payload) override;
+  void OnGoodbye() override;
   void OnReadEnd() override;
   void OnWritten() override;
   void OnClosed(const Error& error) override;
@@ -101,8 +111,9 @@ class Link final : private FrameConnection::Owner {
   State state_ = State::kIdle;
   FrameConnection* connection_ = nullptr;
   std::vector<sockaddr_storage> addresses_;  // not yet tried
-  ByteQueue out_;
-  std::unordered_map<std::uint64_t, Operation*> in_flight_;
+  ByteQueue<> out_;                          // unsent
+  std::size_t forgotten_bytes_ = 0;          // of `out_`, about
+  std::unordered_map<std::uint64_t, Request*> in_flight_;
   std::uint64_t next_id_ = 1;
   std::uint64_t first_unsent_ = 1;
   std::uint64_t forgotten_since_received_ = 0;

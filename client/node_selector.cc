@@ -12,8 +12,8 @@ RemoteNode::RemoteNode(NodeAddress address, Link::Owner& owner, const Options& o
   }
 }
 
-Link& RemoteNode::LinkFor(const Operation& operation) {
-  return *links_[operation.slot.value_or(0) % links_.size()];
+Link& RemoteNode::LinkFor(const Request& request) {
+  return *links_[request.slot.value_or(0) % links_.size()];
 }
 
 bool RemoteNode::idle() const {
@@ -58,56 +58,55 @@ void NodeSelector::DropUnused() {
   });
 }
 
-bool NodeSelector::Usable(const RemoteNode& node, const Operation& operation, bool even_stalled,
+bool NodeSelector::Usable(const RemoteNode& node, const Request& request, bool even_stalled,
                           TimePoint now) const {
-  if (node.down(now) && operation.pinned.empty()) return false;
+  if (node.down(now) && request.pinned.empty()) return false;
   // Only the owner orders writes: passing it over would only take the long way to it.
-  if (!even_stalled && node.stalled() && operation.effect == Effect::kRead) return false;
-  return std::find(operation.tried.begin(), operation.tried.end(), &node) == operation.tried.end();
+  if (!even_stalled && node.stalled() && request.effect == Effect::kRead) return false;
+  return std::find(request.tried.begin(), request.tried.end(), &node) == request.tried.end();
 }
 
-std::vector<RemoteNode*> NodeSelector::Order(const Operation& operation) {
+std::vector<RemoteNode*> NodeSelector::Order(const Request& request) {
   std::vector<RemoteNode*> order;
-  if (!operation.pinned.empty()) {
-    order.push_back(Find(operation.pinned));
+  if (!request.pinned.empty()) {
+    order.push_back(Find(request.pinned));
     return order;
   }
   // Without a key the seeds come first: they are the nodes that the user named. The ring is asked
   // of all in turn.
-  const bool seeds_first = !operation.slot && !operation.asks_ring;
+  const bool seeds_first = !request.slot && !request.asks_ring;
   if (seeds_first) order = seeds_;
-  const std::vector<NodeIndex> indices = operation.slot
-                                             ? table_->Candidates(*operation.slot, ++rotation_)
-                                             : table_->AnyOrder(++rotation_);
+  const std::vector<NodeIndex> indices =
+      request.slot ? table_->Candidates(*request.slot, ++rotation_) : table_->AnyOrder(++rotation_);
   for (const NodeIndex index : indices) order.push_back(by_index_[index]);
   if (!seeds_first) order.insert(order.end(), seeds_.begin(), seeds_.end());
   return order;
 }
 
-RemoteNode* NodeSelector::FirstUsable(const std::vector<RemoteNode*>& order,
-                                      const Operation& operation, TimePoint now) {
+RemoteNode* NodeSelector::FirstUsable(const std::vector<RemoteNode*>& order, const Request& request,
+                                      TimePoint now) {
   for (const bool even_stalled : {false, true}) {
     for (RemoteNode* node : order) {
-      if (Usable(*node, operation, even_stalled, now)) return node;
+      if (Usable(*node, request, even_stalled, now)) return node;
     }
   }
   return nullptr;
 }
 
-RemoteNode* NodeSelector::Choose(const Operation& operation, TimePoint now) {
-  if (operation.slot && operation.pinned.empty() && operation.tried.empty()) {
+RemoteNode* NodeSelector::Choose(const Request& request, TimePoint now) {
+  if (request.slot && request.pinned.empty() && request.tried.empty()) {
     // The common case, without building a list: the owner is well.
-    const NodeIndex owner = table_->Owner(table_->PartitionOfSlot(*operation.slot));
+    const NodeIndex owner = table_->Owner(table_->PartitionOfSlot(*request.slot));
     if (owner != kNoNode && table_->nodes()[owner].serving() &&
-        Usable(*by_index_[owner], operation, false, now)) {
+        Usable(*by_index_[owner], request, false, now)) {
       return by_index_[owner];
     }
   }
-  return FirstUsable(Order(operation), operation, now);
+  return FirstUsable(Order(request), request, now);
 }
 
-std::string NodeSelector::WhyNot(const Operation& operation) {
-  for (const RemoteNode* node : Order(operation)) {
+std::string NodeSelector::WhyNot(const Request& request) {
+  for (const RemoteNode* node : Order(request)) {
     if (!node->failure().empty()) return node->failure();
   }
   return {};

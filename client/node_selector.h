@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "client/link.h"
-#include "client/operation.h"
+#include "client/request.h"
 #include "client/routing_table.h"
 
 namespace gyre::client {
@@ -30,7 +30,7 @@ class RemoteNode {
   const std::string& name() const { return name_; }  // "host:port"
   const std::vector<std::unique_ptr<Link>>& links() const { return links_; }
   // Requests of one key share a link, so that they keep their order.
-  Link& LinkFor(const Operation& operation);
+  Link& LinkFor(const Request& request);
 
   bool idle() const;
   bool down(TimePoint now) const { return now < down_until_; }
@@ -72,10 +72,10 @@ class NodeSelector {
   void Adopt(std::shared_ptr<const RoutingTable> table);
 
   // The best node not yet tried in this round; null if there is none that is worth it now.
-  RemoteNode* Choose(const Operation& operation, TimePoint now);
+  RemoteNode* Choose(const Request& request, TimePoint now);
   // Why the node that it would best be asked of cannot be connected to; empty: it can, or was not
   // tried.
-  std::string WhyNot(const Operation& operation);
+  std::string WhyNot(const Request& request);
 
   // Closes and forgets nodes that are neither on the ring nor seeds and have nothing in flight.
   void DropUnused();
@@ -93,11 +93,11 @@ class NodeSelector {
   }
 
  private:
-  bool Usable(const RemoteNode& node, const Operation& operation, bool even_stalled,
+  bool Usable(const RemoteNode& node, const Request& request, bool even_stalled,
               TimePoint now) const;
-  // Nodes for an operation in order of preference.
-  std::vector<RemoteNode*> Order(const Operation& operation);
-  RemoteNode* FirstUsable(const std::vector<RemoteNode*>& order, const Operation& operation,
+  // Nodes for a request in order of preference.
+  std::vector<RemoteNode*> Order(const Request& request);
+  RemoteNode* FirstUsable(const std::vector<RemoteNode*>& order, const Request& request,
                           TimePoint now);
 
   const Options& options_;

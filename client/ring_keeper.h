@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "client/node_selector.h"
-#include "client/operation.h"
-#include "client/sync.h"
+#include "client/request.h"
+#include "common/mutex.h"
 
 namespace gyre::client {
 
@@ -61,9 +61,9 @@ class RingKeeper {
   bool awaiting_ = false;
 
   mutable Mutex mutex_;
-  std::shared_ptr<const RoutingTable> table_ GYRE_CLIENT_GUARDED_BY(mutex_) =
+  std::shared_ptr<const RoutingTable> table_ GYRE_GUARDED_BY(mutex_) =
       std::make_shared<const RoutingTable>();
-  std::uint64_t adopted_count_ GYRE_CLIENT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t adopted_count_ GYRE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gyre::client

@@ -1,5 +1,5 @@
-// Native messages (proto/native.proto) <-> the values of client.h. Encoding is hot, so both
-// directions are written with protozero straight into and out of the buffers.
+// Native messages (proto/native_request.h, native_reply.h) <-> the values of client.h, straight into
+// and out of the buffers.
 //
 // A request is encoded in two steps. `EncodeRequest` runs on the caller's thread and writes all
 // that is known then; the frame header with its id, and the time that is left, are known only when
@@ -13,14 +13,12 @@
 #include <string_view>
 #include <vector>
 
-#include "client/byte_queue.h"
+#include "common/byte_queue.h"
 #include "gyre/client.h"
 #include "proto/limits.h"
 
 namespace gyre::client {
 
-// A reply's nested lists, at most.
-inline constexpr int kReplyDepthMax = 16;
 // One reply: the largest value, or a long list.
 inline constexpr std::size_t kReplyBytesMax = kValueBytesHardMax + kFrameSlackBytes;
 
@@ -32,9 +30,9 @@ Result<std::string> EncodeRequest(const std::vector<std::string_view>& args,
 // for the end of the line. Nodes skip it (Request.line_end).
 void AppendLineEnd(std::string& request);
 
-// Frame header, `request` and its deadline_ms.
+// Frame header, `request` and its deadline_ms; and, if so, that its sender knows FrameType::kGoodbye.
 void AppendRequestFrame(std::uint64_t request_id, std::string_view request,
-                        std::uint32_t deadline_ms, ByteQueue& out);
+                        std::uint32_t deadline_ms, ByteQueue<>& out, bool takes_goodbye = false);
 
 struct DecodedReply {
   Value value;  // kind kError for an error reply
@@ -43,8 +41,5 @@ struct DecodedReply {
 
 // kProtocol if `payload` is not a Reply.
 Result<DecodedReply> DecodeReply(std::string_view payload);
-
-// The client's name of a number from the wire; unknown ones (of newer nodes) are kInternal.
-ErrorCode ErrorCodeFromWire(std::uint32_t code);
 
 }  // namespace gyre::client

@@ -40,6 +40,8 @@ enum CommandFlag : std::uint32_t {
   kNativeOnly = 1U << 14,
   // Admitted after a SELECT that was refused.
   kAnyDatabase = 1U << 15,
+  // From then on its connection is sent to without a request: not for one that others share.
+  kSubscribes = 1U << 16,
 };
 
 // "@keyspace", ... of ACLs, in Redis's order.
@@ -96,9 +98,11 @@ struct CommandDocs {
   std::string_view since;        // the Redis version that introduced it; "gyre" for our own
   std::string_view summary;      // one line
   std::uint32_t categories = 0;  // beyond those that the flags imply: see AclCategoriesOf
-  std::string_view key_access;   // what becomes of its keys: "RW access update"
-  std::string_view tips;         // for proxies: "request_policy:all_shards"
-  std::string_view arguments;    // of a subcommand, as HELP shows them: "<name> <value>..."
+  // What becomes of its keys, in Redis's words: RO, RW, OW (overwritten) or RM (removed); whether the
+  // value is handed out (access), and changed how (update, insert, delete). "RW access update".
+  std::string_view key_access;
+  std::string_view tips;       // for proxies: "request_policy:all_shards"
+  std::string_view arguments;  // of a subcommand, as HELP shows them: "<name> <value>..."
 };
 
 struct CommandRow {

@@ -8,19 +8,25 @@ namespace {
 // The project builds for little-endian machines only, so the wire's order is the machine's.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian on the wire");
 
+constexpr std::string_view kMagic = "GY";
+
 }  // namespace
 
 void EncodeFrameHeader(const FrameHeader& header, char* out) {
-  out[0] = 'G';
-  out[1] = 'Y';
+  out[0] = kMagic[0];
+  out[1] = kMagic[1];
   out[2] = static_cast<char>(header.version);
   out[3] = static_cast<char>(header.type);
   std::memcpy(out + 4, &header.payload_bytes, 4);
   std::memcpy(out + 8, &header.request_id, 8);
 }
 
+bool BeginsAsFrame(std::string_view bytes) {
+  return kMagic.starts_with(bytes.substr(0, kMagic.size()));
+}
+
 Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_max) {
-  if (in[0] != 'G' || in[1] != 'Y') {
+  if (in[0] != kMagic[0] || in[1] != kMagic[1]) {
     return Fail(ErrorCode::kProtocol,
                 "not a Gyre frame: is another protocol's client on this port?");
   }
@@ -34,7 +40,7 @@ Result<FrameHeader> DecodeFrameHeader(const char* in, std::size_t payload_bytes_
   }
   const auto type = static_cast<std::uint8_t>(in[3]);
   if (type < static_cast<std::uint8_t>(FrameType::kRequest) ||
-      type > static_cast<std::uint8_t>(FrameType::kHandshake)) {
+      type > static_cast<std::uint8_t>(FrameType::kGoodbye)) {
     return Fail(ErrorCode::kProtocol, "unknown frame type " + std::to_string(type));
   }
   header.type = static_cast<FrameType>(type);

@@ -29,6 +29,11 @@ enum class FrameType : std::uint8_t {
   // The first frame each way on a link between nodes with --gossip-key; what follows is no frames,
   // but a sealed stream of them (server/crypto/link_handshake.h).
   kHandshake = 5,
+  // native.proto Reply, unasked: of what the request with this id has subscribed to (command FEED).
+  kPush = 6,
+  // The last frame of a node that closes the connection in order, without a payload, to who takes it
+  // (Request.takes_goodbye): what was sent here and has no reply was not carried out, and will not be.
+  kGoodbye = 7,
 };
 
 struct FrameHeader {
@@ -38,10 +43,16 @@ struct FrameHeader {
   FrameType type = FrameType::kRequest;
   std::uint32_t payload_bytes = 0;
   std::uint64_t request_id = 0;
+
+  std::size_t frame_bytes() const { return kBytes + payload_bytes; }
 };
 
 // Writes kBytes at `out`.
 void EncodeFrameHeader(const FrameHeader& header, char* out);
+
+// Whether these bytes are those of a frame, as far as they are there: who speaks another protocol is
+// told at its first bytes, not once it has sent a header's.
+bool BeginsAsFrame(std::string_view bytes);
 
 // Reads the kBytes at `in`. Fails on a wrong magic, version, type, or a payload of more than
 // `payload_bytes_max`.

@@ -44,6 +44,11 @@ void PartitionSet::Keep(const PartitionSet& other) {
   for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
 }
 
+void PartitionSet::Toggle(const PartitionSet& other) {
+  assert(partition_count_ == other.partition_count_);
+  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] ^= other.words_[i];
+}
+
 bool PartitionSet::Any() const {
   return std::any_of(words_.begin(), words_.end(), [](std::uint64_t word) { return word != 0; });
 }

@@ -37,6 +37,8 @@ class PartitionSet {
   void Add(const PartitionSet& other);
   void Remove(const PartitionSet& other);
   void Keep(const PartitionSet& other);
+  // What is in one of the two only.
+  void Toggle(const PartitionSet& other);
 
   bool Any() const;
   std::uint32_t Count() const;

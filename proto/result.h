@@ -37,6 +37,13 @@ enum class ErrorCode : std::uint8_t {
 // The name that stands in logs, metrics and JSON ("unknown_outcome").
 std::string_view ErrorCodeName(ErrorCode code);
 
+// The code that a message names; a number of a newer release is an error still, kInternal.
+constexpr ErrorCode ErrorCodeFromWire(std::uint64_t number) {
+  return number <= static_cast<std::uint64_t>(ErrorCode::kNotAllowed)
+             ? static_cast<ErrorCode>(number)
+             : ErrorCode::kInternal;
+}
+
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;

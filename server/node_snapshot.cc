@@ -17,9 +17,12 @@ double SecondsSince(TimePoint begin) {
   return std::chrono::duration<double>(SteadyNow() - begin).count();
 }
 
-double MebibytesPerSecond(std::uint64_t bytes, double seconds) {
-  return static_cast<double>(bytes) / (1 << 20) / std::max(seconds, 1e-9);
+std::uint64_t MebibytesPerSecond(std::uint64_t bytes, double seconds) {
+  return static_cast<std::uint64_t>(static_cast<double>(bytes) / (1 << 20) /
+                                    std::max(seconds, 1e-9));
 }
+
+std::uint64_t Millis(double seconds) { return static_cast<std::uint64_t>(seconds * 1000); }
 
 // Logs now and then how far it is.
 SnapshotProgress LogProgress(const char* what) {
@@ -27,8 +30,9 @@ SnapshotProgress LogProgress(const char* what) {
                                                         std::uint64_t records_all) mutable {
     if (SteadyNow() < next) return;
     next = SteadyNow() + kProgressInterval;
-    GYRE_LOG_INFO("{} records={} of={} percent={}", what, records, records_all,
-                  records_all == 0 ? 100 : records * 100 / records_all);
+    LogInfo(what, {{"records", records},
+                   {"of", records_all},
+                   {"percent", records_all == 0 ? 100 : records * 100 / records_all}});
   };
 }
 
@@ -53,7 +57,7 @@ std::optional<RestoredSnapshot> NodeSnapshot::Restore(Engine& engine) {
   if (!file_) return std::nullopt;
   if (file_->RemoveHalf()) {
     stats_.outcome = SnapshotStats::Outcome::kUnfinished;
-    GYRE_LOG_WARN("the last snapshot was not finished when the node ended: removed");
+    LogWarn("the last snapshot was not finished when the node ended: removed");
   }
   Result<std::unique_ptr<SnapshotFile::Opened>> opened = file_->Open();
   if (!opened) {
@@ -75,14 +79,15 @@ std::optional<RestoredSnapshot> NodeSnapshot::Restore(Engine& engine) {
   stats_.bytes = (*opened)->bytes;
   stats_.seconds = SecondsSince(begin);
   stats_.taken_ms = restored->header.taken_ms;
-  GYRE_LOG_INFO(
-      "snapshot loaded records={} tombstones={} partitions={} bytes={} seconds={:.3f} "
-      "mib_per_second={:.0f} age_seconds={}",
-      restored->header.records, restored->header.tombstones, restored->partitions.size(),
-      stats_.bytes, stats_.seconds, MebibytesPerSecond(stats_.bytes, stats_.seconds),
-      (now - restored->header.taken_ms) / 1000);
+  LogInfo("snapshot loaded", {{"records", restored->header.records},
+                              {"tombstones", restored->header.tombstones},
+                              {"partitions", restored->partitions.size()},
+                              {"bytes", stats_.bytes},
+                              {"duration_ms", Millis(stats_.seconds)},
+                              {"mib_per_second", MebibytesPerSecond(stats_.bytes, stats_.seconds)},
+                              {"age_seconds", (now - restored->header.taken_ms) / 1000}});
   if (now - restored->as_of > engine.options().tombstone_ttl_ms) {
-    GYRE_LOG_WARN(
+    LogWarn(
         "the snapshot is older than --tombstone-ttl: where other nodes went on, what they do not "
         "have any more counts as deleted");
   }
@@ -93,8 +98,11 @@ void NodeSnapshot::Refuse(const Error& why) {
   stats_.outcome = SnapshotStats::Outcome::kRefused;
   stats_.reason = why.message;
   const Status aside = file_->SetAside();
-  GYRE_LOG_ERROR("snapshot {} refused, starting empty: {}; {}", file_->path(), why.message,
-                 aside ? "kept as " + file_->refused_path() : aside.error().message);
+  LogError("snapshot refused, starting empty",
+           {{"file", file_->path()},
+            {"error", why.message},
+            aside ? LogField("kept_as", file_->refused_path())
+                  : LogField("not_kept", aside.error().message)});
 }
 
 Status NodeSnapshot::Consume() {
@@ -111,20 +119,22 @@ Status NodeSnapshot::Consume() {
 void NodeSnapshot::Write(Engine& engine) {
   if (!file_) return;
   const SnapshotHeader header = DescribeSnapshot(engine, owner_, UnixNow());
-  GYRE_LOG_INFO("writing the snapshot records={} tombstones={} partitions={}", header.records,
-                header.tombstones, header.partitions);
+  LogInfo("writing the snapshot", {{"records", header.records},
+                                   {"tombstones", header.tombstones},
+                                   {"partitions", header.partitions}});
   const TimePoint begin = SteadyNow();
   const Result<std::uint64_t> bytes =
       file_->Write(BytesLeast(engine, header), [&](const SnapshotWriter::Sink& sink) {
         return WriteSnapshot(engine, header, sink, LogProgress("writing the snapshot"));
       });
   if (!bytes) {
-    GYRE_LOG_ERROR("no snapshot, the node will start empty: {}", bytes.error().message);
+    LogError("no snapshot, the node will start empty", {{"error", bytes.error().message}});
     return;
   }
   const double seconds = SecondsSince(begin);
-  GYRE_LOG_INFO("snapshot written bytes={} seconds={:.3f} mib_per_second={:.0f}", *bytes, seconds,
-                MebibytesPerSecond(*bytes, seconds));
+  LogInfo("snapshot written", {{"bytes", *bytes},
+                               {"duration_ms", Millis(seconds)},
+                               {"mib_per_second", MebibytesPerSecond(*bytes, seconds)}});
 }
 
 }  // namespace gyre

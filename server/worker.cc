@@ -7,8 +7,6 @@
 namespace gyre {
 namespace {
 
-thread_local EventLoop* current_loop = nullptr;
-
 // The loops keep in empty buffers at most this fraction of the memory for clients.
 constexpr std::size_t kPooledFraction = 16;
 
@@ -36,47 +34,43 @@ CodecLimits CodecLimitsFor(const Config& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::Create(const Config& config, EventLoop& loop,
-                                               ClusterRuntime& runtime, Engine& engine,
-                                               SessionRegistry& sessions, Admin& admin,
-                                               ClientMemory& memory, Keyring* keys,
-                                               const PauseDetector& pause_detector,
-                                               Admission& admission) {
-  std::unique_ptr<Worker> worker(
-      new Worker(config, loop, runtime, engine, sessions, admin, memory, admission));
-  if (Status listening = worker->Listen(config, keys, pause_detector); !listening) {
+Result<std::unique_ptr<Worker>> Worker::Create(const WorkerShared& shared, EventLoop& loop) {
+  std::unique_ptr<Worker> worker(new Worker(shared, loop));
+  if (Status listening = worker->Listen(shared); !listening) {
     return tl::unexpected(listening.error());
   }
   return worker;
 }
 
-Worker::Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
-               SessionRegistry& sessions, Admin& admin, ClientMemory& memory, Admission& admission)
+Worker::Worker(const WorkerShared& shared, EventLoop& loop)
     : loop_(loop),
-      runtime_(runtime),
-      part_(runtime.MakeWorker(loop)),
+      runtime_(shared.runtime),
+      part_(shared.runtime.MakeWorker(loop)),
       peers_(part_.peers),
-      dispatcher_(
-          Services{.engine = engine,
-                   .views = runtime.views(),
-                   .sessions = sessions,
-                   .replication = runtime.replication(),
-                   .admin = admin,
-                   .replicator = part_.replicator,
-                   .transport = part_.transport,
-                   .peers = peers_,
-                   .leases = runtime.leases(),
-                   .client_memory = &memory,
-                   .unix_now = [&loop] { return loop.unix_now(); },
-                   .steady_now = [&loop] { return loop.now(); }},
-          DispatcherOptions{.write_acks = config.write_acks,
-                            .replicas_stand_in = config.consistency == Consistency::kAvailable}),
-      server_(loop, sessions, LimitsFor(config, memory, admission)),
+      operator_(shared.runtime, loop, shared.self),
+      dispatcher_(Services{.engine = shared.engine,
+                           .views = shared.runtime.views(),
+                           .sessions = shared.sessions,
+                           .replication = shared.runtime.replication(),
+                           .report = shared.report,
+                           .settings = shared.settings,
+                           .replicator = part_.replicator,
+                           .transport = part_.transport,
+                           .peers = peers_,
+                           .ring = operator_,
+                           .client_memory = &shared.memory,
+                           .unix_now = [&loop] { return loop.unix_now(); },
+                           .steady_now = [&loop] { return loop.now(); }},
+                  DispatcherOptions{
+                      .write_acks = shared.config.write_acks,
+                      .replicas_stand_in = shared.config.consistency == Consistency::kAvailable}),
+      server_(loop, shared.sessions, LimitsFor(shared.config, shared.memory, shared.admission)),
       last_beat_ns_(SteadyNow().time_since_epoch().count()) {}
 
 Worker::~Worker() = default;
 
-Status Worker::Listen(const Config& config, Keyring* keys, const PauseDetector& pause_detector) {
+Status Worker::Listen(const WorkerShared& shared) {
+  const Config& config = shared.config;
   struct Port {
     std::uint16_t number;
     Protocol protocol;
@@ -92,14 +86,16 @@ Status Worker::Listen(const Config& config, Keyring* keys, const PauseDetector& 
   };
   for (const Port& port : ports) {
     if (port.number == 0) continue;
-    Status listening = server_.Listen({.host = config.host,
-                                       .port = port.number,
-                                       .protocol = port.protocol,
-                                       .cluster_port = port.cluster_port,
-                                       .codec = port.codec,
-                                       .handler = &dispatcher_,
-                                       .keys = port.protocol == Protocol::kNative ? keys : nullptr,
-                                       .pause_detector = &pause_detector});
+    Status listening =
+        server_.Listen({.host = config.host,
+                        .port = port.number,
+                        .protocol = port.protocol,
+                        .cluster_port = port.cluster_port,
+                        .codec = port.codec,
+                        .handler = &dispatcher_,
+                        .keys = port.protocol == Protocol::kNative ? shared.keys : nullptr,
+                        .proxied = config.proxy_protocol && port.protocol != Protocol::kNative,
+                        .pause_detector = &shared.pause_detector});
     if (!listening) return listening;
   }
   return {};
@@ -108,9 +104,12 @@ Status Worker::Listen(const Config& config, Keyring* keys, const PauseDetector& 
 void Worker::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "gyre-worker");
-    current_loop = &loop_;
     loop_.Run();
   });
+}
+
+void Worker::SetIdleTimeout(Duration timeout) {
+  loop_.Post([this, timeout] { server_.SetIdleTimeout(timeout); });
 }
 
 void Worker::Stop(Duration grace) {
@@ -125,8 +124,6 @@ void Worker::Stop(Duration grace) {
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
 }
-
-EventLoop* Worker::CurrentLoop() { return current_loop; }
 
 void Worker::Beat() {
   loop_.Post([this] {

@@ -17,20 +17,31 @@
 #include "net/event_loop.h"
 #include "net/server.h"
 #include "ops/config.h"
+#include "proto/node_id.h"
+#include "ring_operator.h"
 
 namespace gyre {
 
+// What all workers work with.
+struct WorkerShared {
+  const Config& config;
+  const NodeId& self;
+  ClusterRuntime& runtime;
+  Engine& engine;
+  SessionRegistry& sessions;
+  NodeReport& report;
+  NodeSettings& settings;
+  ClientMemory& memory;
+  Keyring* keys;  // null: none
+  const PauseDetector& pause_detector;
+  Admission& admission;
+};
+
 class Worker {
  public:
-  // Makes the loop and its part of the cluster, and opens the ports of `config`. `runtime`,
-  // `engine`, `sessions`, `admin`, `memory`, `keys` (null: none), `pause_detector` and `admission`
-  // outlive the worker.
-  static Result<std::unique_ptr<Worker>> Create(const Config& config, EventLoop& loop,
-                                                ClusterRuntime& runtime, Engine& engine,
-                                                SessionRegistry& sessions, Admin& admin,
-                                                ClientMemory& memory, Keyring* keys,
-                                                const PauseDetector& pause_detector,
-                                                Admission& admission);
+  // Makes the loop's part of the cluster, and opens the ports of the configuration. All that
+  // `shared` refers to outlives the worker.
+  static Result<std::unique_ptr<Worker>> Create(const WorkerShared& shared, EventLoop& loop);
   // After Join.
   ~Worker();
 
@@ -40,11 +51,12 @@ class Worker {
   void Stop(Duration grace);
   void Join();
 
-  // The loop whose thread this is; null on a thread that is no worker's.
-  static EventLoop* CurrentLoop();
+  // Any thread; in a moment, for all its clients.
+  void SetIdleTimeout(Duration timeout);
 
   // Any thread.
   ServerStats server_stats() const { return server_.stats(); }
+  TrafficByAsker traffic() const { return server_.traffic(); }
   DurationHistogram::Snapshot busy() const { return loop_.busy(); }
   const Dispatcher& dispatcher() const { return dispatcher_; }
   // Asks the loop for a sign of life (`last_beat` is when it last gave one), and to look what waited
@@ -66,15 +78,15 @@ class Worker {
     PeerService& service_;
   };
 
-  Worker(const Config& config, EventLoop& loop, ClusterRuntime& runtime, Engine& engine,
-         SessionRegistry& sessions, Admin& admin, ClientMemory& memory, Admission& admission);
-  Status Listen(const Config& config, Keyring* keys, const PauseDetector& pause_detector);
+  Worker(const WorkerShared& shared, EventLoop& loop);
+  Status Listen(const WorkerShared& shared);
 
   // Immutable after construction; in dependency order, so that destruction is shutdown.
   EventLoop& loop_;
   ClusterRuntime& runtime_;
   WorkerPart& part_;
   Peers peers_;
+  RuntimeOperator operator_;
   Dispatcher dispatcher_;
   Server server_;
 

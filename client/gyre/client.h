@@ -7,6 +7,12 @@
 //   auto record = client->Get("greeting");           // Result<std::optional<Record>>
 //   if (record && *record) Print((*record)->value);
 //
+// Every call that asks nodes has an asynchronous form, which returns at once. What the blocking one
+// returns is the outcome of its Operation (gyre/operation.h): wait for it, leave a callback, or
+// co_await it. Any number may be under way.
+//
+//   client->IncrAsync("visits").Then([](auto visits) { if (visits) Print(std::to_string(*visits)); });
+//
 // The client learns the ring from any seed and sends each request straight to the node that owns
 // its key, over a few connections that all threads of the process share. One background thread does
 // the I/O; requests of many callers leave in one write.
@@ -23,105 +29,23 @@
 //  - Writes of one thread to one key are carried out in the order of the calls as long as no retry
 //    happens; a caller that needs more waits for each reply.
 //
-// This is the only public header. It needs C++20 and the standard library alone.
+// This is the header to include. With the three it includes, it needs C++20 and the standard library
+// alone.
 #pragma once
 
-#include <cassert>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 #include <vector>
 
+#include "gyre/feed.h"
+#include "gyre/operation.h"
+#include "gyre/result.h"
+
 namespace gyre::client {
-
-using Milliseconds = std::chrono::milliseconds;
-
-// ---- Errors ------------------------------------------------------------------------------------
-
-// The first block is what nodes answer and has the numbers of the native protocol; the second is
-// the client's.
-enum class ErrorCode : std::uint8_t {
-  kInternal = 0,         // a bug of ours; the node's log has more
-  kInvalidArgument = 1,  // the request makes no sense as it is
-  kUnknownCommand = 2,   // the node does not know it: is it an older release?
-  kProtocol = 3,         // the peer does not speak the native protocol, or breaks it
-  kTooLarge = 4,         // a key, value or request is over its bound
-  kOutOfMemory = 5,      // the value cannot fit, even after eviction
-  kNotOwner = 6,         // never seen by callers: the client asks the right node
-  kMoved = 7,            // likewise
-  kCrossSlot = 8,        // the command needs all its keys in one slot: give them a common {tag}
-  kUnavailable = 9,      // no live node could serve the key in time; nothing was written
-  kTimeout = 10,         // the deadline passed; nothing was written
-  kUnknownOutcome = 11,  // a write whose fate is unknown: it may or may not have been carried out
-  kTooFewReplicas =
-      12,            // fewer live holders than the acknowledgements asked for; nothing was written
-  kIo = 13,          // a socket failed
-  kClosed = 14,      // the client is being destroyed, or the node shuts down; nothing was written
-  kWrongType = 15,   // the value is not a number, as the command needs
-  kNotAllowed = 16,  // switched off, or not possible here
-
-  kCannotConnect = 64,  // no seed could be reached
-  kOverloaded = 65,     // Options::in_flight_bytes_max is used up; nothing was sent
-  kCancelled = 66,      // CancelAll ended it; nothing was written
-};
-
-// "unknown_outcome", for logs and JSON.
-std::string_view ErrorCodeName(ErrorCode code);
-
-struct Error {
-  ErrorCode code = ErrorCode::kInternal;
-  std::string message;  // says what to do next
-
-  friend bool operator==(const Error&, const Error&) = default;
-};
-
-// Either a T or an Error. Access to the one that is not there is a bug of the caller (assert).
-template <typename T>
-class [[nodiscard]] Result {
- public:
-  // A T is a result, and so is an Error.
-  // NOLINTNEXTLINE(google-explicit-constructor)
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  // NOLINTNEXTLINE(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
-
-  bool ok() const { return state_.index() == 0; }
-  explicit operator bool() const { return ok(); }
-
-  T& value() & {
-    assert(ok());
-    return *std::get_if<0>(&state_);
-  }
-  const T& value() const& {
-    assert(ok());
-    return *std::get_if<0>(&state_);
-  }
-  T&& value() && {
-    assert(ok());
-    return std::move(*std::get_if<0>(&state_));
-  }
-  T& operator*() & { return value(); }
-  const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
-  T* operator->() { return &value(); }
-  const T* operator->() const { return &value(); }
-
-  const Error& error() const {
-    assert(!ok());
-    return *std::get_if<1>(&state_);
-  }
-
- private:
-  std::variant<T, Error> state_;
-};
 
 // ---- Values ------------------------------------------------------------------------------------
 
@@ -211,6 +135,9 @@ struct Options {
 struct CallOptions {
   Milliseconds deadline{0};
   std::uint32_t write_acks = 0;
+  // An asynchronous call waits for room in Options::in_flight_bytes_max as blocking ones do, before
+  // it returns, instead of failing with kOverloaded. Not in a callback: kNotAllowed.
+  bool wait_for_room = false;
 };
 
 struct SetOptions {
@@ -233,6 +160,9 @@ struct KeyValue {
   std::string key;
   std::string value;
 };
+
+// A command's name and its arguments, any bytes.
+using Command = std::vector<std::string>;
 
 // One node of the ring as the client knows it.
 struct NodeInfo {
@@ -281,16 +211,15 @@ struct Stats {
 // already sent) and joins the I/O thread.
 //
 // A client that was moved from, or that a forked child has from its parent, answers every call with
-// kNotAllowed (Ring, Locate and GetStats: with nothing); the child calls Connect for its own. Futures
-// of the parent's calls never become ready in the child.
+// kNotAllowed (Ring, Locate and GetStats: with nothing); the child calls Connect for its own.
 //
-// Callbacks run on the I/O thread: keep them short. They must not throw. Blocking calls made from
-// one fail with kNotAllowed, because they would wait for themselves.
+// Callbacks and coroutines run on the I/O thread: keep them short. Blocking calls made from one fail
+// with kNotAllowed, because they would wait for themselves; asynchronous ones are welcome.
+//
+// Arguments are copied before a call returns. An asynchronous call of which nothing could be sent
+// (kOverloaded, kClosed, kInvalidArgument, kTooLarge) is complete when it returns.
 class Client {
  public:
-  template <typename T>
-  using Callback = std::function<void(Result<T>)>;
-
   // Blocks until one seed told the ring, at most about connect_timeout + deadline. kCannotConnect
   // with the reason for each seed; kInvalidArgument for options that make no sense.
   static Result<Client> Connect(Options options);
@@ -305,74 +234,107 @@ class Client {
 
   // Nothing: no such key.
   Result<std::optional<Record>> Get(std::string_view key, const CallOptions& call = {});
+  Operation<Result<std::optional<Record>>> GetAsync(std::string_view key,
+                                                    const CallOptions& call = {});
+
   // False: the condition was not met, nothing changed.
   Result<bool> Set(std::string_view key, std::string_view value, const SetOptions& set = {},
                    const CallOptions& call = {});
+  Operation<Result<bool>> SetAsync(std::string_view key, std::string_view value,
+                                   const SetOptions& set = {}, const CallOptions& call = {});
+
   // Stores if the key's version is still `version` (Record::version). False: it changed, or the key
   // is gone.
   Result<bool> CompareAndSet(std::string_view key, std::string_view value, std::uint64_t version,
                              const SetOptions& set = {}, const CallOptions& call = {});
+  Operation<Result<bool>> CompareAndSetAsync(std::string_view key, std::string_view value,
+                                             std::uint64_t version, const SetOptions& set = {},
+                                             const CallOptions& call = {});
+
   // False: no such key.
   Result<bool> Del(std::string_view key, const CallOptions& call = {});
+  Operation<Result<bool>> DelAsync(std::string_view key, const CallOptions& call = {});
+
   Result<bool> Exists(std::string_view key, const CallOptions& call = {});
-  // Adds `delta` to an integer, 0 if there is none; returns the sum. kWrongType if it is not an
+  Operation<Result<bool>> ExistsAsync(std::string_view key, const CallOptions& call = {});
+
+  // Adds `delta` to an integer, 0 if there is none; gives the sum. kWrongType if it is not an
   // integer.
   Result<std::int64_t> Incr(std::string_view key, std::int64_t delta = 1,
                             const CallOptions& call = {});
-  // Appends to the value, empty if there is none; returns its new length in bytes.
+  Operation<Result<std::int64_t>> IncrAsync(std::string_view key, std::int64_t delta = 1,
+                                            const CallOptions& call = {});
+
+  // Appends to the value, empty if there is none; gives its new length in bytes.
   Result<std::int64_t> Append(std::string_view key, std::string_view suffix,
                               const CallOptions& call = {});
+  Operation<Result<std::int64_t>> AppendAsync(std::string_view key, std::string_view suffix,
+                                              const CallOptions& call = {});
+
+  // In bytes; 0: no such key.
   Result<std::int64_t> Strlen(std::string_view key, const CallOptions& call = {});
+  Operation<Result<std::int64_t>> StrlenAsync(std::string_view key, const CallOptions& call = {});
+
   // False: no such key. `ttl` > 0.
   Result<bool> Expire(std::string_view key, Milliseconds ttl, const CallOptions& call = {});
+  Operation<Result<bool>> ExpireAsync(std::string_view key, Milliseconds ttl,
+                                      const CallOptions& call = {});
+
   // Removes the expiry. False: no such key, or it had none.
   Result<bool> Persist(std::string_view key, const CallOptions& call = {});
+  Operation<Result<bool>> PersistAsync(std::string_view key, const CallOptions& call = {});
+
   // Marks the record as used, for eviction. False: no such key.
   Result<bool> Touch(std::string_view key, const CallOptions& call = {});
+  Operation<Result<bool>> TouchAsync(std::string_view key, const CallOptions& call = {});
+
   Result<TimeToLive> Ttl(std::string_view key, const CallOptions& call = {});
-
-  // ---- Many keys: spread over their nodes in parallel, one result for each key, in order ------
-
-  std::vector<Result<std::optional<Record>>> MGet(const std::vector<std::string>& keys,
-                                                  const CallOptions& call = {});
-  std::vector<Result<bool>> MSet(const std::vector<KeyValue>& entries, const SetOptions& set = {},
-                                 const CallOptions& call = {});
-  std::vector<Result<bool>> MDel(const std::vector<std::string>& keys,
-                                 const CallOptions& call = {});
+  Operation<Result<TimeToLive>> TtlAsync(std::string_view key, const CallOptions& call = {});
 
   // ---- Any command ----------------------------------------------------------------------------
 
   // Runs a command as Redis spells it, e.g. {"GETRANGE", "key", "0", "9"}, at the owner of its
   // (first) key; commands without a key at a seed, else at any live node. Error replies are the
   // Result's Error.
-  Result<Value> Execute(const std::vector<std::string>& args, const CallOptions& call = {});
+  Result<Value> Execute(const Command& command, const CallOptions& call = {});
+  Operation<Result<Value>> ExecuteAsync(const Command& command, const CallOptions& call = {});
+
   // The same at one node, "host:port", without retry: for operators.
-  Result<Value> ExecuteOn(const std::string& address, const std::vector<std::string>& args,
+  Result<Value> ExecuteOn(const std::string& address, const Command& command,
                           const CallOptions& call = {});
-
-  // ---- Asynchronous: any number may be in flight ----------------------------------------------
-
-  // The callback runs exactly once, on the I/O thread; or, when nothing could be sent (kOverloaded,
-  // kClosed, kInvalidArgument, kTooLarge), on the caller's before the method returns.
-  void GetAsync(std::string_view key, Callback<std::optional<Record>> done,
-                const CallOptions& call = {});
-  void SetAsync(std::string_view key, std::string_view value, const SetOptions& set,
-                Callback<bool> done, const CallOptions& call = {});
-  void DelAsync(std::string_view key, Callback<bool> done, const CallOptions& call = {});
-  void IncrAsync(std::string_view key, std::int64_t delta, Callback<std::int64_t> done,
-                 const CallOptions& call = {});
-  void ExecuteAsync(const std::vector<std::string>& args, Callback<Value> done,
-                    const CallOptions& call = {});
-
-  std::future<Result<std::optional<Record>>> GetAsync(std::string_view key,
-                                                      const CallOptions& call = {});
-  std::future<Result<bool>> SetAsync(std::string_view key, std::string_view value,
-                                     const SetOptions& set = {}, const CallOptions& call = {});
-  std::future<Result<bool>> DelAsync(std::string_view key, const CallOptions& call = {});
-  std::future<Result<std::int64_t>> IncrAsync(std::string_view key, std::int64_t delta = 1,
-                                              const CallOptions& call = {});
-  std::future<Result<Value>> ExecuteAsync(const std::vector<std::string>& args,
+  Operation<Result<Value>> ExecuteOnAsync(const std::string& address, const Command& command,
                                           const CallOptions& call = {});
+
+  // ---- Batches: many keys or commands at once -------------------------------------------------
+  //
+  // They leave together, to all their owners in parallel, and the deadline is that of the whole
+  // batch. There is one result for each, in the order given; each is routed and retried for itself,
+  // so that a failure costs only its own result. Where in_flight_bytes_max leaves no room, a
+  // blocking batch waits for it; an asynchronous one fails from there on, with kOverloaded.
+
+  std::vector<Result<std::optional<Record>>> MGet(const std::vector<std::string>& keys,
+                                                  const CallOptions& call = {});
+  Operation<std::vector<Result<std::optional<Record>>>> MGetAsync(
+      const std::vector<std::string>& keys, const CallOptions& call = {});
+
+  std::vector<Result<bool>> MSet(const std::vector<KeyValue>& entries, const SetOptions& set = {},
+                                 const CallOptions& call = {});
+  Operation<std::vector<Result<bool>>> MSetAsync(const std::vector<KeyValue>& entries,
+                                                 const SetOptions& set = {},
+                                                 const CallOptions& call = {});
+
+  std::vector<Result<bool>> MDel(const std::vector<std::string>& keys,
+                                 const CallOptions& call = {});
+  Operation<std::vector<Result<bool>>> MDelAsync(const std::vector<std::string>& keys,
+                                                 const CallOptions& call = {});
+
+  // A pipeline. Commands of one key are carried out in the order given as long as no retry happens
+  // (a read may then overtake a write that waits for a silent node); those of different keys in any
+  // order. One that fails does not stop those behind it.
+  std::vector<Result<Value>> ExecuteMany(const std::vector<Command>& commands,
+                                         const CallOptions& call = {});
+  Operation<std::vector<Result<Value>>> ExecuteManyAsync(const std::vector<Command>& commands,
+                                                         const CallOptions& call = {});
 
   // ---- The cluster ----------------------------------------------------------------------------
 
@@ -381,7 +343,12 @@ class Client {
   KeyLocation Locate(std::string_view key) const;
   // Fetches the ring now.
   Result<RingInfo> RefreshRing(const CallOptions& call = {});
+  Operation<Result<RingInfo>> RefreshRingAsync(const CallOptions& call = {});
   Stats GetStats() const;
+  // The changes of all keys, from now on or from a cursor (gyre/feed.h). Blocks until each partition is
+  // read; kUnavailable if that takes longer than options.open_within. kInvalidArgument: a cursor of
+  // another cluster, or none. It has connections of its own.
+  Result<Feed> Watch(const FeedOptions& options = {}) const;
   // Ends all requests that are in flight: kCancelled, or kUnknownOutcome for writes already sent. May
   // be called from a signal handler.
   void CancelAll();

@@ -4,12 +4,17 @@
 #include <iomanip>
 #include <map>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include "client/routing_table.h"
 #include "client/shell/bench_load.h"
 #include "client/shell/command_line.h"
+#include "client/shell/interrupt.h"
+#include "client/shell/progress_line.h"
+#include "client/shell/screen.h"
 #include "client/shell/words.h"
+#include "proto/human.h"
 
 namespace gyre::client {
 namespace {
@@ -20,6 +25,7 @@ struct BenchArguments : Arguments {
   std::string ratio = "1:10";
   bool routed = false;
   bool load = false;
+  bool clean = false;
 };
 
 constexpr std::uint64_t kBenchValueBytesMax = 16ULL << 20;
@@ -85,6 +91,8 @@ void Declare(CLI::App& command, BenchArguments& arguments) {
       ->capture_default_str();
   command.add_option("--seed", options.seed, "Of the random choices")->capture_default_str();
   command.add_flag("--load", arguments.load, "Write every key once before measuring");
+  command.add_flag("--clean", arguments.clean,
+                   "Native: remove the keys afterwards, also where Ctrl-C ends it");
   command.add_flag("--routed", arguments.routed, "Native: ask each key's owner, all nodes at once");
 }
 
@@ -168,8 +176,62 @@ void PrintReport(const BenchReport& report, std::ostream& out) {
   out << text.str();
 }
 
-int Bench(const BenchArguments& arguments, const std::string& connect, bool json,
+// Those that `--keys` names, whoever wrote them.
+Result<std::uint64_t> RemoveKeys(const BenchOptions& options, const std::string& connect,
+                                 ProgressLine& progress) {
+  constexpr std::uint64_t kKeysOfBatch = 1000;
+  Options client_options;
+  client_options.seeds = {connect};
+  constexpr Milliseconds kPatience{30000};
+  client_options.deadline = kPatience;
+  Result<Client> client = Client::Connect(client_options);
+  if (!client) return client.error();
+  std::uint64_t removed = 0;
+  for (std::uint64_t key = 0; key < options.keys;) {
+    std::vector<std::string> batch;
+    while (key < options.keys && batch.size() < kKeysOfBatch) batch.push_back(BenchKey(key++));
+    for (const Result<bool>& one : client->MDel(batch)) {
+      if (!one) return one.error();
+      removed += *one ? 1 : 0;
+    }
+    if (progress.Due()) progress.Show("removing keys: " + std::to_string(removed));
+  }
+  return removed;
+}
+
+// "[####....] 41%  82k/s" of all that is to be done.
+std::string ProgressText(const Screen& screen, const char* what, double share, std::uint64_t begun,
+                         double seconds) {
+  constexpr std::size_t kCells = 20;
+  return std::string(what) + " [" + Bar(screen, share, kCells) + "] " +
+         HumanCount(static_cast<double>(begun)) + std::string(screen.separator()) +
+         HumanCount(seconds > 0 ? static_cast<double>(begun) / seconds : 0) + "/s" +
+         std::string(screen.separator()) + HumanDuration(seconds);
+}
+
+int Bench(const BenchArguments& given, const std::string& connect, bool json,
           const ToolStreams& streams) {
+  BenchArguments arguments = given;
+  if (arguments.clean && arguments.options.protocol != BenchProtocol::kNative) {
+    streams.err << ErrorPrefix(0) << "--clean needs --protocol native\n";
+    return kExitUsage;
+  }
+  std::optional<CatchInterrupts> catch_interrupts;
+  if (arguments.clean) catch_interrupts.emplace();
+  const Screen screen = Screen::OfEnvironment(streams.terminal);
+  ProgressLine progress(streams.err, streams.error_terminal && !json);
+  BenchOptions& options = arguments.options;
+  const char* what = "loading";
+  double all = static_cast<double>(options.keys);
+  double all_seconds = 0;
+  if (streams.error_terminal && !json) {
+    options.progress = [&](std::uint64_t begun, double seconds) {
+      if (!progress.Due()) return;
+      const double share =
+          all_seconds > 0 ? seconds / all_seconds : static_cast<double>(begun) / all;
+      progress.Show(ProgressText(screen, what, share, begun, seconds));
+    };
+  }
   const Result<std::vector<BenchTarget>> targets = Targets(arguments, connect);
   if (!targets) {
     const int status = ReportError(targets.error(), json, streams.out, streams.err);
@@ -177,14 +239,25 @@ int Bench(const BenchArguments& arguments, const std::string& connect, bool json
                                                                : status;
   }
   if (arguments.load) {
-    const BenchReport loaded = LoadKeys(arguments.options, *targets);
+    const BenchReport loaded = LoadKeys(options, *targets);
+    progress.Clear();
     if (!json) streams.out << "loaded " << loaded.counts.stored << " keys\n";
   }
-  BenchReport report = RunBench(arguments.options, *targets);
+  what = "measuring";
+  all = static_cast<double>(options.requests);
+  all_seconds = options.requests == 0 ? std::chrono::duration<double>(options.duration).count() : 0;
+  BenchReport report = RunBench(options, *targets);
+  progress.Clear();
   if (report.counts.replies == 0 && report.counts.first_error.empty()) {
     report.counts.first_error = "no answer at all: does this port speak that --protocol?";
   }
   json ? PrintJsonReport(report, streams.out) : PrintReport(report, streams.out);
+  if (arguments.clean) {
+    const Result<std::uint64_t> removed = RemoveKeys(options, connect, progress);
+    progress.Clear();
+    if (!removed) return ReportError(removed.error(), json, streams.out, streams.err);
+    if (!json) streams.out << "removed " << *removed << " keys\n";
+  }
   return report.counts.errors == 0 && report.counts.replies > 0 ? kExitDone : kExitRefused;
 }
 

@@ -16,12 +16,19 @@
 #include "client/node_address.h"
 #include "client/shell/interrupt.h"
 #include "client/shell/zipf.h"
+#include "client/signals_blocked.h"
+#include "common/byte_queue.h"
+#include "common/tcp_stream.h"
 
 namespace gyre::client {
 namespace {
 
+// What is measured may end so much later where somebody is told how far it is.
+constexpr std::chrono::milliseconds kProgressPause{20};
 constexpr std::uint64_t kReconnectMs = 100;
 constexpr std::size_t kReadBytes = 64 * 1024;
+// Memory that an empty output keeps.
+constexpr std::size_t kKeptBytesMax = std::size_t{1} << 20;
 // A node that owns hardly any key of the pattern: take what was drawn, it forwards.
 constexpr int kDrawsMax = 10000;
 
@@ -50,6 +57,13 @@ struct Run {
   std::int64_t Claim(std::int64_t wanted) {
     const std::int64_t before = requests_left.fetch_sub(wanted, std::memory_order_relaxed);
     return std::clamp<std::int64_t>(before, 0, wanted);
+  }
+  std::uint64_t Begun() const {
+    if (load) return std::min(next_key.front().load(std::memory_order_relaxed), options.keys);
+    const std::int64_t all = options.requests == 0 ? std::numeric_limits<std::int64_t>::max()
+                                                   : static_cast<std::int64_t>(options.requests);
+    const std::int64_t left = requests_left.load(std::memory_order_relaxed);
+    return static_cast<std::uint64_t>(all - std::max<std::int64_t>(left, 0));
   }
 };
 
@@ -94,8 +108,8 @@ class KeySource {
   const Zipf zipf_;
 };
 
-// One connection of a thread's loop. Lives until the loop has closed it.
-class BenchConnection {
+// One connection of a thread's loop, made again when it is lost. Lives until the loop is over.
+class BenchConnection final : private TcpStreamOwner {
  public:
   BenchConnection(Run& run, std::size_t target, std::uint64_t seed, uv_loop_t* loop,
                   BenchReport& report)
@@ -106,7 +120,7 @@ class BenchConnection {
         keys_(run, target, seed),
         wire_(BenchWire::Make(run.options.protocol, run.value)) {
     uv_timer_init(loop, &reconnect_);
-    reconnect_.data = tcp_.data = connect_.data = write_.data = this;
+    reconnect_.data = this;
     Connect();
   }
 
@@ -114,36 +128,21 @@ class BenchConnection {
     if (stopping_) return;
     stopping_ = true;
     uv_close(reinterpret_cast<uv_handle_t*>(&reconnect_), nullptr);
-    if (open_) Close();
+    if (stream_ != nullptr) stream_.release()->Close();
   }
 
  private:
   void Connect() {
-    uv_tcp_init(loop_, &tcp_);
-    open_ = true;
-    const int error = uv_tcp_connect(
-        &connect_, &tcp_, reinterpret_cast<const sockaddr*>(&run_.targets[target_].address),
-        [](uv_connect_t* request, int status) {
-          static_cast<BenchConnection*>(request->data)->OnConnected(status);
-        });
-    if (error != 0) OnLost();
+    stream_ = TcpStream<ByteQueue<>>::Create(loop_, *this, kKeptBytesMax);
+    const auto* address = reinterpret_cast<const sockaddr*>(&run_.targets[target_].address);
+    if (stream_->Connect(address) != 0) OnLost();
   }
 
-  void OnConnected(int status) {
-    if (!open_) return;
-    if (status != 0) return OnLost();
-    uv_tcp_nodelay(&tcp_, 1);
-    uv_read_start(
-        reinterpret_cast<uv_stream_t*>(&tcp_),
-        [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-          auto* self = static_cast<BenchConnection*>(handle->data);
-          buffer->base = self->in_.Prepare(kReadBytes);
-          buffer->len = self->in_.writable();
-        },
-        [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
-          static_cast<BenchConnection*>(stream->data)->OnRead(count);
-        });
-    SendBatch();
+  void OnConnected(int status) override { status == 0 ? SendBatch() : OnLost(); }
+
+  uv_buf_t OnAllocate() override {
+    char* const room = in_.Prepare(kReadBytes);
+    return UvBuffer(room, in_.writable());
   }
 
   void SendBatch() {
@@ -156,33 +155,15 @@ class BenchConnection {
     }
     if (waiting_ == 0) return Stop();
     sent_at_ns_ = uv_hrtime();
-    auto* stream = reinterpret_cast<uv_stream_t*>(&tcp_);
-    uv_buf_t buffer;
-    buffer.base = out_.mutable_data();
-    buffer.len = out_.size();
-    const int written = uv_try_write(stream, &buffer, 1);
-    if (written > 0) out_.Consume(static_cast<std::size_t>(written));
-    if (out_.empty()) return;
-    buffer.base = out_.mutable_data();
-    buffer.len = out_.size();
-    writing_ = true;
-    const auto on_written = [](uv_write_t* request, int status) {
-      auto* self = static_cast<BenchConnection*>(request->data);
-      self->writing_ = false;
-      self->out_.Clear();
-      if (!self->open_) return;
-      if (status != 0) return self->OnLost();
-      if (self->waiting_ == 0) self->SendBatch();
-    };
-    if (uv_write(&write_, stream, &buffer, 1, on_written) != 0) {
-      writing_ = false;
-      out_.Clear();
-      OnLost();
-    }
+    if (stream_->Write(out_) != 0) OnLost();
   }
 
-  void OnRead(ssize_t count) {
-    if (count == 0 || !open_) return;
+  void OnWritten(int status) override {
+    if (status != 0) return OnLost();
+    if (waiting_ == 0) SendBatch();
+  }
+
+  void OnRead(ssize_t count) override {
     if (count < 0) return OnLost();
     in_.Commit(static_cast<std::size_t>(count));
     const std::uint64_t before = report_.counts.replies;
@@ -198,28 +179,17 @@ class BenchConnection {
     in_.Consume(static_cast<std::size_t>(bytes));
     waiting_ -= replies;
     if (replies > 0) report_.latency_ns.Record(uv_hrtime() - sent_at_ns_, replies);
-    if (waiting_ == 0 && !writing_) SendBatch();
+    if (waiting_ == 0 && !stream_->writing()) SendBatch();
   }
 
   // What was in flight counts as errors; then it tries again, unless the run is over.
   void OnLost() {
-    if (!open_) return;
     ++report_.connections_lost;
     report_.counts.errors += waiting_;
     waiting_ = 0;
-    Close();
-  }
-
-  void Close() {
-    open_ = false;
-    uv_close(reinterpret_cast<uv_handle_t*>(&tcp_),
-             [](uv_handle_t* handle) { static_cast<BenchConnection*>(handle->data)->OnClosed(); });
-  }
-
-  void OnClosed() {
+    stream_.release()->Close();
     in_.Clear();
     out_.Clear();
-    if (stopping_) return;
     if (run_.stop.load(std::memory_order_relaxed) || run_.load) return Stop();
     uv_timer_start(
         &reconnect_,
@@ -233,16 +203,12 @@ class BenchConnection {
   BenchReport& report_;
   KeySource keys_;
   const std::unique_ptr<BenchWire> wire_;
-  uv_tcp_t tcp_{};
+  TcpStream<ByteQueue<>>::Ptr stream_;  // null between two connections
   uv_timer_t reconnect_{};
-  uv_connect_t connect_{};
-  uv_write_t write_{};
-  ByteQueue in_;
-  ByteQueue out_;
+  ByteQueue<> in_;
+  ByteQueue<> out_;
   std::uint64_t waiting_ = 0;
   std::uint64_t sent_at_ns_ = 0;
-  bool open_ = false;
-  bool writing_ = false;
   bool stopping_ = false;
 };
 
@@ -323,20 +289,28 @@ bool ConnectTo(int socket_fd, const addrinfo& to) {
 BenchReport Measure(Run& run) {
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::thread> threads;
+  std::atomic<std::uint32_t> running{run.options.threads};
   const auto begin = std::chrono::steady_clock::now();
-  sigset_t pipe;
-  sigset_t old;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &old);  // inherited by the threads
-  for (std::uint32_t i = 0; i < run.options.threads; ++i) {
-    workers.push_back(std::make_unique<Worker>(Worker{run, {}, {}}));
-    threads.emplace_back([worker = workers.back().get(), i] { worker->Work(i); });
+  const auto elapsed = [begin] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  {
+    const SignalsBlocked blocked;  // SIGPIPE, too: a connection that ends is counted
+    for (std::uint32_t i = 0; i < run.options.threads; ++i) {
+      workers.push_back(std::make_unique<Worker>(Worker{run, {}, {}}));
+      threads.emplace_back([worker = workers.back().get(), i, &running] {
+        worker->Work(i);
+        --running;
+      });
+    }
+  }
+  while (run.options.progress && running > 0) {
+    run.options.progress(run.Begun(), elapsed());
+    std::this_thread::sleep_for(kProgressPause);
   }
   for (std::thread& thread : threads) thread.join();
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
   BenchReport total;
-  total.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  total.seconds = elapsed();
   for (const auto& worker : workers) {
     const ReplyCounts& counts = worker->report.counts;
     total.counts.replies += counts.replies;

@@ -46,16 +46,16 @@ class NativeWire final : public BenchWire {
     while (in.size() - at >= FrameHeader::kBytes) {
       const auto header = DecodeFrameHeader(in.data() + at, kReplyBytesMax);
       if (!header || header->type != FrameType::kReply) return -1;
-      if (in.size() - at < FrameHeader::kBytes + header->payload_bytes) break;
+      if (in.size() - at < header->frame_bytes()) break;
       CountPayload(in.substr(at + FrameHeader::kBytes, header->payload_bytes), counts);
-      at += FrameHeader::kBytes + header->payload_bytes;
+      at += header->frame_bytes();
     }
     return static_cast<std::ptrdiff_t>(at);
   }
 
  private:
   static Template Frame(const std::vector<std::string_view>& args) {
-    ByteQueue out;
+    ByteQueue<> out;
     AppendRequestFrame(0, *EncodeRequest(args, 0), 0, out);
     return MakeTemplate(std::string(out.view()));
   }
@@ -221,7 +221,7 @@ BenchWire::Template BenchWire::MakeTemplate(std::string bytes) {
   return {std::move(bytes), key_at + 4};
 }
 
-void BenchWire::Append(const Template& request, std::uint64_t key, ByteQueue& out) {
+void BenchWire::Append(const Template& request, std::uint64_t key, ByteQueue<>& out) {
   char* at = out.Prepare(request.bytes.size());
   std::copy(request.bytes.begin(), request.bytes.end(), at);
   WriteDigits(key, at + request.key_digits_at);

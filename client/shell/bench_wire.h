@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "client/byte_queue.h"
+#include "common/byte_queue.h"
 
 namespace gyre::client {
 
@@ -34,8 +34,8 @@ class BenchWire {
   static std::unique_ptr<BenchWire> Make(BenchProtocol protocol, std::string_view value);
   virtual ~BenchWire() = default;
 
-  void AppendGet(std::uint64_t key, ByteQueue& out) { Append(get_, key, out); }
-  void AppendSet(std::uint64_t key, ByteQueue& out) { Append(set_, key, out); }
+  void AppendGet(std::uint64_t key, ByteQueue<>& out) { Append(get_, key, out); }
+  void AppendSet(std::uint64_t key, ByteQueue<>& out) { Append(set_, key, out); }
   // Counts the complete replies at the front of `in` and returns the bytes that they took; -1:
   // these bytes are not of the protocol.
   virtual std::ptrdiff_t Count(std::string_view in, ReplyCounts& counts) = 0;
@@ -52,7 +52,7 @@ class BenchWire {
 
  private:
   virtual void StampId(char*) {}
-  void Append(const Template& request, std::uint64_t key, ByteQueue& out);
+  void Append(const Template& request, std::uint64_t key, ByteQueue<>& out);
 };
 
 }  // namespace gyre::client

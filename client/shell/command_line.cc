@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <limits>
 #include <sstream>
+#include <thread>
 #include <tuple>
 #include <utility>
 
+#include "client/shell/interrupt.h"
 #include "client/wire.h"
+#include "proto/command_schema.h"
 
 namespace gyre::client {
 namespace {
@@ -21,6 +25,7 @@ constexpr const char* kFooter =
     "Exit status: 0 done, 1 not found or refused, 2 usage, 3 cannot connect; of commands from a "
     "pipe: the worst.\n"
     "Arguments that begin with '-' and are no number stand behind '--':  gyre set key -- -v\n"
+    "More on a command: gyre help COMMAND; on a group: gyre help redis, gyre help operator.\n"
     "In the shell: \"...\" understands \\n \\r \\t \\\" \\\\ \\xHH, '...' is as it is, # begins a "
     "comment, quit leaves.\n"
     "Values are printed as they are, with a newline behind (--raw: without); on a terminal what is "
@@ -32,6 +37,7 @@ constexpr const char* kFooter =
 constexpr std::size_t kWordsUnbounded = std::numeric_limits<std::size_t>::max();
 // Of a word that is quoted in a message.
 constexpr std::size_t kShownBytesMax = 64;
+constexpr double kIntervalSecondsMax = 24 * 3600.0;
 
 bool IsOption(const Word& word) {
   if (word.quoted || word.text.size() < 2 || word.text.front() != '-') return false;
@@ -58,6 +64,29 @@ std::pair<std::size_t, std::size_t> WordBounds(const std::string& arguments) {
   return {least, most};
 }
 
+std::vector<std::string> SplitCommas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    if (comma > begin) parts.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return parts;
+}
+
+// False: it was interrupted.
+bool Sleep(double seconds) {
+  constexpr std::chrono::milliseconds kLook{20};
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < end) {
+    if (Interrupted()) return false;
+    std::this_thread::sleep_for(
+        std::min<std::chrono::duration<double>>(kLook, end - std::chrono::steady_clock::now()));
+  }
+  return !Interrupted();
+}
+
 Result<std::string> ReadAll(std::istream& input) {
   std::string bytes;
   char buffer[64 * 1024];
@@ -80,7 +109,7 @@ class CommandLine::Formatter : public CLI::Formatter {
   explicit Formatter(const CommandLine& line) : line_(line) {}
   std::string make_usage(const CLI::App* app, std::string) const override {
     if (app->get_parent() == nullptr) return "Usage: gyre [OPTIONS] [COMMAND ARGUMENT ...]\n\n";
-    const std::string& arguments = line_.commands_.at(app->get_name()).arguments;
+    const std::string& arguments = line_.commands_.at(app->get_name()).description.arguments;
     return "Usage: gyre " + app->get_name() + (arguments.empty() ? "" : " " + arguments) +
            " [OPTIONS]\n\n";
   }
@@ -113,13 +142,28 @@ CommandLine::CommandLine() : app_(kDescription, "gyre") {
   app_.add_flag("-x", common_.last_from_input,
                 "The last argument is what standard input has, byte for byte:  gyre set -x key "
                 "< file");
+  auto* repeat = app_.add_option("-r,--repeat", common_.repeat.count,
+                                 "Run the command so often; 0: until it is interrupted")
+                     ->check(CLI::NonNegativeNumber);
+  app_.add_option_function<double>(
+          "-i,--pause",
+          [this, repeat](double seconds) {
+            common_.repeat.interval_seconds = seconds;
+            if (repeat->count() == 0) common_.repeat.count = 0;
+          },
+          "Seconds from one run to the next (without -r: until it is interrupted)")
+      ->check(CLI::Range(0.0, kIntervalSecondsMax));
+  app_.add_flag("--stat", common_.stat, "As the command stat: a line of figures each second");
   app_.footer(kFooter);
   app_.fallthrough();  // the options above may stand behind the command
   app_.require_subcommand(0, 1);
   AddDataCommands(*this);
   AddKeySpaceCommands(*this);
   AddClusterCommands(*this);
+  AddInspectionCommands(*this);
+  AddTransferCommands(*this);
   AddBenchCommand(*this);
+  AddCompletionCommand(*this);
   AddRedisCommands(*this);
 }
 
@@ -127,7 +171,7 @@ CommandLine::Command& CommandLine::AddCommand(const Syntax& syntax, std::functio
   Command& command = commands_[syntax.name];
   command.options = app_.add_subcommand(syntax.name, syntax.description);
   command.options->group(syntax.group);
-  command.arguments = syntax.arguments;
+  command.description = {syntax.arguments, syntax.description, syntax.group};
   std::tie(command.words_min, command.words_max) = WordBounds(syntax.arguments);
   command.reset = std::move(reset);
   return command;
@@ -142,9 +186,45 @@ CallOptions CommandLine::call() const {
   return {Milliseconds{static_cast<std::int64_t>(common_.deadline_ms)}, common_.write_acks};
 }
 
+Options CommandLine::ClientOptions(const std::string& connect) const {
+  Options options;
+  options.seeds = SplitCommas(connect);
+  options.write_acks = call().write_acks;
+  // A person waits longer than a program, and would rather not be told "unknown".
+  constexpr Milliseconds kPatience{5000};
+  options.deadline = call().deadline.count() > 0 ? call().deadline : kPatience;
+  return options;
+}
+
+const CommandLine::Description* CommandLine::Find(const std::string& name) const {
+  const auto command = commands_.find(name);
+  if (command != commands_.end()) return &command->second.description;
+  const auto described = described_.find(name);
+  return described == described_.end() ? nullptr : &described->second;
+}
+
+void CommandLine::Describe(const Syntax& syntax) {
+  described_[syntax.name] = {syntax.arguments, syntax.description, syntax.group};
+}
+
+std::vector<std::string> CommandLine::OptionNames(const std::string& command) const {
+  std::vector<std::string> names;
+  const auto add = [&names](const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+    }
+  };
+  const auto known = commands_.find(command);
+  if (known != commands_.end()) add(*known->second.options);
+  add(app_);
+  return names;
+}
+
 std::vector<std::string> CommandLine::names() const {
   std::vector<std::string> names;
   for (const auto& [name, command] : commands_) names.push_back(name);
+  for (const auto& [name, description] : described_) names.push_back(name);
   return names;
 }
 
@@ -168,10 +248,57 @@ int CommandLine::Help(const std::vector<std::string>& words) {
     message_ = app_.help();
     return kExitDone;
   }
-  const auto command = commands_.find(ToLower(words.front()));
-  if (command == commands_.end()) return UnknownCommand(words.front());
-  message_ = command->second.options->help();
+  const std::string name = ToLower(words.front());
+  const auto command = commands_.find(name);
+  const auto described = described_.find(name);
+  if (command != commands_.end()) {
+    message_ = HelpOfCommand(name, command->second);
+  } else if (described != described_.end()) {
+    message_ = name + " " + described->second.arguments + "\n  " + described->second.text + "\n";
+  } else {
+    message_ = HelpOfGroup(name);
+    if (message_.empty()) return UnknownCommand(words.front());
+  }
   return kExitDone;
+}
+
+std::string CommandLine::HelpOfCommand(const std::string& name, const Command& command) const {
+  std::string text = command.options->help();
+  const RowIndex row = FindCommandRow(name);
+  const std::size_t count = row == kNoRow ? 0 : CountSubcommandRows(row);
+  if (count == 0) return text;
+  text += "\nSubcommands of the servers:\n";
+  for (std::size_t i = 0; i < count; ++i) {
+    const CommandRow& sub = CommandRows()[row + 1 + i];
+    std::string usage(sub.name.substr(sub.name.find('|') + 1));
+    if (!sub.docs.arguments.empty()) usage += " " + std::string(sub.docs.arguments);
+    constexpr std::size_t kUsageCells = 34;
+    text += "  " + usage + std::string(kUsageCells - std::min(kUsageCells - 1, usage.size()), ' ') +
+            std::string(sub.docs.summary) + "\n";
+  }
+  return text;
+}
+
+std::string CommandLine::HelpOfGroup(const std::string& word) const {
+  std::map<std::string, std::string> groups;
+  const auto add = [&](const std::string& name, const Description& one) {
+    if (ToLower(one.group).find(word) == std::string::npos) return;
+    // The first sentence; all of it: help NAME.
+    const std::size_t end = one.text.find_first_of(":;.");
+    constexpr std::size_t kUsageCells = 30;
+    const std::string usage = name + (one.arguments.empty() ? "" : " " + one.arguments);
+    const std::string gap = usage.size() < kUsageCells
+                                ? std::string(kUsageCells - usage.size(), ' ')
+                                : "\n" + std::string(kUsageCells + 2, ' ');
+    groups[one.group] += "  " + usage + gap + one.text.substr(0, end) + "\n";
+  };
+  for (const auto& [name, command] : commands_) add(name, command.description);
+  for (const auto& [name, one] : described_) add(name, one);
+  std::string text;
+  for (const auto& [group, lines] : groups) {
+    text += (text.empty() ? "" : "\n") + group + ":\n" + lines;
+  }
+  return text;
 }
 
 CommandLine::Sorted CommandLine::Sort(const std::vector<Word>& words) const {
@@ -182,6 +309,10 @@ CommandLine::Sorted CommandLine::Sort(const std::vector<Word>& words) const {
     const Word& word = words[i];
     if (!only_arguments && !word.quoted && word.text == "--") {
       only_arguments = true;
+    } else if (!only_arguments && !sorted.has_command && word.text == "--stat") {
+      sorted.has_command = true;
+      sorted.command = "stat";
+      own = commands_.at(sorted.command).options;
     } else if (only_arguments || !IsOption(word)) {
       if (std::exchange(sorted.has_command, true)) {
         sorted.arguments.push_back(word.text);
@@ -221,8 +352,10 @@ int CommandLine::ParseOptions(const Sorted& sorted) {
 int CommandLine::Accept(Command& command, const std::string& name, std::vector<std::string> words) {
   if (words.size() < command.words_min || words.size() > command.words_max) {
     return Fail(name + " takes " +
-                    (command.arguments.empty() ? "no arguments" : command.arguments) + ", not " +
-                    std::to_string(words.size()) + (words.size() == 1 ? " argument" : " arguments"),
+                    (command.description.arguments.empty() ? "no arguments"
+                                                           : command.description.arguments) +
+                    ", not " + std::to_string(words.size()) +
+                    (words.size() == 1 ? " argument" : " arguments"),
                 name);
   }
   const std::string wrong = command.accept(std::move(words));
@@ -247,11 +380,12 @@ int CommandLine::Parse(const std::vector<Word>& words, std::istream* input) {
     const int status = ParseOptions(sorted);
     if (status != kExitDone || !message_.empty()) return status;
   }
+  if (common_.stat) return Fail("--stat stands for a command: gyre --stat", sorted.command);
   if (in_shell_) {
     const bool connects =
         std::any_of(sorted.options.begin(), sorted.options.end(),
                     [](const std::string& option) { return option.starts_with("--connect"); });
-    if (connects) return Fail("the shell is connected: leave it to --connect elsewhere", "");
+    if (connects) return Fail("the shell is connected; to another node: connect HOST[:PORT]", "");
     common_.connect = defaults_.connect;
   }
   if (common_.last_from_input) {
@@ -262,6 +396,19 @@ int CommandLine::Parse(const std::vector<Word>& words, std::istream* input) {
   }
   if (command == commands_.end()) return kExitDone;
   return Accept(command->second, command->first, std::move(sorted.arguments));
+}
+
+int RunAction(const CommandLine& line, const ShellContext& shell) {
+  const Repeat repeat = line.repeat();
+  if (repeat.once()) return line.action()(shell);
+  int worst = kExitDone;
+  for (std::uint64_t run = 0; repeat.count == 0 || run < repeat.count; ++run) {
+    if (run > 0 && !Sleep(repeat.interval_seconds)) break;
+    worst = std::max(worst, line.action()(shell));
+    shell.out.flush();
+    if (Interrupted()) break;
+  }
+  return worst;
 }
 
 }  // namespace gyre::client

@@ -27,13 +27,26 @@ struct Arguments {
   std::vector<std::string> words;  // behind the command's name, options taken out
 };
 
+inline constexpr char kDataGroup[] = "Keys and values";
+inline constexpr char kRedisGroup[] = "Redis's commands";
+inline constexpr char kOperatorGroup[] = "Operator's commands";
+inline constexpr char kShellGroup[] = "The shell";
+
 // What stands in the table for people.
 struct Syntax {
   std::string name;
   // "KEY VALUE [EX seconds]": [ ] may be left out, "..." goes on. Bounds the number of words.
   std::string arguments;
   std::string description;
-  std::string group = "Commands";
+  std::string group = kDataGroup;
+};
+
+// How often a command is run.
+struct Repeat {
+  std::uint64_t count = 1;  // 0: until it is interrupted
+  double interval_seconds = 0;
+
+  bool once() const { return count == 1; }
 };
 
 // The options that any command takes.
@@ -44,6 +57,8 @@ struct CommonOptions {
   std::uint32_t write_acks = 0;
   bool raw = false;
   bool last_from_input = false;
+  bool stat = false;
+  Repeat repeat;
 };
 
 class CommandLine {
@@ -62,6 +77,8 @@ class CommandLine {
   int Parse(const std::vector<Word>& words, std::istream* input);
   // From now on lines of the shell are parsed: the options given so far are the defaults of each.
   void EnterShell();
+  // The shell is connected to another node.
+  void ConnectedTo(const std::string& connect) { defaults_.connect = common_.connect = connect; }
 
   const std::string& message() const { return message_; }
   const Action& action() const { return action_; }
@@ -70,7 +87,25 @@ class CommandLine {
   bool json() const { return common_.output == "json"; }
   bool raw() const { return common_.raw; }
   CallOptions call() const;
+  const Repeat& repeat() const { return common_.repeat; }
+  // To connect to `connect`: "HOST[:PORT]", several with commas.
+  Options ClientOptions(const std::string& connect) const;
+
+  // What people are told of a command.
+  struct Description {
+    std::string arguments;
+    std::string text;
+    std::string group;
+  };
   std::vector<std::string> names() const;
+  // Null: there is no command of that name (in lower case).
+  const Description* Find(const std::string& name) const;
+  // "--ttl", "-o", ...: those of the command and those of all.
+  std::vector<std::string> OptionNames(const std::string& command) const;
+  // For the shell: adds what it alone understands to the help.
+  void Describe(const Syntax& syntax);
+  // Of all commands, each a subcommand with its own.
+  const CLI::App& options() const { return app_; }
 
   // For the groups of commands: adds a row. `declare` adds its options, `check` returns what is
   // wrong with its words ("": nothing).
@@ -98,7 +133,7 @@ class CommandLine {
  private:
   struct Command {
     CLI::App* options = nullptr;
-    std::string arguments;
+    Description description;
     std::size_t words_min = 0;
     std::size_t words_max = 0;
     std::function<void()> reset;
@@ -116,9 +151,13 @@ class CommandLine {
   int Fail(std::string message, const std::string& command);
   int UnknownCommand(const std::string& word);
   int Help(const std::vector<std::string>& words);
+  std::string HelpOfCommand(const std::string& name, const Command& command) const;
+  // Of the groups whose name has that word; empty: there is none.
+  std::string HelpOfGroup(const std::string& word) const;
 
   CLI::App app_;
   std::map<std::string, Command> commands_;
+  std::map<std::string, Description> described_;  // see Describe
   CommonOptions common_;
   CommonOptions defaults_;
   bool in_shell_ = false;
@@ -127,11 +166,17 @@ class CommandLine {
   std::string message_;
 };
 
+// Runs the action that was parsed, as often as it is wanted; returns the worst exit status.
+int RunAction(const CommandLine& line, const ShellContext& shell);
+
 // The groups.
 void AddDataCommands(CommandLine& line);
 void AddKeySpaceCommands(CommandLine& line);
 void AddRedisCommands(CommandLine& line);
 void AddClusterCommands(CommandLine& line);
+void AddInspectionCommands(CommandLine& line);
 void AddBenchCommand(CommandLine& line);
+void AddCompletionCommand(CommandLine& line);
+void AddTransferCommands(CommandLine& line);
 
 }  // namespace gyre::client

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 
+#include "client/shell/confirm.h"
 #include "client/shell/rebalance.h"
 
 namespace gyre::client {
@@ -31,7 +31,7 @@ class Progress {
     const NodeInfo* node = FindNode(*ring, id_);
     const std::uint32_t left = node == nullptr ? 0 : node->partitions_held;
     const Json rebalance = AskRebalance(session_.client);
-    const std::string how = rebalance.is_object() ? "; " + ProgressLine(rebalance) : "";
+    const std::string how = rebalance.is_object() ? "; " + RebalanceProgress(rebalance) : "";
     if (left == last_ && how == last_how_) return;
     last_ = left;
     last_how_ = how;
@@ -59,14 +59,18 @@ int Leave(const ShellContext& shell, const LeaveArguments& arguments, const std:
   const NodeInfo* found = FindNode(*ring, wanted);
   if (found == nullptr) return shell.Report(NoSuchNode(*ring, wanted));
   const NodeInfo node = *found;
+  // What a drained node has is elsewhere; what is removed is gone.
+  if (command == "REMOVE" && !arguments.yes && !Confirm(shell, "removes the node " + node.name)) {
+    return kExitRefused;
+  }
   Progress progress(shell, node);
   auto answer = shell.client.ExecuteAsync(
       {command, node.name.empty() ? node.id : node.name},
       CallOptions{.deadline = std::chrono::seconds(arguments.timeout_seconds)});
-  while (answer.wait_for(kProgressInterval) != std::future_status::ready) {
+  while (!answer.WaitFor(kProgressInterval)) {
     if (watch) progress.Show();
   }
-  const Result<Value> done = answer.get();
+  const Result<Value> done = answer.Get();
   if (done) return SayLeft(shell, node);
   if (done.error().code != ErrorCode::kUnknownOutcome && done.error().code != ErrorCode::kTimeout) {
     return shell.Report(done.error());
@@ -89,9 +93,16 @@ const NodeInfo* FindNode(const RingInfo& ring, const std::string& wanted) {
   return found == ring.nodes.end() ? nullptr : &*found;
 }
 
+std::vector<NodeInfo> ByName(const RingInfo& ring) {
+  std::vector<NodeInfo> nodes = ring.nodes;
+  std::stable_sort(nodes.begin(), nodes.end(),
+                   [](const NodeInfo& a, const NodeInfo& b) { return a.name < b.name; });
+  return nodes;
+}
+
 Error NoSuchNode(const RingInfo& ring, const std::string& wanted) {
   std::string names;
-  for (const NodeInfo& node : ring.nodes) names += (names.empty() ? "" : ", ") + node.name;
+  for (const NodeInfo& node : ByName(ring)) names += (names.empty() ? "" : ", ") + node.name;
   return {ErrorCode::kInvalidArgument,
           "no node of the ring has the name, id or address '" + wanted + "'; there are: " + names};
 }

@@ -27,6 +27,13 @@ double Histogram::mean() const {
   return count_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(count_);
 }
 
+std::uint64_t Histogram::CountUpTo(std::uint64_t value) const {
+  if (value >= max_) return count_;
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i <= IndexOf(value); ++i) count += counts_[i];
+  return count;
+}
+
 std::uint64_t Histogram::Percentile(double percent) const {
   if (count_ == 0) return 0;
   const auto wanted = std::max<std::uint64_t>(

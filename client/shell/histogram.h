@@ -37,6 +37,9 @@ class Histogram {
   // none.
   std::uint64_t Percentile(double percent) const;
 
+  // How many do not exceed `value`, to within its bucket.
+  std::uint64_t CountUpTo(std::uint64_t value) const;
+
   static std::size_t IndexOf(std::uint64_t value) {
     if (value < 2 * kSubBuckets) return value;
     const int shift = 63 - std::countl_zero(value) - kSubBucketBits;

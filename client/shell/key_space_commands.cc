@@ -1,6 +1,7 @@
 // Commands about the whole key space: keys, scan, dbsize, flushall.
 #include "client/shell/cluster_reply.h"
 #include "client/shell/command_line.h"
+#include "client/shell/confirm.h"
 #include "client/shell/interrupt.h"
 #include "client/shell/words.h"
 
@@ -94,17 +95,6 @@ struct FlushArguments : Arguments {
   bool yes = false;
 };
 
-// As the nodes are configured; else the address that the user named.
-std::string ClusterName(const ShellContext& shell) {
-  const Result<Value> reply = shell.client.Execute({"STATUS"}, shell.call);
-  if (!reply) return shell.connect;
-  const Json status = Json::parse(reply->text, nullptr, /*allow_exceptions=*/false);
-  if (!status.is_object() || !status.contains("cluster") || !status["cluster"].is_string()) {
-    return shell.connect;
-  }
-  return status["cluster"].get<std::string>();
-}
-
 // Nothing is removed by mistake: a person types the cluster's name, a program says --yes.
 int FlushAll(const ShellContext& shell, const FlushArguments& arguments) {
   if (!arguments.yes && shell.ask == nullptr) {
@@ -113,16 +103,9 @@ int FlushAll(const ShellContext& shell, const FlushArguments& arguments) {
     return kExitUsage;
   }
   if (!arguments.yes) {
-    const std::string name = ClusterName(shell);
     const Result<Value> count = CountKeys(shell);
     if (!count) return shell.Report(count.error());
-    const std::optional<std::string> answer =
-        shell.ask("removes " + ToJson(*count).dump() + " keys of cluster " + name +
-                  ". Type the cluster's name: ");
-    if (!answer || *answer != name) {
-      shell.err << ErrorPrefix(shell.line) << "nothing was removed\n";
-      return kExitRefused;
-    }
+    if (!Confirm(shell, "removes " + ToJson(*count).dump() + " keys")) return kExitRefused;
   }
   std::vector<std::string> words = {"FLUSHALL"};
   words.insert(words.end(), arguments.words.begin(), arguments.words.end());

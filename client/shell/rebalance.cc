@@ -1,47 +1,28 @@
 #include "client/shell/rebalance.h"
 
-#include <cstdio>
-
+#include "client/shell/json_fields.h"
 #include "client/shell/table.h"
-#include "client/shell/words.h"
+#include "proto/human.h"
 
 namespace gyre::client {
 namespace {
 
-double Number(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string Text(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "-";
-}
-
-bool Flag(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
 std::string Percent(const Json& object) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f%%", Number(object, "progress_percent"));
-  return text;
+  return HumanPercent(NumberAt(object, "progress_percent") / 100);
 }
 
 std::string TimeToGo(const Json& object) {
-  const auto found = object.find("eta_seconds");
-  if (found == object.end() || !found->is_number()) return "-";
-  return found->dump() + " s";
+  const Json& seconds = FieldAt(object, "eta_seconds");
+  return seconds.is_number() ? seconds.dump() + " s" : "-";
 }
 
 std::string Limit(const Json& object) {
-  const double limit = Number(object, "limit_bytes_per_second");
+  const double limit = NumberAt(object, "limit_bytes_per_second");
   return limit == 0 ? "none" : HumanBytes(limit) + "/s";
 }
 
 std::string Count(const Json& object, const char* name) {
-  return std::to_string(static_cast<std::uint64_t>(Number(object, name)));
+  return std::to_string(static_cast<std::uint64_t>(NumberAt(object, name)));
 }
 
 void PrintNodes(const Json& nodes, std::ostream& out) {
@@ -49,15 +30,16 @@ void PrintNodes(const Json& nodes, std::ostream& out) {
                    "limit", "state"});
   for (const Json& node : nodes) {
     if (!node.is_object()) continue;
-    if (!Flag(node, "answered")) {
-      table.AddRow({Text(node, "name"), "-", "-", "-", "-", "-", "-", "-", "-", "no answer"});
+    if (!FlagAt(node, "answered")) {
+      table.AddRow(
+          {TextAt(node, "name", "-"), "-", "-", "-", "-", "-", "-", "-", "-", "no answer"});
       continue;
     }
-    table.AddRow({Text(node, "name"), Percent(node), Count(node, "partitions_left"),
+    table.AddRow({TextAt(node, "name", "-"), Percent(node), Count(node, "partitions_left"),
                   Count(node, "moves_left"), Count(node, "repairs_left"),
-                  HumanBytes(Number(node, "left_bytes")),
-                  HumanBytes(Number(node, "bytes_per_second")) + "/s", TimeToGo(node), Limit(node),
-                  Flag(node, "paused") ? "paused" : "goes on"});
+                  HumanBytes(NumberAt(node, "left_bytes")),
+                  HumanBytes(NumberAt(node, "bytes_per_second")) + "/s", TimeToGo(node),
+                  Limit(node), FlagAt(node, "paused") ? "paused" : "goes on"});
   }
   table.Print(out);
 }
@@ -71,25 +53,25 @@ Json AskRebalance(Client& client) {
   return status.is_object() ? status : Json();
 }
 
-std::string ProgressLine(const Json& progress) {
-  if (Number(progress, "partitions_left") == 0) return "nothing left to move";
+std::string RebalanceProgress(const Json& progress) {
+  if (NumberAt(progress, "partitions_left") == 0) return "nothing left to move";
   std::string line = Percent(progress) + " done, " + Count(progress, "partitions_left") +
-                     " partitions, " + HumanBytes(Number(progress, "left_bytes")) + " left, ";
-  if (Flag(progress, "paused") && Number(progress, "repairs_left") == 0) {
+                     " partitions, " + HumanBytes(NumberAt(progress, "left_bytes")) + " left, ";
+  if (FlagAt(progress, "paused") && NumberAt(progress, "repairs_left") == 0) {
     return line + "paused (gyre rebalance resume)";
   }
-  line += HumanBytes(Number(progress, "bytes_per_second")) + "/s, ";
+  line += HumanBytes(NumberAt(progress, "bytes_per_second")) + "/s, ";
   return line + TimeToGo(progress) + " to go";
 }
 
 void PrintRebalance(const Json& status, std::ostream& out) {
-  out << "rebalance: " << ProgressLine(status);
-  if (Flag(status, "paused") && Number(status, "partitions_left") == 0) out << ", paused";
+  out << "rebalance: " << RebalanceProgress(status);
+  if (FlagAt(status, "paused") && NumberAt(status, "partitions_left") == 0) out << ", paused";
   out << "; limit " << Limit(status) << "\n";
   if (const auto leaving = status.find("leaving"); leaving != status.end()) {
     for (const Json& node : *leaving) {
       if (!node.is_object()) continue;
-      out << "leaving: " << Text(node, "name") << ", " << Count(node, "partitions_left")
+      out << "leaving: " << TextAt(node, "name", "-") << ", " << Count(node, "partitions_left")
           << " partitions left\n";
     }
   }

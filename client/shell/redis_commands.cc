@@ -19,7 +19,6 @@ constexpr RedisCommand kRedisCommands[] = {
     {"cluster", "SUBCOMMAND [ARGUMENT ...]", "SLOTS, SHARDS, NODES, KEYSLOT, ... as Redis Cluster",
      Shown::kAsText},
     {"command", "[SUBCOMMAND [ARGUMENT ...]]", "LIST, COUNT, INFO, DOCS of the node's commands"},
-    {"config", "SUBCOMMAND [ARGUMENT ...]", "GET, SET, RESETSTAT of the node's parameters"},
     {"decrby", "KEY DELTA", "Subtracts from a number"},
     {"echo", "MESSAGE", "Prints what the node sends back"},
     {"expireat", "KEY SECONDS [NX|XX|GT|LT]", "Sets when a key expires, in unix time"},
@@ -31,6 +30,7 @@ constexpr RedisCommand kRedisCommands[] = {
     {"incrby", "KEY DELTA", "Adds to a number"},
     {"incrbyfloat", "KEY DELTA", "Adds to a number that may have a fraction"},
     {"info", "[SECTION ...]", "Shows the node's figures as Redis does", Shown::kAsText},
+    {"memory", "USAGE KEY", "Prints how many bytes a record takes in memory"},
     {"msetnx", "KEY VALUE ...", "Stores several values if none of the keys exists"},
     {"object", "SUBCOMMAND [ARGUMENT ...]", "ENCODING, IDLETIME, FREQ, REFCOUNT of a key"},
     {"pexpire", "KEY MS [NX|XX|GT|LT]", "Sets the time to live of a key, in milliseconds"},
@@ -78,7 +78,7 @@ int RunOnCluster(const ShellContext& shell, const std::string& name,
 
 void AddRedisCommands(CommandLine& line) {
   for (const RedisCommand& command : kRedisCommands) {
-    line.Add<Arguments>({command.name, command.arguments, command.description, "Redis's commands"},
+    line.Add<Arguments>({command.name, command.arguments, command.description, kRedisGroup},
                         nullptr, [&command](const ShellContext& shell, const Arguments& arguments) {
                           return RunOnCluster(shell, command.name, arguments.words, command.shown);
                         });

@@ -20,14 +20,15 @@ int RunWords(CommandLine& commands, const std::vector<Word>& words, const ShellC
   shell.out << commands.message();
   if (commands.alone()) {
     std::istringstream nothing;
-    return commands.alone()({nothing, shell.out, shell.err, false, shell.terminal});
+    return commands.alone()(
+        {nothing, shell.out, shell.err, false, shell.terminal, shell.error_terminal});
   }
   if (!commands.action()) return kExitDone;
   ShellContext inner = shell;
   inner.json = commands.json();
   inner.raw = commands.raw();
   inner.call = commands.call();
-  return commands.action()(inner);
+  return RunAction(commands, inner);
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include "client/shell/status_view.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "client/shell/table.h"
-#include "client/shell/words.h"
+#include "proto/human.h"
 
 namespace gyre::client {
 namespace {
@@ -25,12 +24,6 @@ std::string Title(const std::string& name) {
   return title;
 }
 
-std::string Percent(double ratio) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f%%", ratio * 100);
-  return text;
-}
-
 // A scalar as text; "-" for null.
 std::string Scalar(const std::string& name, const Json& value) {
   if (value.is_null()) return "-";
@@ -40,8 +33,8 @@ std::string Scalar(const std::string& name, const Json& value) {
     if (EndsWith(name, "_bytes")) return HumanBytes(number);
     if (EndsWith(name, "bytes_per_second")) return HumanBytes(number) + "/s";
     if (EndsWith(name, "_seconds")) return value.dump() + " s";
-    if (EndsWith(name, "_ratio")) return Percent(number);
-    if (EndsWith(name, "_percent")) return Percent(number / 100);
+    if (EndsWith(name, "_ratio")) return HumanPercent(number);
+    if (EndsWith(name, "_percent")) return HumanPercent(number / 100);
     return value.dump();
   }
   if (value.is_string()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "client/shell/screen.h"
+
 namespace gyre::client {
 namespace {
 
@@ -18,14 +20,14 @@ void TextTable::Print(std::ostream& out) const {
     const std::vector<std::string>& cells = row == 0 ? header_ : rows_[row - 1];
     std::string line;
     for (std::size_t column = 0; column < header_.size(); ++column) {
-      std::size_t width = header_[column].size();
+      std::size_t width = DisplayWidth(header_[column]);
       bool numeric = std::any_of(rows_.begin(), rows_.end(),
                                  [&](const auto& other) { return IsNumber(other[column]); });
       for (const auto& other : rows_) {
-        width = std::max(width, other[column].size());
+        width = std::max(width, DisplayWidth(other[column]));
         numeric = numeric && (IsNumber(other[column]) || other[column] == "-");
       }
-      const std::string padding(width - cells[column].size(), ' ');
+      const std::string padding(width - DisplayWidth(cells[column]), ' ');
       line += numeric ? padding + cells[column] : cells[column] + padding;
       line += "  ";
     }

@@ -1,6 +1,5 @@
 #include "client/shell/tool.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "client/shell/command_line.h"
@@ -8,27 +7,6 @@
 
 namespace gyre::client {
 namespace {
-
-std::vector<std::string> SplitCommas(const std::string& text) {
-  std::vector<std::string> parts;
-  std::size_t begin = 0;
-  while (begin <= text.size()) {
-    const std::size_t comma = std::min(text.find(',', begin), text.size());
-    if (comma > begin) parts.push_back(text.substr(begin, comma - begin));
-    begin = comma + 1;
-  }
-  return parts;
-}
-
-Options OptionsOf(const CommandLine& line) {
-  Options options;
-  options.seeds = SplitCommas(line.connect());
-  options.write_acks = line.call().write_acks;
-  // A person waits longer than a program, and would rather not be told "unknown".
-  constexpr Milliseconds kPatience{5000};
-  options.deadline = line.call().deadline.count() > 0 ? line.call().deadline : kPatience;
-  return options;
-}
 
 // Without line editing: one question, one answer.
 Ask AskOn(const ToolStreams& streams) {
@@ -42,7 +20,7 @@ Ask AskOn(const ToolStreams& streams) {
 }
 
 int RunConnected(CommandLine& line, const ToolStreams& streams) {
-  Options options = OptionsOf(line);
+  Options options = line.ClientOptions(line.connect());
   if (options.seeds.empty()) {
     streams.err << ErrorPrefix(0) << "--connect (or GYRE_CONNECT) names no node: write HOST:PORT\n";
     return kExitUsage;
@@ -61,8 +39,12 @@ int RunConnected(CommandLine& line, const ToolStreams& streams) {
                            .call = line.call(),
                            .raw = line.raw(),
                            .terminal = streams.terminal,
-                           .ask = AskOn(streams)};
-  if (line.action()) return line.action()(shell);
+                           .interactive = streams.interactive,
+                           .screen = Screen::OfEnvironment(streams.terminal),
+                           .ask = AskOn(streams),
+                           .in = line.action() ? &streams.in : nullptr,
+                           .error_terminal = streams.error_terminal};
+  if (line.action()) return RunAction(line, shell);
   line.EnterShell();
   return streams.interactive ? RunInteractive(line, shell) : RunPiped(line, shell, streams.in);
 }
@@ -102,7 +84,13 @@ int ReportError(const Error& error, bool json, std::ostream& out, std::ostream& 
   return kExitRefused;
 }
 
+ShellContext ShellContext::With(std::ostream& new_out, std::ostream& new_err) const {
+  return {client,      json,   new_out, new_err, connect, call,           raw,    terminal,
+          interactive, screen, line,    ask,     in,      error_terminal, failure};
+}
+
 int ShellContext::Report(const Error& error) const {
+  if (failure != nullptr) *failure = error.code;
   if (line == 0) return ReportError(error, json, out, err);
   if (json) {
     Json with_line = ToJson(error);

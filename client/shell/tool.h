@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "client/shell/printer.h"
+#include "client/shell/screen.h"
 #include "gyre/client.h"
 
 namespace gyre::client {
@@ -38,12 +39,21 @@ struct ShellContext {
   bool json;
   std::ostream& out;
   std::ostream& err;
-  std::string connect;     // as the user named it
-  CallOptions call = {};   // of each call
-  bool raw = false;        // values without a newline behind
-  bool terminal = false;   // a person reads `out`
-  std::uint64_t line = 0;  // of the script that is run; 0: none is
-  Ask ask = nullptr;       // null: nobody to ask
+  std::string connect;       // as the user named it
+  CallOptions call = {};     // of each call
+  bool raw = false;          // values without a newline behind
+  bool terminal = false;     // a person reads `out`
+  bool interactive = false;  // and types
+  Screen screen = {};
+  std::uint64_t line = 0;       // of the script that is run; 0: none is
+  Ask ask = nullptr;            // null: nobody to ask
+  std::istream* in = nullptr;   // standard input; null: the commands stand there
+  bool error_terminal = false;  // a person reads `err`
+  // Where the latest error is left; null: nowhere.
+  std::optional<ErrorCode>* failure = nullptr;
+
+  // The same with its output elsewhere.
+  ShellContext With(std::ostream& new_out, std::ostream& new_err) const;
 
   // Prints one JSON document in a line.
   void PrintJson(const Json& json_value) const;
@@ -66,6 +76,7 @@ struct ToolStreams {
   std::ostream& err;
   bool interactive = false;  // `in` and `out` are a terminal: the shell edits lines
   bool terminal = false;     // `out` is a terminal
+  bool error_terminal = false;
 };
 
 // `args` without the program's name. Reads GYRE_CONNECT.

@@ -9,6 +9,8 @@
 namespace gyre::client {
 namespace {
 
+constexpr std::string_view kBase64Alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::size_t kNearMatchesMax = 4;
 // A longer word is no mistyped name.
 constexpr std::size_t kTypedBytesMax = 64;
@@ -105,18 +107,6 @@ bool IsPrintable(std::string_view bytes, std::size_t length) {
   return !(first == 0xc2 && static_cast<unsigned char>(bytes[1]) < 0xa0);
 }
 
-std::string Human(double number, double step, const std::array<const char*, 6>& units) {
-  std::size_t unit = 0;
-  while (number >= step && unit + 1 < units.size()) {
-    number /= step;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 || number >= 100 ? "%.0f%s" : "%.1f%s", number,
-                units[unit]);
-  return text;
-}
-
 }  // namespace
 
 Result<std::vector<Word>> SplitWords(std::string_view line) {
@@ -143,6 +133,52 @@ Result<std::vector<Word>> SplitWords(std::string_view line) {
       }
     }
   }
+}
+
+bool HasOpenQuote(std::string_view line) {
+  std::size_t at = 0;
+  while (at < line.size() && IsBlank(line[at])) ++at;
+  if (at < line.size() && line[at] == '#') return false;
+  std::string ignored;
+  while (at < line.size()) {
+    if (line[at] != '"' && line[at] != '\'') {
+      ++at;
+    } else if (!ReadQuoted(line, at, ignored)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::optional<PipedLine> SplitPipe(std::string_view line) {
+  std::string ignored;
+  for (std::size_t at = 0; at < line.size();) {
+    if (line[at] == '"' || line[at] == '\'') {
+      if (!ReadQuoted(line, at, ignored)) return std::nullopt;
+      continue;
+    }
+    const bool alone = line[at] == '|' && at > 0 && IsBlank(line[at - 1]) &&
+                       (at + 1 == line.size() || IsBlank(line[at + 1]));
+    if (alone) {
+      PipedLine cut{std::string(line.substr(0, at)), std::string(line.substr(at + 1))};
+      const bool any =
+          std::any_of(cut.program.begin(), cut.program.end(), [](char c) { return !IsBlank(c); });
+      return any ? std::optional(std::move(cut)) : std::nullopt;
+    }
+    ++at;
+  }
+  return std::nullopt;
+}
+
+std::string AsWord(std::string_view bytes) {
+  bool plain = !bytes.empty() && bytes.front() != '-' && bytes.front() != '#' && bytes != "|";
+  for (std::string_view rest = bytes; plain && !rest.empty();) {
+    const std::size_t length = CharacterBytes(rest);
+    const char c = rest.front();
+    plain = IsPrintable(rest, length) && c != ' ' && c != '"' && c != '\'';
+    rest.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return plain ? std::string(bytes) : Quote(bytes);
 }
 
 std::vector<std::string> NearMatches(std::string_view typed,
@@ -228,8 +264,6 @@ std::string ToUpper(std::string_view text) {
 }
 
 std::string Base64(std::string_view bytes) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
   for (std::size_t at = 0; at < bytes.size(); at += 3) {
     std::uint32_t group = 0;
@@ -238,16 +272,36 @@ std::string Base64(std::string_view bytes) {
     }
     for (std::size_t i = 0; i < 4; ++i) {
       const bool padding = at + i > bytes.size();
-      text += padding ? '=' : kAlphabet[group >> (18 - 6 * i) & 63];
+      text += padding ? '=' : kBase64Alphabet[group >> (18 - 6 * i) & 63];
     }
   }
   return text;
 }
 
-std::string HumanBytes(double bytes) {
-  return Human(bytes, 1024, {" B", " KiB", " MiB", " GiB", " TiB", " PiB"});
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::array<std::int8_t, 256> digits;
+  digits.fill(-1);
+  for (std::size_t i = 0; i < kBase64Alphabet.size(); ++i) {
+    digits[static_cast<unsigned char>(kBase64Alphabet[i])] = static_cast<std::int8_t>(i);
+  }
+  std::size_t padding = 0;
+  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  std::uint32_t group = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool is_padding = i >= text.size() - padding;
+    const int digit = is_padding ? 0 : digits[static_cast<unsigned char>(text[i])];
+    if (digit < 0) return std::nullopt;
+    group = group << 6 | static_cast<std::uint32_t>(digit);
+    if (i % 4 != 3) continue;
+    for (const int shift : {16, 8, 0}) bytes.push_back(static_cast<char>(group >> shift & 255));
+    group = 0;
+  }
+  bytes.resize(bytes.size() - padding);
+  // Bits that the padding leaves over must be zero: the same bytes are always the same text.
+  return Base64(bytes) == text ? std::optional(std::move(bytes)) : std::nullopt;
 }
-
-std::string HumanCount(double count) { return Human(count, 1000, {"", "k", "M", "G", "T", "P"}); }
 
 }  // namespace gyre::client

@@ -1,6 +1,7 @@
 // Lines and words, as people type them. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,20 @@ struct Word {
 // closing quote.
 Result<std::vector<Word>> SplitWords(std::string_view line);
 
+// Whether a quote does not end, so that the line goes on in the next one. A comment has no quotes.
+bool HasOpenQuote(std::string_view line);
+
+// "keys item:* | less": cut at the first bar that is a word of its own, outside quotes.
+struct PipedLine {
+  std::string command;
+  std::string program;  // for /bin/sh; not empty
+};
+// Nothing: there is no such bar, or nothing behind it.
+std::optional<PipedLine> SplitPipe(std::string_view line);
+
+// As SplitWords reads it back: as it is where that is possible, else as Quote writes it.
+std::string AsWord(std::string_view bytes);
+
 // Those of `known` that `typed` may have meant, best first: few edits away, or beginning with it.
 std::vector<std::string> NearMatches(std::string_view typed, const std::vector<std::string>& known);
 
@@ -36,10 +51,7 @@ std::string ToUpper(std::string_view text);
 
 bool IsUtf8(std::string_view bytes);
 std::string Base64(std::string_view bytes);
-
-// "1.5 GiB", "12 B".
-std::string HumanBytes(double bytes);
-// "1.5M", "12".
-std::string HumanCount(double count);
+// Nothing: it is none (RFC 4648 with padding, nothing else in it).
+std::optional<std::string> DecodeBase64(std::string_view text);
 
 }  // namespace gyre::client

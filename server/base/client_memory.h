@@ -22,6 +22,7 @@
 #include <string>
 #include <utility>
 
+#include "base/statistic.h"
 #include "proto/result.h"
 
 namespace gyre {
@@ -63,6 +64,69 @@ class ClientMemoryAccount {
   std::atomic<std::size_t> bytes_{0};
 };
 
+struct ClientMemoryStats {
+  std::uint64_t buffers = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t gathered = 0;
+  std::uint64_t link_input = 0;
+  std::uint64_t link_output = 0;
+  std::uint64_t limit = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t refused = 0;
+
+  std::uint64_t used() const { return buffers + requests + gathered + link_input + link_output; }
+
+  static constexpr Statistic<ClientMemoryStats> kStatistics[] = {
+      {&ClientMemoryStats::buffers,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_bytes",
+        .help = "Memory held for clients: buffers of connections, arguments of requests that wait, "
+                "gathered replies, frames on links to other nodes.",
+        .label = "kind",
+        .label_value = "buffers"}},
+      {&ClientMemoryStats::requests,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_bytes",
+        .label = "kind",
+        .label_value = "requests"}},
+      {&ClientMemoryStats::gathered,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_bytes",
+        .label = "kind",
+        .label_value = "gathered"}},
+      {&ClientMemoryStats::link_input,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_bytes",
+        .label = "kind",
+        .label_value = "link_input"}},
+      {&ClientMemoryStats::link_output,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_bytes",
+        .label = "kind",
+        .label_value = "link_output"}},
+      {&ClientMemoryStats::limit,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_client_memory_limit_bytes",
+        .help = "--client-memory."}},
+      {&ClientMemoryStats::waiting,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_client_memory_waiting",
+        .help = "Clients that wait for room in it."}},
+      {&ClientMemoryStats::refused,
+       {.name = "gyre_client_memory_refused_total",
+        .help =
+            "Blocks for requests and replies that found no room; they waited, or were refused."}},
+  };
+};
+static_assert(AllDescribed<ClientMemoryStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
+
 class ClientMemory {
  public:
   static constexpr std::size_t kSmallBytes = std::size_t{64} << 10;
@@ -77,8 +141,6 @@ class ClientMemory {
     kLinkOutput,
   };
   static constexpr std::size_t kKinds = 5;
-  static constexpr std::array<const char*, kKinds> kKindNames = {"buffers", "requests", "gathered",
-                                                                 "link_input", "link_output"};
 
   explicit ClientMemory(std::size_t limit_bytes) : limit_(limit_bytes) {}
 
@@ -110,6 +172,17 @@ class ClientMemory {
 
   // Blocks that found no room.
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
+  ClientMemoryStats stats() const {
+    return {.buffers = account(Kind::kBuffers).bytes(),
+            .requests = account(Kind::kRequests).bytes(),
+            .gathered = account(Kind::kGathered).bytes(),
+            .link_input = account(Kind::kLinkInput).bytes(),
+            .link_output = account(Kind::kLinkOutput).bytes(),
+            .limit = limit_,
+            .waiting = static_cast<std::uint64_t>(waiting()),
+            .refused = refused()};
+  }
 
  private:
   friend class ClientMemoryAccount;

@@ -30,6 +30,8 @@ struct MemberInfo {
 
   // Suspects still serve: only a death moves ownership.
   bool serving() const { return state == MemberState::kAlive || state == MemberState::kSuspect; }
+
+  friend bool operator==(const MemberInfo&, const MemberInfo&) = default;
 };
 
 }  // namespace gyre

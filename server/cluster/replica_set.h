@@ -2,6 +2,7 @@
 // the Replicator of each loop.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -30,9 +31,34 @@ struct ReplicaSet {
     // kPulling: the table's revision when that began. What was sent later and is refused shows that
     // it has given the copy up.
     std::uint64_t pulling_since = 0;
+    // kLagging: it said that it has nothing of the partition, so it can bring nothing back.
+    bool absent = false;
+    // kPulling, and kLagging since: it wants the writes alone, and asks for nothing that would tell it
+    // that it missed some.
+    bool writes_only = false;
   };
   std::array<Target, kReplicasMax> targets;
   std::uint8_t count = 0;
+  // Writes were executed that no term has. The next one goes on after nothing that is known.
+  bool unordered = false;
+  bool has_taken =
+      false;  // something is to be ordered before all else (ReplicationTable::NoteTaken)
+  std::uint64_t term = 0;  // in which this node orders the writes; 0: none is open
+  // All whom the ring gives the partition serve, and are this node or targets; and what the copies had of
+  // an owner before that died was compared.
+  bool all_serve = false;
+
+  // All of them have it, or nothing of it.
+  bool IsWhole() const {
+    return all_serve &&
+           std::all_of(targets.begin(), targets.begin() + count,
+                       [](const Target& target) { return target.complete || target.absent; });
+  }
+  void CloseTerm() { term = 0; }
+  void NoteUnordered() {
+    term = 0;
+    unordered = true;
+  }
 };
 
 // Nodes that pull a partition from its owner are targets of every write from their first question
@@ -48,13 +74,14 @@ inline ReplicaSet::Target* FindTarget(ReplicaSet& set, const NodeId& node) {
 // From here on every write of the partition goes to `node`; the caller raises the table's `revision`.
 // False: there are too many targets already.
 inline bool AddPuller(ReplicaSet& set, const NodeId& node, std::uint64_t epoch,
-                      std::uint64_t revision) {
+                      std::uint64_t revision, bool writes_only = false) {
   ReplicaSet::Target* target = FindTarget(set, node);
   if (target == nullptr) {
     if (set.count == set.targets.size()) return false;
     target = &set.targets[set.count++];
   }
   *target = {node, epoch, ReplicaSet::Standing::kPulling, false, revision};
+  target->writes_only = writes_only;
   return true;
 }
 

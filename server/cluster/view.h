@@ -8,15 +8,13 @@
 #include <string_view>
 #include <vector>
 
-#include "base/mutex.h"
 #include "cluster/member.h"
+#include "cluster/member_list.h"
+#include "common/mutex.h"
 #include "proto/node_id.h"
 #include "proto/slot.h"
 
 namespace gyre {
-
-using MemberIndex = std::uint16_t;
-inline constexpr MemberIndex kNoMember = 0xffff;
 
 struct ClusterView {
   std::uint64_t digest = 0;  // changes with anything below; never 0 for a published view
@@ -32,9 +30,9 @@ struct ClusterView {
   std::vector<MemberIndex> owner;
   // [partition] the first `replicas` serving ring members in preference order, without those that
   // are leaving as long as there are others.
-  std::vector<std::vector<MemberIndex>> holders;
+  std::vector<MemberList> holders;
   // [partition] all serving members that have the partition whole, best placed first.
-  std::vector<std::vector<MemberIndex>> complete;
+  std::vector<MemberList> complete;
 
   const MemberInfo& me() const { return members[self]; }
   bool IsDrained(std::size_t member) const { return member < drained.size() && drained[member]; }

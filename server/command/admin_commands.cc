@@ -1,8 +1,11 @@
 #include "command/admin_commands.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "command/arguments.h"
@@ -31,7 +34,7 @@ constexpr Section kSections[] = {
 };
 
 // This node's records, replicas included.
-Admin::Fields KeyspaceFields(const ShardStats& stats, UnixMillis now) {
+Fields KeyspaceFields(const ShardStats& stats, UnixMillis now) {
   if (stats.records == 0) return {};
   std::int64_t ttl_ms = 0;
   if (stats.expiring > 0) {
@@ -42,14 +45,14 @@ Admin::Fields KeyspaceFields(const ShardStats& stats, UnixMillis now) {
                       std::to_string(stats.expiring) + ",avg_ttl=" + std::to_string(ttl_ms)}};
 }
 
-Admin::Fields FieldsOf(PlainCall& call, const Section& section) {
+// What the port that asks changes in a section.
+Fields SeenFrom(PlainCall& call, std::string_view section, Fields fields) {
   const bool cluster = call.session.cluster_port;
-  if (section.name == "cluster") return {{"cluster_enabled", cluster ? "1" : "0"}};
-  if (section.name == "keyspace") {
-    return KeyspaceFields(call.services().engine.stats(), call.router.now());
+  if (section == "cluster") return {{"cluster_enabled", cluster ? "1" : "0"}};
+  if (section == "keyspace") {
+    return KeyspaceFields(call.services().engine.stats(), call.context().now());
   }
-  Admin::Fields fields = call.services().admin.Info(section.name);
-  if (section.name == "server") {
+  if (section == "server") {
     std::erase_if(fields, [](const auto& field) { return field.first == "redis_mode"; });
     fields.emplace_back("redis_mode", cluster ? "cluster" : "standalone");
   }
@@ -67,14 +70,21 @@ bool IsWanted(const PlainCall& call, const Section& section) {
 }
 
 void Info(PlainCall& call) {
-  std::string text;
+  std::vector<const Section*> wanted;
+  std::vector<std::string_view> names;
   for (const Section& section : kSections) {
     if (!IsWanted(call, section)) continue;
+    wanted.push_back(&section);
+    names.push_back(section.name);
+  }
+  std::vector<Fields> all = call.services().report.Info(names);
+  std::string text;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (!text.empty()) text += "\r\n";
     text += "# ";
-    text += section.title;
+    text += wanted[i]->title;
     text += "\r\n";
-    for (const auto& [name, value] : FieldsOf(call, section)) {
+    for (const auto& [name, value] : SeenFrom(call, names[i], std::move(all[i]))) {
       text += name;
       text += ":";
       text += value;
@@ -87,9 +97,9 @@ void Info(PlainCall& call) {
 // ---- CONFIG -------------------------------------------------------------------------------------
 
 void ConfigGet(PlainCall& call) {
-  Admin::Fields all;
+  Fields all;
   for (std::size_t i = 2; i < call.argument_count(); ++i) {
-    for (auto& field : call.services().admin.ConfigGet(call.arg(i))) {
+    for (auto& field : call.services().settings.ConfigGet(call.arg(i))) {
       const bool known = std::any_of(all.begin(), all.end(),
                                      [&](const auto& other) { return other.first == field.first; });
       if (!known) all.push_back(std::move(field));
@@ -105,17 +115,30 @@ void ConfigGet(PlainCall& call) {
 
 void ConfigSet(PlainCall& call) {
   if (call.argument_count() % 2 != 0) return call.Fail(WrongArgumentCount("config|set"));
-  Admin::Changes changes;
+  NodeSettings::Changes changes;
   for (std::size_t i = 2; i < call.argument_count(); i += 2) {
     changes.emplace_back(call.arg(i), call.arg(i + 1));
   }
-  const Status set = call.services().admin.ConfigSet(changes);
+  const Status set = call.services().settings.ConfigSet(changes);
   if (!set) return call.Fail(set.error());
   call.reply().Word(Outcome::kOk);
 }
 
+// From the argument `first` on.
+std::vector<std::string_view> ArgumentsFrom(const PlainCall& call, std::size_t first) {
+  std::vector<std::string_view> words;
+  for (std::size_t i = first; i < call.argument_count(); ++i) words.push_back(call.arg(i));
+  return words;
+}
+
+void ConfigUnset(PlainCall& call) {
+  const Status unset = call.services().settings.ConfigUnset(ArgumentsFrom(call, 2));
+  if (!unset) return call.Fail(unset.error());
+  call.reply().Word(Outcome::kOk);
+}
+
 void ConfigResetStat(PlainCall& call) {
-  call.services().admin.ResetStats();
+  call.services().report.ResetStats();
   call.reply().Word(Outcome::kOk);
 }
 
@@ -129,18 +152,32 @@ void ConfigRewrite(PlainCall& call) {
 
 // Seconds and microseconds.
 void Time(PlainCall& call) {
-  const UnixMillis now = call.router.now();
+  const UnixMillis now = call.context().now();
   call.reply().BeginList(ListShape::kArray, 2);
   call.reply().Bulk(std::to_string(now / 1000));
   call.reply().Bulk(std::to_string(now % 1000 * 1000));
   call.reply().EndList();
 }
 
-void StatusOfNode(PlainCall& call) { call.reply().Bulk(call.services().admin.StatusJson()); }
+void StatusOfNode(PlainCall& call) { call.reply().Bulk(call.services().report.StatusJson()); }
+
+// [key, calls a second, whether that is the whole key], the hottest first.
+void HotKeysOfNode(PlainCall& call) {
+  const std::vector<HotKey> keys = call.services().report.ReadHotKeys();
+  call.reply().BeginList(ListShape::kArray, keys.size());
+  for (const HotKey& one : keys) {
+    call.reply().BeginList(ListShape::kArray, 3);
+    call.reply().Bulk(one.key);
+    call.reply().Integer(std::llround(one.per_second));
+    call.reply().Integer(one.whole ? 1 : 0);
+    call.reply().EndList();
+  }
+  call.reply().EndList();
+}
 
 // By name, UUID, or the id that CLUSTER NODES prints.
 std::optional<NodeId> FindNode(PlainCall& call, std::string_view wanted) {
-  if (const ClusterView* view = call.router.view()) {
+  if (const ClusterView* view = call.context().view()) {
     for (const MemberInfo& member : view->members) {
       if (member.name == wanted || member.id.ToString() == wanted ||
           member.id.ToRedisId() == wanted) {
@@ -153,7 +190,7 @@ std::optional<NodeId> FindNode(PlainCall& call, std::string_view wanted) {
   return std::nullopt;
 }
 
-Admin::Done AnswerLater(PlainCall& call) {
+RingOperator::Done AnswerLater(PlainCall& call) {
   return [pending = call.responder.Defer()](const Status& status) mutable {
     if (!status) return pending.FinishWithError(status.error());
     pending.writer().Word(Outcome::kOk);
@@ -163,46 +200,92 @@ Admin::Done AnswerLater(PlainCall& call) {
 
 void Drain(PlainCall& call) {
   if (const auto node = FindNode(call, call.arg(1))) {
-    call.services().admin.Drain(*node, AnswerLater(call));
+    call.services().ring.Drain(*node, AnswerLater(call));
   }
 }
 
 void Undrain(PlainCall& call) {
   if (const auto node = FindNode(call, call.arg(1))) {
-    call.services().admin.Undrain(*node, AnswerLater(call));
+    call.services().ring.Undrain(*node, AnswerLater(call));
   }
 }
 
 void Remove(PlainCall& call) {
   if (const auto node = FindNode(call, call.arg(1))) {
-    call.services().admin.Remove(*node, AnswerLater(call));
+    call.services().ring.Remove(*node, AnswerLater(call));
   }
+}
+
+// ---- The ring's configuration -------------------------------------------------------------------
+
+std::string_view PatternOf(const PlainCall& call) {
+  return call.argument_count() > 2 ? call.arg(2) : std::string_view("*");
+}
+
+void RingConfigGet(PlainCall& call) {
+  call.reply().Bulk(call.services().settings.RingConfigJson(PatternOf(call)));
+}
+
+void RingConfigSources(PlainCall& call) {
+  call.reply().Bulk(call.services().settings.ConfigSourcesJson(PatternOf(call)));
+}
+
+// Answered with the names of the settings that changed.
+void ChangeRing(PlainCall& call, Result<std::vector<SettingChange>> changes) {
+  if (!changes) return call.Fail(changes.error());
+  std::vector<std::string> names;
+  for (const SettingChange& change : *changes) names.push_back(change.name);
+  call.services().ring.ChangeSettings(
+      std::move(*changes),
+      [names = std::move(names), pending = call.responder.Defer()](const Status& status) mutable {
+        if (!status) return pending.FinishWithError(status.error());
+        pending.FinishWith([&names](ReplyWriter& reply) {
+          reply.BeginList(ListShape::kArray, names.size());
+          for (const std::string& name : names) reply.Bulk(name);
+          reply.EndList();
+        });
+      });
+}
+
+void RingConfigSet(PlainCall& call) {
+  if (call.argument_count() % 2 != 0) return call.Fail(WrongArgumentCount("ringconfig|set"));
+  NodeSettings::Changes changes;
+  for (std::size_t i = 2; i < call.argument_count(); i += 2) {
+    changes.emplace_back(call.arg(i), call.arg(i + 1));
+  }
+  ChangeRing(call, call.services().settings.RingConfigSet(changes));
+}
+
+void RingConfigUnset(PlainCall& call) {
+  ChangeRing(call, call.services().settings.RingConfigUnset(ArgumentsFrom(call, 2)));
 }
 
 void RestartCheck(PlainCall& call) {
   if (const auto node = FindNode(call, call.arg(1))) {
-    call.reply().Bulk(call.services().admin.RestartCheckJson(*node));
+    call.reply().Bulk(call.services().report.RestartCheckJson(*node));
   }
 }
 
+void Advise(PlainCall& call) { call.reply().Bulk(call.services().report.AdviceJson()); }
+
 void RebalanceStatus(PlainCall& call) {
-  call.services().admin.RebalanceJson(
+  call.services().ring.RebalanceJson(
       [pending = call.responder.Defer()](const std::string& json) mutable {
         pending.FinishWith([&json](ReplyWriter& reply) { reply.Bulk(json); });
       });
 }
 
 void RebalancePause(PlainCall& call) {
-  call.services().admin.SetRebalance({.paused = true, .bytes_per_second = {}}, AnswerLater(call));
+  call.services().ring.SetRebalance({.paused = true, .bytes_per_second = {}}, AnswerLater(call));
 }
 
 void RebalanceResume(PlainCall& call) {
-  call.services().admin.SetRebalance({.paused = false, .bytes_per_second = {}}, AnswerLater(call));
+  call.services().ring.SetRebalance({.paused = false, .bytes_per_second = {}}, AnswerLater(call));
 }
 
 void RebalanceLimit(PlainCall& call) {
   if (IsWord(call.arg(2), "DEFAULT")) {
-    return call.services().admin.SetRebalance(
+    return call.services().ring.SetRebalance(
         {.paused = {}, .bytes_per_second = {}, .own_limits = true}, AnswerLater(call));
   }
   const std::optional<std::uint64_t> bytes = ParseUnsigned(call.arg(2));
@@ -211,7 +294,7 @@ void RebalanceLimit(PlainCall& call) {
                      "the limit is a number of bytes a second; 0 for none, default for each "
                      "node's own --rebalance-limit");
   }
-  call.services().admin.SetRebalance({.paused = {}, .bytes_per_second = *bytes}, AnswerLater(call));
+  call.services().ring.SetRebalance({.paused = {}, .bytes_per_second = *bytes}, AnswerLater(call));
 }
 
 // Without an argument it is REBALANCE STATUS.
@@ -225,6 +308,7 @@ constexpr Binding kBindings[] = {
     Bind("config", RunSubcommand),
     Bind("config|get", ConfigGet),
     Bind("config|set", ConfigSet),
+    Bind("config|unset", ConfigUnset),
     Bind("config|resetstat", ConfigResetStat),
     Bind("config|rewrite", ConfigRewrite),
     Bind("config|help", SayHelp),
@@ -236,12 +320,20 @@ constexpr Binding kBindings[] = {
     Bind("undrain", Undrain),
     Bind("remove", Remove),
     Bind("restartcheck", RestartCheck),
+    Bind("advise", Advise),
+    Bind("hotkeys", HotKeysOfNode),
     Bind("rebalance", Rebalance),
     Bind("rebalance|status", RebalanceStatus),
     Bind("rebalance|pause", RebalancePause),
     Bind("rebalance|resume", RebalanceResume),
     Bind("rebalance|limit", RebalanceLimit),
     Bind("rebalance|help", SayHelp),
+    Bind("ringconfig", RunSubcommand),
+    Bind("ringconfig|get", RingConfigGet),
+    Bind("ringconfig|set", RingConfigSet),
+    Bind("ringconfig|unset", RingConfigUnset),
+    Bind("ringconfig|sources", RingConfigSources),
+    Bind("ringconfig|help", SayHelp),
 };
 // clang-format on
 

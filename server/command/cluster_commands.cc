@@ -31,7 +31,7 @@ void SayEmptyList(ReplyWriter& reply) {
 
 void Slots(PlainCall& call) {
   ReplyWriter& reply = call.reply();
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   if (view == nullptr) return SayEmptyList(reply);
   const std::vector<SlotRange> ranges = SlotRangesOf(*view);
   reply.BeginList(ListShape::kArray, ranges.size());
@@ -75,7 +75,7 @@ void SayShardNode(ReplyWriter& reply, const MemberInfo& member) {
 
 void Shards(PlainCall& call) {
   ReplyWriter& reply = call.reply();
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   if (view == nullptr) return SayEmptyList(reply);
   std::vector<std::vector<SlotRange>> shards(view->members.size());
   for (const SlotRange& range : SlotRangesOf(*view)) shards[range.owner].push_back(range);
@@ -115,7 +115,7 @@ std::string_view NodeFlags(const MemberInfo& member, bool myself) {
 
 // id host:port@bus-port flags master ping-sent pong-received epoch link-state slots...
 void Nodes(PlainCall& call) {
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   std::string text;
   if (view != nullptr) {
     const std::vector<SlotRange> ranges = SlotRangesOf(*view);
@@ -138,7 +138,7 @@ void Nodes(PlainCall& call) {
 }
 
 void Info(PlainCall& call) {
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   std::size_t assigned = 0;
   std::size_t members = 0;
   std::vector<MemberIndex> owners;
@@ -166,7 +166,7 @@ void Info(PlainCall& call) {
 }
 
 void MyId(PlainCall& call) {
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   if (view == nullptr || view->self == kNoMember) {
     return call.Fail(ErrorCode::kUnavailable, "this node is still starting");
   }
@@ -194,7 +194,7 @@ void WalkSlot(PlainCall& call, Slot slot, const std::function<bool(std::string_v
   bool wanted = true;
   do {
     MutexLock lock(shard.mutex());
-    cursor = shard.Walk(partition, cursor, kSlotWalkBatch, call.router.now(),
+    cursor = shard.Walk(partition, cursor, kSlotWalkBatch, call.context().now(),
                         [&](const RecordView& record) {
                           if (!record.is_tombstone() && SlotOf(record.key()) == slot) {
                             wanted = visit(record.key());
@@ -243,7 +243,7 @@ void Cluster(PlainCall& call) {
 // ---- For our own client and shell ---------------------------------------------------------------
 
 void Ring(PlainCall& call) {
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   if (view == nullptr) {
     return call.Fail(ErrorCode::kUnavailable, "this node does not know the ring yet; try again");
   }
@@ -251,7 +251,7 @@ void Ring(PlainCall& call) {
 }
 
 void Locate(PlainCall& call) {
-  const ClusterView* view = call.router.view();
+  const ClusterView* view = call.context().view();
   if (view == nullptr) {
     return call.Fail(ErrorCode::kUnavailable, "this node does not know the ring yet; try again");
   }

@@ -6,6 +6,7 @@
 #include "command/cluster_commands.h"
 #include "command/connection_commands.h"
 #include "command/counter_commands.h"
+#include "command/feed_commands.h"
 #include "command/introspection.h"
 #include "command/key_commands.h"
 #include "command/memcached_commands.h"
@@ -30,7 +31,7 @@ CommandTable::CommandTable() {
   for (const std::span<const Binding> group :
        {StringCommands(), CounterCommands(), RangeCommands(), KeyCommands(), ScanCommands(),
         PartitionCommands(), MemcachedCommands(), ConnectionCommands(), AdminCommands(),
-        IntrospectionCommands(), ClusterCommands()}) {
+        IntrospectionCommands(), ClusterCommands(), FeedCommands()}) {
     for (const Binding& binding : group) {
       CommandHandler& handler = commands_[binding.row];
       assert(handler.keyed == nullptr && handler.plain == nullptr && "bound twice");

@@ -150,6 +150,7 @@ void Reset(PlainCall& call) {
   call.session.read_from_replicas = false;
   call.session.database_refused = false;
   call.session.replies_off = false;
+  call.responder.Subscribe(nullptr);
   call.services().sessions.Update(call.session, [](Session& session) { session.name.clear(); });
   call.reply().Text("RESET");
 }
@@ -177,7 +178,8 @@ std::string Describe(const Session& session, UnixMillis now) {
   line += " age=" + seconds_since(session.connected_ms);
   line += " idle=" + seconds_since(active == 0 ? session.connected_ms : active);
   // No database but one, no channels, no transactions, as each field says.
-  line += " flags=N db=0 sub=0 psub=0 ssub=0 multi=-1";
+  line += std::string(" flags=") + (session.subscribed.load(std::memory_order_relaxed) ? "P" : "N");
+  line += " db=0 sub=0 psub=0 ssub=0 multi=-1";
   // Arguments lie in the input, replies in one buffer.
   const std::size_t input = session.input_bytes.load(std::memory_order_relaxed);
   const std::size_t input_free = session.input_free_bytes.load(std::memory_order_relaxed);
@@ -229,7 +231,7 @@ void ClientSetInfo(PlainCall& call) {
 void ClientInfo(PlainCall& call) {
   std::string line;
   call.services().sessions.Update(
-      call.session, [&](Session& session) { line = Describe(session, call.router.now()); });
+      call.session, [&](Session& session) { line = Describe(session, call.context().now()); });
   call.reply().Verbatim(line);
 }
 
@@ -274,16 +276,16 @@ std::optional<ClientFilter> ReadClientFilter(PlainCall& call) {
 class ClientLines : public std::enable_shared_from_this<ClientLines> {
  public:
   ClientLines(PlainCall& call, ClientFilter filter)
-      : router_(call.router), filter_(std::move(filter)), pending_(call.DeferAlone()) {}
+      : context_(call.context()), filter_(std::move(filter)), pending_(call.DeferAlone()) {}
 
   void Step() {
-    const UnixMillis now = router_.now();
-    next_ = router_.services().sessions.ForEachFrom(next_, kSessionsAtOnce,
-                                                    [this, now](const Session& session) {
-                                                      if (filter_.Admits(session))
-                                                        lines_ += Describe(session, now);
-                                                    });
-    if (next_ != 0) return router_.NextTurn([self = shared_from_this()] { self->Step(); });
+    const UnixMillis now = context_.now();
+    next_ = context_.services().sessions.ForEachFrom(next_, kSessionsAtOnce,
+                                                     [this, now](const Session& session) {
+                                                       if (filter_.Admits(session))
+                                                         lines_ += Describe(session, now);
+                                                     });
+    if (next_ != 0) return context_.NextTurn([self = shared_from_this()] { self->Step(); });
     pending_.writer().Verbatim(lines_);
     pending_.Finish();
   }
@@ -291,7 +293,7 @@ class ClientLines : public std::enable_shared_from_this<ClientLines> {
  private:
   static constexpr std::size_t kSessionsAtOnce = 128;
 
-  Router& router_;
+  CommandContext& context_;
   const ClientFilter filter_;
   std::uint64_t next_ = 0;
   std::string lines_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "command/command_keys.h"
 #include "command/messages.h"
 #include "command/plain_call.h"
 
@@ -39,8 +40,9 @@ bool IsVisible(const Command& command, const Session& session) {
 Dispatcher::Dispatcher(const Services& services, const DispatcherOptions& options)
     : table_(CommandTable::Get()),
       peers_(services.peers),
-      router_(services, options),
-      counters_(table_.commands().size()) {}
+      tallies_(table_.commands().size()),
+      durations_(table_.commands().size()),
+      router_(services, options, tallies_) {}
 
 void Dispatcher::Handle(const Request& request, Session& session, Responder& responder) {
   const Lookahead::Entry* const lookahead = lookahead_.Take(request);
@@ -52,13 +54,13 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
   const Command* const command =
       lookahead != nullptr ? lookahead->command : table_.Find(request.args.front());
   if (!Admit(command, request, session, responder)) {
-    if (command != nullptr) counters_[command->index].rejected.Add(1);
+    if (command != nullptr) tallies_[command->index][&CommandCounts::rejected].Add(1);
     return;
   }
   session.last_command.store(&command->name, std::memory_order_relaxed);
-  Counters& counters = counters_[command->index];
-  counters.calls.Add(1);
-  TimeFor(&counters);
+  CommandTally& tally = tallies_[command->index];
+  tally[&CommandCounts::calls].Add(1);
+  TimeFor(&tally);
 
   bool failed = false;
   if (command->keyed != nullptr) [[likely]] {
@@ -70,26 +72,32 @@ void Dispatcher::Handle(const Request& request, Session& session, Responder& res
     failed = call.failed;
   }
   if (failed) [[unlikely]]
-    counters.errors.Add(1);
+    tally[&CommandCounts::errors].Add(1);
 }
 
-void Dispatcher::TimeFor(Counters* counters) {
-  if (counters == timed_) return;
+void Dispatcher::TimeFor(CommandTally* tally) {
+  if (tally == timed_) return;
   const TimePoint now = SteadyNow();
   if (timed_ != nullptr) {
-    timed_->nanoseconds.Add(static_cast<std::uint64_t>((now - timed_since_).count()));
+    const Duration took = now - timed_since_;
+    (*timed_)[&CommandCounts::nanoseconds].Add(static_cast<std::uint64_t>(took.count()));
+    const std::uint64_t calls = (*timed_)[&CommandCounts::calls].value() - timed_from_;
+    durations_[static_cast<std::size_t>(timed_ - tallies_.data())].Record(
+        calls == 1 ? took : took / static_cast<std::int64_t>(calls), calls);
   }
-  timed_ = counters;
+  timed_ = tally;
   timed_since_ = now;
+  if (tally != nullptr) timed_from_ = (*tally)[&CommandCounts::calls].value() - 1;
 }
 
 void Dispatcher::LookAhead(std::span<const Request> requests) {
+  const Engine& engine = router_.context().services().engine;
   lookahead_.Clear();
   for (const Request& request : requests) {
     Lookahead::Entry entry{.request = &request};
     if (request.kind == Request::Kind::kCommand) {
       entry.command = table_.Find(request.args.front());
-      if (const std::optional<Key> key = router_.OnlyKey(entry.command, request)) {
+      if (const std::optional<Key> key = OnlyKey(engine, entry.command, request)) {
         entry.has_key = true;
         entry.key = *key;
       }
@@ -131,7 +139,7 @@ bool Dispatcher::Admit(const Command* command, const Request& request, const Ses
 }
 
 bool Dispatcher::IsFromMember(const Session& session) {
-  const ClusterView* const view = router_.view();
+  const ClusterView* const view = router_.context().view();
   return session.peer && view != nullptr && view->Find(*session.peer) != kNoMember;
 }
 
@@ -144,46 +152,21 @@ void Dispatcher::HandlePeer(const Request& request, Session& session, Responder&
 
 std::vector<CommandCounts> Dispatcher::command_stats() const {
   std::vector<CommandCounts> stats;
-  stats.reserve(counters_.size());
-  for (std::size_t i = 0; i < counters_.size(); ++i) {
-    const Counters& counters = counters_[i];
-    const LookupCounters& lookups = router_.lookups(i);
-    stats.push_back({.calls = counters.calls.value(),
-                     .nanoseconds = counters.nanoseconds.value(),
-                     .rejected = counters.rejected.value(),
-                     .errors = counters.errors.value(),
-                     .found = lookups.found.value(),
-                     .missing = lookups.missing.value(),
-                     .mismatched = lookups.mismatched.value()});
-  }
+  stats.reserve(tallies_.size());
+  for (const CommandTally& tally : tallies_) stats.push_back(tally.Read());
   return stats;
 }
 
-CommandCounts& CommandCounts::operator+=(const CommandCounts& other) {
-  calls += other.calls;
-  nanoseconds += other.nanoseconds;
-  rejected += other.rejected;
-  errors += other.errors;
-  found += other.found;
-  missing += other.missing;
-  mismatched += other.mismatched;
-  return *this;
+std::vector<CommandHistogram::Snapshot> Dispatcher::command_durations() const {
+  std::vector<CommandHistogram::Snapshot> durations;
+  durations.reserve(durations_.size());
+  for (const CommandHistogram& one : durations_) durations.push_back(one.Read());
+  return durations;
 }
 
-CommandCounts& CommandCounts::operator-=(const CommandCounts& other) {
-  calls -= other.calls;
-  nanoseconds -= other.nanoseconds;
-  rejected -= other.rejected;
-  errors -= other.errors;
-  found -= other.found;
-  missing -= other.missing;
-  mismatched -= other.mismatched;
-  return *this;
-}
-
-Admin::Fields CommandStatsFields(const std::vector<CommandCounts>& counts) {
+Fields CommandStatsFields(const std::vector<CommandCounts>& counts) {
   const std::span<const Command> commands = CommandTable::Get().commands();
-  Admin::Fields fields;
+  Fields fields;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const CommandCounts& one = counts[i];
     if (one.calls == 0 && one.rejected == 0) continue;

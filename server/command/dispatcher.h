@@ -8,8 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/counter.h"
+#include "base/duration_histogram.h"
 #include "command/admin.h"
+#include "command/command_counts.h"
 #include "command/command_table.h"
 #include "command/lookahead.h"
 #include "command/router.h"
@@ -17,22 +18,6 @@
 #include "protocol/handler.h"
 
 namespace gyre {
-
-struct CommandCounts {
-  std::uint64_t calls = 0;
-  std::uint64_t nanoseconds = 0;  // of this loop; what a call waited for is not in it
-  std::uint64_t rejected = 0;     // not executed: too many or too few arguments, for one
-  // Failed here and at once; what failed later or elsewhere is counted there.
-  std::uint64_t errors = 0;
-  // By the keyed handlers, at the owner.
-  std::uint64_t found = 0;
-  std::uint64_t missing = 0;
-  std::uint64_t mismatched = 0;
-
-  // Counts of several loops are added up, and those of an earlier moment taken off.
-  CommandCounts& operator+=(const CommandCounts& other);
-  CommandCounts& operator-=(const CommandCounts& other);
-};
 
 class Dispatcher final : public Handler {
  public:
@@ -44,23 +29,17 @@ class Dispatcher final : public Handler {
   void LookAhead(std::span<const Request> requests) override;
   void EndOfBatch() override {
     lookahead_.Clear();
-    router_.EndTurn();
+    router_.context().EndTurn();
     TimeFor(nullptr);
   }
 
   // Any thread. By Command::index.
   std::vector<CommandCounts> command_stats() const;
-  // Loop thread.
-  const RouterStats& router_stats() const { return router_.stats(); }
+  std::vector<CommandHistogram::Snapshot> command_durations() const;
+  RouterStats router_stats() const { return router_.stats(); }
+  std::vector<HotKey> hot_keys(UnixMillis now) const { return router_.hot_keys().Read(now); }
 
  private:
-  struct Counters {
-    Counter calls;
-    Counter nanoseconds;
-    Counter rejected;
-    Counter errors;
-  };
-
   void HandlePeer(const Request& request, Session& session, Responder& responder);
   // False, and the error is the reply, if the row does not admit the request.
   bool Admit(const Command* command, const Request& request, const Session& session,
@@ -69,19 +48,21 @@ class Dispatcher final : public Handler {
   bool IsFromMember(const Session& session);
   // The time from now on is that of this command; null: of none. Calls of one command in a row are
   // timed as one, for reading the clock costs a good part of what a GET does.
-  void TimeFor(Counters* counters);
+  void TimeFor(CommandTally* tally);
 
   const CommandTable& table_;
   PeerHandler& peers_;
+  CommandTallies tallies_;
+  std::vector<CommandHistogram> durations_;  // [Command::index]
   Router router_;
-  std::vector<Counters> counters_;  // [Command::index]
-  Counters* timed_ = nullptr;       // of the command that runs, again and again
+  CommandTally* timed_ = nullptr;  // of the command that runs, again and again
   TimePoint timed_since_{};
+  std::uint64_t timed_from_ = 0;  // the calls before
   Lookahead lookahead_;
 };
 
 // INFO commandstats: "cmdstat_get" -> "calls=5,...", for commands that were called. `counts` by
 // Command::index.
-Admin::Fields CommandStatsFields(const std::vector<CommandCounts>& counts);
+Fields CommandStatsFields(const std::vector<CommandCounts>& counts);
 
 }  // namespace gyre

@@ -1,25 +1,32 @@
-// Takes the replies for several keys and says one: their sum, or OK, or the first error.
+// Takes the replies for several keys and says one: their sum, or OK, or 1, or the first error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
-#include "command/command.h"
+#include "proto/command_schema.h"
 #include "protocol/reply.h"
 
 namespace gyre {
 
 class FoldWriter final : public ReplyWriter {
  public:
+  // For kSum, kAllOk or kAtomic.
+  explicit FoldWriter(Fold fold) : fold_(fold) {}
+
   void Integer(std::int64_t value) override { sum_ += value; }
   void Fail(const Error& error) override {
     if (!error_) error_ = error;
   }
 
-  // Says the result to `reply`; `fold` is kSum, kAllOk or kAtomic.
-  void Say(Fold fold, ReplyWriter& reply) const {
+  // The first.
+  const std::optional<Error>& error() const { return error_; }
+
+  void Say(ReplyWriter& reply) const {
     if (error_) return reply.Fail(*error_);
-    switch (fold) {
+    switch (fold_) {
       case Fold::kSum:
         return reply.Integer(sum_);
       case Fold::kAtomic:
@@ -45,6 +52,7 @@ class FoldWriter final : public ReplyWriter {
   void Peer(std::string_view /*payload*/) override {}
 
  private:
+  const Fold fold_;
   std::int64_t sum_ = 0;
   std::optional<Error> error_;
 };

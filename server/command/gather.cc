@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/buffer.h"
+#include "command/messages.h"
 
 namespace gyre {
 namespace {
@@ -63,9 +64,9 @@ struct Gather::Elements {
   std::size_t at = 0;  // in `keys`, of the next
 };
 
-Gather::Gather(Fold fold, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account)
-    : fold_(fold), reply_(std::move(reply)), elements_(std::make_shared<Elements>(account)) {
-  if (fold_ == Fold::kArray && Grow(key_count * sizeof(Reply))) {
+Gather::Gather(Kind kind, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account)
+    : kind_(kind), reply_(std::move(reply)), elements_(std::make_shared<Elements>(account)) {
+  if (kind_.fold == Fold::kArray && Grow(key_count * sizeof(Reply))) {
     elements_->replies.resize(key_count);
   }
 }
@@ -108,12 +109,13 @@ void Gather::Deliver(const std::vector<std::uint32_t>& positions, Reply reply) {
 }
 
 void Gather::Combine(const std::vector<std::uint32_t>& positions, Reply&& reply) {
+  any_done_ = any_done_ || reply.kind != Reply::Kind::kError;
   if (error_) return;
   if (reply.kind == Reply::Kind::kError) {
     error_ = Error{reply.error, std::move(reply.bytes)};
     return;
   }
-  switch (fold_) {
+  switch (kind_.fold) {
     case Fold::kSum:
       if (reply.kind != Reply::Kind::kInteger) error_ = Mismatch();
       sum_ += reply.integer;
@@ -142,9 +144,19 @@ void Gather::ClosePart() {
   if (--parts_open_ == 0) Answer();
 }
 
+// Most errors say that nothing was written.
+bool Gather::MayRefuse() const {
+  if (!kind_.writes || !any_done_ || error_->code == ErrorCode::kUnknownOutcome) return true;
+  // Another node takes all of the command elsewhere then, which may be done twice.
+  return kind_.forwarded && IsRefusal(error_->code);
+}
+
 void Gather::Answer() {
+  if (error_ && !MayRefuse()) {
+    return reply_.FinishWithError(PartlyWritten(*error_));
+  }
   if (error_) return reply_.FinishWithError(*error_);
-  switch (fold_) {
+  switch (kind_.fold) {
     case Fold::kSum:
       return reply_.FinishWith([this](ReplyWriter& writer) { writer.Integer(sum_); });
     case Fold::kArray:

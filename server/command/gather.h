@@ -8,18 +8,28 @@
 #include <vector>
 
 #include "base/client_memory.h"
-#include "proto/command_schema.h"
+#include "command/pending_command.h"
 #include "protocol/handler.h"
 
 namespace gyre {
 
 class Gather {
  public:
+  struct Kind {
+    Fold fold = Fold::kNone;
+    bool writes = false;
+    bool forwarded = false;  // by another node, which takes refusals to whoever owns the keys now
+  };
+  static Kind KindOf(const PendingCommand& pending) {
+    return {pending.command.fold, pending.command.Is(kWrite), pending.request->hops > 0};
+  }
+
   // What it gathers is charged to `account` (null: to nobody); the reply is an error where there is
-  // no room. `key_count` keys in all. Answers `reply` when the last part has arrived. One part is open from
-  // the start: `Started` closes it, so that parts which answer at once do not end the whole too
-  // early.
-  Gather(Fold fold, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account);
+  // no room. `key_count` keys in all. Answers `reply` when the last part has arrived: with the first
+  // error, if there is one, and with an unknown outcome where it would say that nothing was written
+  // although a part was. One part is open from the start: `Started` closes it, so that parts which
+  // answer at once do not end the whole too early.
+  Gather(Kind kind, std::size_t key_count, PendingReply reply, ClientMemoryAccount* account);
 
   void ExpectPart() { ++parts_open_; }
   // The reply to one expected part, which had the keys at these positions: what a node would have
@@ -39,12 +49,15 @@ class Gather {
   void Answer();
   void AnswerList();
 
-  const Fold fold_;
+  bool MayRefuse() const;
+
+  const Kind kind_;
   PendingReply reply_;
   std::size_t parts_open_ = 1;
   std::int64_t sum_ = 0;
   std::shared_ptr<Elements> elements_;  // kArray, kConcat; shared with what writes them
   std::optional<Error> error_;          // the first
+  bool any_done_ = false;               // a part was executed
 };
 
 }  // namespace gyre

@@ -147,6 +147,24 @@ void ObjectIdleTime(KeyedCall& call) {
 
 void ObjectRefCount(KeyedCall& call) { call.Inspect() ? call.reply.Integer(1) : call.reply.Null(); }
 
+// ---- MEMORY -------------------------------------------------------------------------------------
+
+// SAMPLES is for values of many elements: here each is counted whole.
+void MemoryUsage(KeyedCall& call) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+  const std::size_t options = call.args.size() - 3;
+  if (options != 0 && (options != 2 || !IsWord(call.arg(3), "SAMPLES"))) {
+    return call.Fail(SyntaxError());
+  }
+  if (options == 2) {
+    const std::optional<std::int64_t> samples = ParseInteger(call.arg(4));
+    if (!samples) return call.Fail(NotAnInteger());
+    if (*samples < 0) return call.Fail(SyntaxError());
+  }
+  const RecordView record = call.Inspect();
+  record ? call.reply.Integer(static_cast<std::int64_t>(call.shard.MemoryOf(record)))
+         : call.reply.Null();
+}
+
 // clang-format off
 constexpr Binding kBindings[] = {
     Bind("del", Delete),
@@ -169,6 +187,9 @@ constexpr Binding kBindings[] = {
     Bind("object|idletime", ObjectIdleTime),
     Bind("object|refcount", ObjectRefCount),
     Bind("object|help", SayHelp),
+    Bind("memory", RunSubcommand),
+    Bind("memory|usage", MemoryUsage),
+    Bind("memory|help", SayHelp),
 };
 // clang-format on
 

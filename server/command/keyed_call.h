@@ -7,11 +7,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "command/command.h"
 #include "protocol/reply.h"
+#include "replication/effect.h"
 #include "storage/shard.h"
 
 namespace gyre {
@@ -29,18 +31,15 @@ enum class Sought : std::uint8_t {
 struct KeyedCall {
   Arguments args;         // the whole request, name included
   std::size_t key_index;  // args[key_index] is this call's key
-  Key key;
+  const Key& key;
   Shard& shard;
   ReplyWriter& reply;
   UnixMillis now;
   Buffer& scratch;  // empty; for values that are put together (they must not lie in the arena)
   std::size_t value_bytes_max;
+  // What changes is added here, behind what the transaction's handlers before this one changed.
+  std::vector<Effect>& effects;
 
-  // What changed, for the replicas: the record's new state, or the version as of which the key is
-  // removed, or that up to which the partition was emptied. All empty where nothing did.
-  RecordView mutated;
-  Version removed = 0;
-  Version flushed = 0;
   std::optional<Error> error;  // the reply, if it is one
   Sought sought = Sought::kNothing;
 
@@ -64,8 +63,7 @@ struct KeyedCall {
     return Keep(shard.Store(key, value, expiry_ms, flags, version), version);
   }
 
-  // Gives the record, which is there, a new expiry, and leaves it in `mutated`; empty if the expiry
-  // has passed: then it is removed. Likewise.
+  // Gives the record, which is there, a new expiry; one that has passed removes it. Likewise.
   bool SetExpiry(UnixMillis expiry_ms) GYRE_NO_THREAD_SAFETY_ANALYSIS {
     const Version version = shard.NextVersion(now);
     return Keep(shard.SetExpiry(key, expiry_ms, version, now), version);
@@ -73,12 +71,22 @@ struct KeyedCall {
 
   // Whether the key was there. Replicas are told in any case: they may have what was evicted here.
   bool Remove() GYRE_NO_THREAD_SAFETY_ANALYSIS {
-    mutated = RecordView{};
-    removed = shard.NextVersion(now);
-    const bool existed = shard.Remove(key, removed, now);
+    const Version version = shard.NextVersion(now);
+    const bool existed = shard.Remove(key, version, now);
+    effects.push_back(Effect::Remove(key, version));
     sought = existed ? Sought::kFound : Sought::kMissing;
     return existed;
   }
+
+  // Empties the partition.
+  void Flush() GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    const Version version = shard.NextVersion(now);
+    shard.Flush(key.partition, version);
+    effects.push_back(Effect::Flush(key, version));
+  }
+
+  // The record as the latest change left it, which is this call's; empty where that removed it.
+  const RecordView& changed() const { return effects.back().record; }
 
   void Fail(ErrorCode code, std::string message) { Fail(Error{code, std::move(message)}); }
   void Fail(Error why) {
@@ -92,8 +100,8 @@ struct KeyedCall {
       Fail(changed.error());
       return false;
     }
-    mutated = *changed;
-    if (!mutated) removed = version;
+    const Effect::Kind kind = *changed ? Effect::Kind::kPut : Effect::Kind::kRemove;
+    effects.push_back({kind, version, &key, *changed});
     return true;
   }
 };

@@ -2,7 +2,6 @@
 // keys of those that have one. Handle takes it up, so that nothing is looked up or hashed twice.
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <vector>
 
@@ -27,11 +26,14 @@ class Lookahead {
   }
   void Add(const Entry& entry) { entries_.push_back(entry); }
 
-  // What is known of `request`, whose turn it is; null where it was not looked at ahead.
-  const Entry* Take([[maybe_unused]] const Request& request) {
-    if (next_ == entries_.size()) return nullptr;
-    assert(entries_[next_].request == &request);
-    return &entries_[next_++];
+  // What is known of `request`, whose turn it is; null where it was not looked at ahead. Those before
+  // it were left out.
+  const Entry* Take(const Request& request) {
+    while (next_ < entries_.size()) {
+      const Entry& entry = entries_[next_++];
+      if (entry.request == &request) return &entry;
+    }
+    return nullptr;
   }
 
   const std::vector<Entry>& entries() const { return entries_; }

@@ -9,11 +9,11 @@
 
 #include "command/arguments.h"
 #include "command/binding.h"
-#include "command/flush.h"
 #include "command/keyed_call.h"
 #include "command/messages.h"
 #include "command/plain_call.h"
 #include "command/record_reply.h"
+#include "command/scan_commands.h"
 #include "command/version.h"
 
 namespace gyre {
@@ -156,15 +156,15 @@ void Touch(KeyedCall& call) {
 // With a delay, what is older at that moment is void from then on: this node's timer sees to it,
 // unless another flush came in between. A later one replaces it.
 void FlushAll(PlainCall& call) {
-  const UnixMillis now = call.router.now();
-  Engine& engine = call.router.services().engine;
+  const UnixMillis now = call.context().now();
+  Engine& engine = call.services().engine;
   const std::uint64_t order = engine.OrderFlush();
   const auto moment = call.argument_count() > 1 ? ParseMemcachedExpiry(call.arg(1), now)
                                                 : std::optional<UnixMillis>(kNeverExpires);
   if (!moment) return call.Fail(BadFormat());
   if (*moment <= now) return FlushCluster(call);  // no delay: kNeverExpires is 0
   Router& router = call.router;
-  router.Later(std::chrono::milliseconds(*moment - now), [&router, &engine, order, now] {
+  router.context().Later(std::chrono::milliseconds(*moment - now), [&router, &engine, order, now] {
     if (engine.IsNewestFlush(order)) FlushClusterUnlessSince(router, now);
   });
   call.reply().Word(Outcome::kOk);
@@ -172,14 +172,14 @@ void FlushAll(PlainCall& call) {
 
 void Stats(PlainCall& call) {
   const std::string_view argument = call.argument_count() > 1 ? call.arg(1) : std::string_view();
-  Admin& admin = call.router.services().admin;
+  NodeReport& report = call.services().report;
   if (argument == "reset") {
-    admin.ResetStats();
+    report.ResetStats();
     return call.reply().Text("RESET");
   }
-  const std::optional<Admin::Fields> known = admin.MemcachedStats(argument);
+  const std::optional<Fields> known = report.MemcachedStats(argument);
   if (!known) return call.Fail(ErrorCode::kUnknownCommand, "unknown argument");
-  const Admin::Fields& fields = *known;
+  const Fields& fields = *known;
   call.reply().BeginList(ListShape::kMap, fields.size());
   for (const auto& [name, value] : fields) {
     call.reply().Bulk(name);

@@ -30,6 +30,10 @@ inline Error InvalidExpiry(std::string_view command) {
 inline Error ClusterDisabled() {
   return {ErrorCode::kNotAllowed, "This instance has cluster support disabled"};
 }
+// Of a write of several keys: most errors say that nothing was written.
+inline Error PartlyWritten(const Error& error) {
+  return {ErrorCode::kUnknownOutcome, "some of the keys were written, and then: " + error.message};
+}
 inline Error ValueTooLarge() {
   return {ErrorCode::kTooLarge,
           "string exceeds maximum allowed size (raise --max-value on all nodes)"};

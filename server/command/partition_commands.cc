@@ -19,6 +19,8 @@ namespace {
 
 // Steps of matching and bytes of keys that cost about what finding a record does.
 constexpr std::size_t kCostOfVisit = 256;
+// Of the keys of one position, between which a scan cannot stop. Usually that is one key.
+constexpr std::size_t kVisitsOfPositionMax = 65'536;
 
 // gyre.count partition...: of all; gyre.counts partition...: of each.
 void Count(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
@@ -27,8 +29,7 @@ void Count(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
 
 // gyre.flush partition...
 void Flush(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
-  call.flushed = call.shard.NextVersion(call.now);
-  call.shard.Flush(call.key.partition, call.flushed);
+  call.Flush();
   call.reply.Word(Outcome::kOk);
 }
 
@@ -60,7 +61,10 @@ const Result<Glob>& ParsedPattern(std::string_view pattern) {
   return glob;
 }
 
-// gyre.scan partition position count pattern -> [next position, 0 at the end; visits; keys]
+// gyre.scan partition position count pattern [hash] -> [next position, 0 at the end; visits; keys]
+//
+// `hash` says whose order the position is of (KeyHashId::tag; none: the plain one's). While the
+// partition is in another there is no place to go on from.
 //
 // A record that cost more than a visit does, because its key is long or the pattern is hard, counts
 // as several visits: so what one call costs is bounded by `count`.
@@ -70,32 +74,39 @@ void Scan(KeyedCall& call) GYRE_REQUIRES(call.shard.mutex()) {
   if (!position || *position >> ScanCursor::kPositionBits != 0 || !count || *count == 0) {
     return call.Fail(SyntaxError());
   }
+  const std::uint64_t hash = call.args.size() > 5 ? ParseUnsigned(call.arg(5)).value_or(0) : 0;
+  if (call.shard.key_hash(call.key.partition).id().tag != hash) {
+    return call.Fail(
+        ErrorCode::kUnavailable,
+        "the keys are being put in another order, for the secret of the ring: try again");
+  }
   const Result<Glob>& glob = ParsedPattern(call.arg(4));
   if (!glob) return call.Fail(glob.error());
   const std::size_t visits_max = std::min<std::size_t>(*count, kScanVisitsMax);
-  const std::uint64_t begin = *position << ScanCursor::kHashShift;
   std::vector<std::string> keys;
   std::size_t visited = 0;
-  std::uint64_t cursor = begin;
-  // The position is coarser than the walk's own cursor: the walk goes on until the position grows,
-  // and leaves out what stands before it (the walk begins with a whole bucket).
+  WalkPosition at{*position << ScanCursor::kHashShift, 0};
+  // The position is coarser than the walk's own: the walk goes on until the position grows.
   do {
-    cursor = call.shard.Walk(call.key.partition, cursor, visits_max, call.now,
-                             [&](const RecordView& record) {
-                               std::size_t cost = 0;
-                               if (!record.is_tombstone() && HashKey(record.key()) >= begin) {
-                                 cost = record.key().size();
-                                 if (glob->matches_all() || glob->Matches(record.key(), cost)) {
-                                   keys.emplace_back(record.key());
-                                 }
-                               }
-                               visited += 1 + cost / kCostOfVisit;
-                               return visited < visits_max;
-                             });
-  } while (cursor != 0 && cursor >> ScanCursor::kHashShift == *position);
+    if (visited > kVisitsOfPositionMax) {
+      return call.Fail(ErrorCode::kTooLarge, "too many keys share a place in the order of hashes");
+    }
+    at = call.shard.Walk(call.key.partition, at, visits_max, call.now,
+                         [&](const RecordView& record) {
+                           std::size_t cost = 0;
+                           if (!record.is_tombstone()) {
+                             cost = record.key().size();
+                             if (glob->matches_all() || glob->Matches(record.key(), cost)) {
+                               keys.emplace_back(record.key());
+                             }
+                           }
+                           visited += 1 + cost / kCostOfVisit;
+                           return visited < visits_max;
+                         });
+  } while (!at.is_end() && ScanCursor::PositionOf(at.hash) <= *position);
 
   call.reply.BeginList(ListShape::kArray, 3);
-  call.reply.Integer(static_cast<std::int64_t>(cursor >> ScanCursor::kHashShift));
+  call.reply.Integer(static_cast<std::int64_t>(ScanCursor::PositionOf(at.hash)));
   call.reply.Integer(static_cast<std::int64_t>(visited));
   call.reply.BeginList(ListShape::kArray, keys.size());
   for (const std::string& key : keys) call.reply.Bulk(key);

@@ -25,7 +25,8 @@ struct PlainCall {
   std::size_t argument_count() const { return request.args.size(); }
   std::string_view arg(std::size_t index) const { return request.args[index]; }
   ReplyWriter& reply() { return responder.writer(); }
-  const Services& services() { return router.services(); }
+  CommandContext& context() { return router.context(); }
+  const Services& services() { return context().services(); }
   // For a command over the whole key space, which takes its time: what stands behind it in the
   // pipeline waits, so that it is not seen.
   PendingReply DeferAlone() {

@@ -1,7 +1,7 @@
 // Brings records into the CPU's cache before their commands run one after the other. With more data
 // than the cache holds, a lookup waits for memory twice, for its bucket and for its record, and
 // that is most of what a small command costs. Asked for together, the records of a pipeline arrive
-// together.
+// together. So does what a write looks up of its partition's copies.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "command/lookahead.h"
+#include "replication/replication_table.h"
 #include "storage/engine.h"
 
 namespace gyre {
 
 class Prefetcher {
  public:
-  explicit Prefetcher(Engine& engine) : engine_(engine), first_of_shard_(engine.shard_count(), 0) {}
+  Prefetcher(Engine& engine, const ReplicationTable& replication)
+      : engine_(engine), replication_(replication), first_of_shard_(engine.shard_count(), 0) {}
 
   // Takes each shard's mutex once. Only a hint: whatever happens to the records meanwhile is fine.
   void Run(const Lookahead& lookahead);
@@ -34,6 +36,7 @@ class Prefetcher {
   void TouchShard(std::uint32_t first);
 
   Engine& engine_;
+  const ReplicationTable& replication_;
   // Lists of keys of one shard, chained by their positions + 1; 0 ends a list.
   std::vector<std::uint32_t> first_of_shard_;  // all 0 between two runs
   std::vector<std::uint32_t> next_;

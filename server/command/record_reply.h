@@ -34,7 +34,7 @@ inline void SayAndExpire(KeyedCall& call, const RecordView& record, UnixMillis e
   }
   if (!record) return call.reply.Null();
   call.reply.Reserve(record.key().size() + record.value_bytes());
-  if (call.SetExpiry(expiry_ms)) SayRecord(call.mutated, call.reply);
+  if (call.SetExpiry(expiry_ms)) SayRecord(call.changed(), call.reply);
 }
 
 }  // namespace gyre

@@ -1,26 +1,21 @@
 #include "command/router.h"
 
-#include <algorithm>
 #include <cassert>
+#include <new>
 #include <string>
 #include <utility>
 
-#include "command/arguments.h"
+#include "command/command_keys.h"
 #include "command/command_table.h"
-#include "command/messages.h"
-#include "proto/slot.h"
+#include "command/recording_slot.h"
 
 namespace gyre {
 namespace {
 
-// Keys of one command that must be one step (MSETNX).
-constexpr std::size_t kAtomicKeysMax = 16 * 1024;
-// What steps of long commands may take of a turn of the loop; at least one is run.
-constexpr Duration kStepsTurnMax = std::chrono::milliseconds(2);
-
-bool HasOneKey(const Command& command, const Request& request) {
-  return command.fold == Fold::kNone ||
-         request.args.size() == std::size_t{command.keys.first} + command.keys.step;
+// Values of very many keys. (Where the keys must be of one slot, or all here, that is seen first.)
+bool ReadsMany(const Command& command, const Request& request, const Origin& origin) {
+  return command.fold == Fold::kArray && HasManyKeys(command, request.args) &&
+         !origin.cluster_port && !request.no_forward;
 }
 
 Origin AsReplica(Origin origin) {
@@ -36,135 +31,58 @@ Origin OriginOf(const Session& session, const Request& request) {
 
 }  // namespace
 
-bool Router::SamePartition(const std::vector<Key>& keys) {
-  return std::all_of(keys.begin(), keys.end(),
-                     [&](const Key& key) { return key.partition == keys.front().partition; });
-}
-
-bool Router::RunsTogether(const Command& command, const std::vector<Key>& keys) {
-  return command.fold == Fold::kNone || command.fold == Fold::kAtomic ||
-         keys.size() <= kTogetherMax;
-}
-
-Router::Router(const Services& services, const DispatcherOptions& options)
-    : services_(services),
-      options_(options),
+Router::Router(const Services& services, const DispatcherOptions& options, CommandTallies& tallies)
+    : context_(services, options),
+      executor_(context_.services(), tallies),
+      prefetcher_(services.engine, services.replication),
+      waiting_(context_, counters_,
+               [this](const PendingCommandPtr& pending, PartitionId line) {
+                 std::vector<Key> keys;
+                 // It was read before, so it can be read again.
+                 const Status read = ReadKeys(context_.services().engine, pending->command,
+                                              pending->request->args, pending->origin, keys);
+                 return !read || TryPending(pending, keys, line);
+               }),
+      long_(context_, executor_, waiting_),
+      forwarder_(context_, waiting_, counters_),
+      streams_(context_, executor_, waiting_,
+               [this](Arguments args, TimePoint deadline, std::function<void(Reply)> done) {
+                 Ask(args, deadline, std::move(done));
+               }),
+      scatter_(context_, waiting_, forwarder_, streams_, counters_,
+               [this](const PendingCommandPtr& part) { Resume(part); }),
       share_(std::make_shared<ClientMemoryShare>(
-          ClientMemory::AccountOf(services.client_memory, ClientMemory::Kind::kRequests))),
-      executor_(services_),
-      prefetcher_(services_.engine) {}
-
-void Router::LoadView() {
-  // The revision first: a view published in between is loaded again next time.
-  view_revision_ = services_.views.revision();
-  view_ = services_.views.Load();
-}
-
-void Router::EndTurn() {
-  services_.replicator.Flush();
-  now_ = 0;
-}
-
-TimePoint Router::DeadlineOf(const Request& request) const {
-  const Duration patience = request.deadline_ms != 0
-                                ? Duration(std::chrono::milliseconds(request.deadline_ms))
-                                : options_.default_deadline;
-  return services_.steady_now() + patience;
-}
-
-void Router::Later(Duration delay, std::function<void()> work) {
-  services_.transport.After(delay,
-                            [this, alive = std::weak_ptr<Token>(alive_), work = std::move(work)] {
-                              if (alive.expired()) return;
-                              now_ = 0;
-                              work();
-                              EndTurn();
-                            });
-}
-
-void Router::NextTurn(std::function<void()> step) {
-  steps_.push_back(std::move(step));
-  if (steps_.size() == 1 && !runs_steps_) Later(Duration(0), [this] { RunSteps(); });
-}
-
-void Router::RunSteps() {
-  runs_steps_ = true;
-  const TimePoint end = SteadyNow() + kStepsTurnMax;  // the loop's own time stands still in a turn
-  do {
-    const std::function<void()> step = std::move(steps_.front());
-    steps_.pop_front();
-    step();
-  } while (!steps_.empty() && SteadyNow() < end);
-  runs_steps_ = false;
-  if (!steps_.empty()) Later(Duration(0), [this] { RunSteps(); });
-}
-
-// ---- Keys -------------------------------------------------------------------------------------
-
-Result<Key> Router::KeyOf(const Command& command, std::string_view argument) const {
-  if (!command.Is(kPartitionKeys)) return services_.engine.KeyOf(argument);
-  const auto partition = ParseUnsigned(argument);
-  if (!partition || *partition >= services_.engine.options().partition_count) {
-    return Fail(ErrorCode::kInvalidArgument, "no such partition");
-  }
-  return Key{.bytes = argument, .partition = static_cast<PartitionId>(*partition)};
-}
-
-Status Router::ReadKeys(const Command& command, Arguments args, const Origin& origin,
-                        std::vector<Key>& keys) const {
-  keys.clear();
-  const std::size_t first = command.keys.first;
-  const std::size_t step = command.keys.step;
-  const std::size_t end = command.fold == Fold::kNone ? first + 1 : args.size();
-  if (args.size() <= first || (end - first) % step != 0) {
-    return tl::unexpected(WrongArgumentCount(command.name));
-  }
-  for (std::size_t i = first; i < end; i += step) {
-    Result<Key> key = KeyOf(command, args[i]);
-    if (!key) return tl::unexpected(std::move(key.error()));
-    keys.push_back(*key);
-  }
-  if (origin.cluster_port && keys.size() > 1 && !command.Is(kPartitionKeys)) {
-    const Slot slot = SlotOf(keys.front().bytes);
-    for (const Key& key : keys) {
-      if (SlotOf(key.bytes) == slot) continue;
-      return Fail(ErrorCode::kCrossSlot, "Keys in request don't hash to the same slot");
-    }
-  }
-  return {};
-}
+          ClientMemory::AccountOf(services.client_memory, ClientMemory::Kind::kRequests))) {}
 
 // ---- At once ----------------------------------------------------------------------------------
 
-std::optional<Key> Router::OnlyKey(const Command* command, const Request& request) const {
-  if (command == nullptr || command->keyed == nullptr || command->Is(kPartitionKeys)) {
-    return std::nullopt;
-  }
-  if (request.args.size() <= command->keys.first || !HasOneKey(*command, request)) {
-    return std::nullopt;
-  }
-  return services_.engine.KeyOf(request.args[command->keys.first]);
-}
-
 bool Router::Run(const Command& command, const Request& request, const Key* key, Session& session,
                  Responder& responder) {
-  // What one key's handler says is the whole reply, or the one element of it.
-  const bool says_the_whole =
-      command.fold == Fold::kNone || command.fold == Fold::kSum || command.fold == Fold::kArray;
-  return says_the_whole && HasOneKey(command, request)
-             ? RunOne(command, request, key, session, responder)
-             : RunFolded(command, request, key, session, responder);
+  return HasOneKey(command, request) ? RunOne(command, request, key, session, responder)
+                                     : RunFolded(command, request, key, session, responder);
+}
+
+[[gnu::always_inline]] inline Executor::Execution Router::TryHere(const TransactionStep& command,
+                                                                  const Request& request,
+                                                                  const Origin& origin,
+                                                                  ReplyWriter& reply) {
+  const Executor::Execution done =
+      executor_.Run({command, origin, context_.AcksOf(request), context_.now()}, reply);
+  return done.result == Executor::Result::kRefused
+             ? TryAsReplica(done, command, request, origin, reply)
+             : done;
 }
 
 bool Router::RunOne(const Command& command, const Request& request, const Key* known,
                     Session& session, Responder& responder) {
+  const Services& services = context_.services();
   const std::size_t key_index = command.keys.first;
   Key key;
   if (known != nullptr) {
     key = *known;
   } else if (!command.Is(kPartitionKeys)) [[likely]] {
-    key = services_.engine.KeyOf(request.args[key_index]);
-  } else if (Result<Key> partition = KeyOf(command, request.args[key_index])) {
+    key = services.engine.KeyOf(request.args[key_index]);
+  } else if (Result<Key> partition = KeyOf(services.engine, command, request.args[key_index])) {
     key = *partition;
   } else {
     responder.writer().Fail(partition.error());
@@ -174,186 +92,260 @@ bool Router::RunOne(const Command& command, const Request& request, const Key* k
   const Origin origin = OriginOf(session, request);
   Route route = Route::kWait;
   if (!waiting_.Blocks(key.partition)) [[likely]] {
-    const std::uint32_t acks = AcksOf(request);
-    Executor::Execution done = executor_.Run(command, request.args, key_index, key, origin, acks,
-                                             now(), responder.writer(), Executor::Says::kReply);
-    if (!done.executed && StandsIn(command, key.partition, done.role)) [[unlikely]] {
-      done = executor_.Run(command, request.args, key_index, key, AsReplica(origin), acks, now(),
-                           responder.writer(), Executor::Says::kReply);
+    const Executor::Execution done =
+        TryHere({command, request.args, {&key, 1}, key_index}, request, origin, responder.writer());
+    if (done.result == Executor::Result::kDone && done.ticket == 0) [[likely]]
+      return false;
+    if (!done.refused()) return End(done, request, session, responder);
+    if (done.result == Executor::Result::kClaimed) {
+      PendingCommand::Charge charge = ChargeFor(command, request.args);
+      waiting_.WaitForClaims(
+          {&key, 1}, MakePending(std::move(charge), command, request, origin, responder.Defer()),
+          std::nullopt);
+      return false;
     }
-    if (done.executed) [[likely]] {
-      if (done.failed && (command.fold == Fold::kArray || done.overrun)) [[unlikely]] {
-        responder.Defer().FinishWithError(executor_.first_error());
-      } else if (done.ticket != 0) {
-        session.last_write_ticket = done.ticket;
-        if (acks > 1) Settle(done.ticket, acks, responder.Defer());
-      }
-      return done.failed;
-    }
-    route = RouteFor(key.partition, done.role, request, origin);
-  } else if (request.no_forward && services_.leases == nullptr) {
+    route = RouteFor(context_.view(), key.partition, done.role, request, origin);
+  } else if (request.no_forward && !services.replication.fence.uses_leases()) {
     route = Route::kNotOwner;
   }
 
+  return TakeElsewhere(route, command, request, origin, key, responder);
+}
+
+bool Router::End(const Executor::Execution& done, const Request& request, Session& session,
+                 Responder& responder) {
+  if (done.ticket != 0) session.last_write_ticket = done.ticket;
+  executor_.Conclude(done, context_.AcksOf(request), [&responder] { return responder.Defer(); });
+  return done.failed();
+}
+
+bool Router::TakeElsewhere(Route route, const Command& command, const Request& request,
+                           const Origin& origin, const Key& key, Responder& responder) {
   if (route == Route::kMoved || route == Route::kNotOwner) {
-    responder.writer().Fail(Refusal(route, key));
+    responder.writer().Fail(Refuse(route, key));
     return true;
   }
-  // Before the reply is deferred: where there is no room, the request is not begun.
-  PendingCommand::Charge charge(share_, command, request.args);
-  const auto pending =
-      std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), origin,
-                                       DeadlineOf(request), responder.Defer());
-  if (!Follow(route, pending, key)) Wait(key.partition, pending);
+  PendingCommand::Charge charge = ChargeFor(command, request.args);
+  const PendingCommandPtr pending =
+      MakePending(std::move(charge), command, request, origin, responder.Defer());
+  if (!Follow(route, pending, key)) waiting_.Wait(key.partition, pending);
   return false;
 }
 
 bool Router::RunFolded(const Command& command, const Request& request, const Key* known,
                        Session& session, Responder& responder) {
   const Origin origin = OriginOf(session, request);
-  const auto begin_pending = [&] {
-    // Before the reply is deferred: where there is no room, the request is not begun.
-    PendingCommand::Charge charge(share_, command, request.args);
-    Resume(std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
-                                            origin, DeadlineOf(request), responder.Defer()));
-    return false;
-  };
-  // Such a command takes several turns, in which what follows it must not overtake it.
-  const auto begin_long_pending = [&] {
-    begin_pending();
-    responder.HoldLaterRequests();
+  // A command that takes several turns must not be overtaken by what follows it.
+  const auto begin_pending = [&](bool takes_long) {
+    PendingCommand::Charge charge = ChargeFor(command, request.args);
+    Resume(MakePending(std::move(charge), command, request, origin, responder.Defer()));
+    if (takes_long) responder.HoldLaterRequests();
     return false;
   };
   // On the cluster port all its keys are looked at first, for they must be of one slot.
-  if (NeedsChunks(command, request.args) && !origin.cluster_port) return begin_long_pending();
+  const bool takes_steps =
+      NeedsChunks(command, request.args) || GoesInSteps(command, CountKeys(command, request.args));
+  if (takes_steps && !origin.cluster_port) return begin_pending(true);
   // Neither do very many keys of values stay in `keys_`.
-  const bool reads_many =
-      command.fold == Fold::kArray &&
-      request.args.size() > command.keys.first + kTogetherMax * command.keys.step;
-  if (reads_many && !origin.cluster_port && !request.no_forward) return begin_long_pending();
+  if (ReadsMany(command, request, origin)) return begin_pending(true);
   if (known != nullptr) {
     keys_.assign(1, *known);
-  } else if (const Status read = ReadKeys(command, request.args, origin, keys_); !read) {
+  } else if (const Status read =
+                 ReadKeys(context_.services().engine, command, request.args, origin, keys_);
+             !read) {
     responder.writer().Fail(read.error());
     return true;
   }
   const bool many = keys_.size() > kTogetherMax;
-  if (many && command.fold == Fold::kAtomic && keys_.size() > kAtomicKeysMax) {
+  if (command.fold == Fold::kAtomic && keys_.size() > kTransactionKeysMax) {
     responder.writer().Fail({ErrorCode::kTooLarge, "too many keys for one step: at most " +
-                                                       std::to_string(kAtomicKeysMax)});
+                                                       std::to_string(kTransactionKeysMax)});
     return true;
   }
   Role role = Role::kAbsent;
-  if (RunsTogether(command, keys_) && !Blocked(keys_, std::nullopt)) {
+  if (!many && waiting_.ObstacleOf(keys_, nullptr) == RetryQueue::Obstacle::kNone) {
     if (!command.Is(kPartitionKeys)) prefetcher_.Run(keys_);
-    const Executor::Execution done = TryHere(command, request, origin, keys_, responder.writer());
-    if (done.large) {
-      PendingCommand::Charge charge(share_, command, request.args);
-      const auto pending =
-          std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request),
-                                           origin, DeadlineOf(request), responder.DeferAnew());
+    const Executor::Execution done = TryHere({command, request.args, keys_, command.keys.first},
+                                             request, origin, responder.writer());
+    if (done.result == Executor::Result::kLarge) {
+      PendingCommand::Charge charge = ChargeFor(command, request.args);
+      const PendingCommandPtr pending =
+          MakePending(std::move(charge), command, request, origin, responder.DeferAnew());
       responder.HoldLaterRequests();
-      if (!StreamKeys(pending, keys_.size())) pending->reply.FinishWithError(ReplyTooLarge());
+      if (!streams_.Start(pending, keys_.size())) pending->reply.FinishWithError(ReplyTooLarge());
       return false;
     }
-    if (done.executed) {
-      if (done.failed && (command.fold == Fold::kArray || done.overrun)) {
-        responder.Defer().FinishWithError(executor_.first_error());
-      } else if (done.ticket != 0) {
-        session.last_write_ticket = done.ticket;
-        const std::uint32_t acks = AcksOf(request);
-        if (acks > 1) SettleAll(tickets_, acks, responder.Defer());
-      }
-      return done.failed;
-    }
+    if (!done.refused()) return End(done, request, session, responder);
     role = done.role;
   }
   if (request.no_forward && role != Role::kOwner) {
-    responder.writer().Fail(Refusal(Route::kNotOwner, keys_.front()));
+    responder.writer().Fail(NotOwnerError());
     return true;
   }
-  return many ? begin_long_pending() : begin_pending();
+  return begin_pending(many);
 }
 
-Executor::Execution Router::TryHere(const Command& command, const Request& request,
-                                    const Origin& origin, const std::vector<Key>& keys,
-                                    ReplyWriter& reply) {
-  const Executor::Execution done = RunHere(command, request, origin, keys, reply);
-  if (done.executed || !SamePartition(keys)) return done;
-  if (!StandsIn(command, keys.front().partition, done.role)) return done;
-  return RunHere(command, request, AsReplica(origin), keys, reply);
-}
-
-Executor::Execution Router::RunHere(const Command& command, const Request& request,
-                                    const Origin& origin, const std::vector<Key>& keys,
-                                    ReplyWriter& reply) {
-  tickets_.clear();
-  const std::uint32_t acks = AcksOf(request);
-  if (command.fold == Fold::kNone) {
-    const Executor::Execution one =
-        executor_.Run(command, request.args, command.keys.first, keys.front(), origin, acks, now(),
-                      reply, Executor::Says::kReply);
-    if (one.ticket != 0) tickets_.push_back(one.ticket);
-    return one;
+Executor::Execution Router::TryAsReplica(const Executor::Execution& refused,
+                                         const TransactionStep& command, const Request& request,
+                                         const Origin& origin, ReplyWriter& reply) {
+  if (!SamePartition(command.keys) ||
+      !StandsIn(context_.view(), command.command, command.keys.front().partition, refused.role,
+                context_.options().replicas_stand_in)) {
+    return refused;
   }
-  return executor_.RunTogether(command, request.args, keys, origin, acks, now(), reply, tickets_);
+  const Origin as_replica = AsReplica(origin);
+  return executor_.Run({command, as_replica, context_.AcksOf(request), context_.now()}, reply);
 }
 
-Route Router::RouteFor(PartitionId partition, Role role, const Request& request,
-                       const Origin& origin) {
-  RouteFacts facts{.role = role, .no_forward = request.no_forward, .hops = request.hops};
-  if (const ClusterView* known = view()) {
-    facts.owner = known->owner[partition];
-    facts.self = known->self;
-    facts.redirects = origin.cluster_port && facts.owner != kNoMember &&
-                      known->members[facts.owner].resp_cluster_port != 0;
+Error Router::Refuse(Route route, const Key& key) {
+  // The view may be newer than the one that the route was chosen by.
+  Error error = Refusal(context_.view(), route, key);
+  if (error.code == ErrorCode::kMoved) counters_[&RouterStats::moved].Add(1);
+  return error;
+}
+
+// ---- Later --------------------------------------------------------------------------------------
+
+PendingCommandPtr Router::MakePending(PendingCommand::Charge charge, const Command& command,
+                                      const Request& request, const Origin& origin,
+                                      PendingReply reply) {
+  Origin known = origin;
+  known.deaths = context_.deaths();
+  return std::make_shared<PendingCommand>(std::move(charge), command, OwnedRequest(request), known,
+                                          context_.DeadlineOf(request), std::move(reply));
+}
+
+void Router::Answer(Arguments args, TimePoint deadline, PendingReply reply) {
+  const Command* command = CommandTable::Get().Find(args.front());
+  assert(command != nullptr && command->keyed != nullptr);
+  try {
+    PendingCommand::Charge charge = ChargeFor(*command, args);
+    Resume(std::make_shared<PendingCommand>(std::move(charge), *command,
+                                            OwnedRequest(Request{}, args),
+                                            Origin{.deaths = context_.deaths()}, deadline, reply));
+  } catch (const std::bad_alloc&) {
+    reply.FinishWithError(ReplyTooLarge());
   }
-  return ChooseRoute(facts);
 }
 
-bool Router::StandsIn(const Command& command, PartitionId partition, Role role) {
-  if (role != Role::kReplica || !command.Is(kReadOnly)) return false;
-  const ClusterView* known = view();
-  return known != nullptr && AnswererOf(*known, command, partition) == known->self;
+void Router::Ask(Arguments args, TimePoint deadline, std::function<void(Reply)> done) {
+  Answer(args, deadline, RecordingSlot::Make(std::move(done), context_.gathered()));
 }
 
-MemberIndex Router::AnswererOf(const ClusterView& known, const Command& command,
-                               PartitionId partition) const {
-  const MemberIndex owner = known.owner[partition];
-  if (!options_.replicas_stand_in || !command.Is(kReadOnly) || owner == kNoMember ||
-      owner == known.self || known.members[owner].state != MemberState::kSuspect) {
-    return owner;
+void Router::Resume(const PendingCommandPtr& pending) {
+  if (NeedsChunks(pending->command, pending->request->args)) return scatter_.InChunks(pending);
+  if (ReadsMany(pending->command, *pending->request, pending->origin)) {
+    return scatter_.ByOwnerInSteps(pending);
   }
-  const std::vector<MemberIndex>& complete = known.complete[partition];
-  if (std::find(complete.begin(), complete.end(), known.self) != complete.end()) {
-    return known.self;
+  std::vector<Key> keys;
+  if (const Status read = ReadKeys(context_.services().engine, pending->command,
+                                   pending->request->args, pending->origin, keys);
+      !read) {
+    return pending->reply.FinishWithError(read.error());
   }
-  const auto alive = std::find_if(complete.begin(), complete.end(), [&known](MemberIndex member) {
-    return known.members[member].state == MemberState::kAlive;
-  });
-  return alive == complete.end() ? owner : *alive;
+  TryPending(pending, keys, std::nullopt);
 }
 
-Error Router::Refusal(Route route, const Key& key) {
-  if (route == Route::kMoved) {
-    const ClusterView* known = view();  // may be newer than the one that the route was chosen by
-    const MemberIndex owner = known == nullptr ? kNoMember : known->owner[key.partition];
-    if (owner == kNoMember) return DeadlineError(key.partition);
-    const MemberInfo& member = known->members[owner];
-    if (member.resp_cluster_port != 0) {
-      ++stats_.moved;
-      return {ErrorCode::kMoved, std::to_string(SlotOf(key.bytes)) + " " + member.host + ":" +
-                                     std::to_string(member.resp_cluster_port)};
+bool Router::TryPending(const PendingCommandPtr& pending, const std::vector<Key>& keys,
+                        std::optional<PartitionId> line) {
+  const Command& command = pending->command;
+  const Request& request = *pending->request;
+  const bool one_partition = SamePartition(keys);
+  const bool in_steps = GoesInSteps(command, keys.size());
+  const bool together = in_steps || RunsTogether(command, keys.size());
+  const RetryQueue::Obstacle obstacle = waiting_.ObstacleOf(keys, pending.get());
+  const PartitionId partition = keys.front().partition;
+  if (obstacle == RetryQueue::Obstacle::kClaims) {
+    return waiting_.WaitForClaims(keys, pending, line);
+  }
+  const bool blocked = obstacle != RetryQueue::Obstacle::kNone;
+  if (blocked && one_partition) return WaitFor(partition, pending, line);
+  if (pending->Outlived(context_.deaths())) {
+    pending->Fail(NotOwnerError());
+    return true;
+  }
+  if (pending->lost()) {
+    const PendingCommand::Standing standing =
+        pending->Reconsider(context_.view(), context_.services().steady_now());
+    if (standing == PendingCommand::Standing::kMustWait) {
+      return WaitFor(line.value_or(partition), pending, line);
     }
+    if (standing == PendingCommand::Standing::kFailed) return true;
   }
-  return {ErrorCode::kNotOwner, "this node does not own the key; fetch the ring again (RING)"};
+
+  Role role = Role::kAbsent;
+  if (!blocked && together) {
+    Executor::Execution done;
+    try {
+      done = in_steps ? long_.Start(pending, keys)
+                      : TryHere({command, request.args, keys, command.keys.first}, request,
+                                pending->origin, pending->reply.writer());
+    } catch (const std::bad_alloc&) {
+      pending->Fail(ReplyTooLarge());
+      return true;
+    }
+    if (done.result == Executor::Result::kLarge) {
+      if (!streams_.Start(pending, keys.size())) pending->reply.FinishWithError(ReplyTooLarge());
+      return true;
+    }
+    if (!done.refused()) {
+      if (!in_steps) End(done, pending);
+      return true;
+    }
+    if (done.result == Executor::Result::kClaimed) {
+      return waiting_.WaitForClaims(keys, pending, line);
+    }
+    role = done.role;
+  }
+  if (one_partition && together) {
+    const Route route = RouteFor(context_.view(), partition, role, request, pending->origin);
+    return Follow(route, pending, keys.front()) || WaitFor(partition, pending, line);
+  }
+  if (command.fold == Fold::kAtomic) {
+    const Result<Route> route = AtomicRouteFor(context_.view(), keys, request, pending->origin);
+    if (route) return Follow(*route, pending, keys.front()) || WaitFor(partition, pending, line);
+    pending->Fail(route.error());
+    return true;
+  }
+  in_steps ? scatter_.InChunks(pending) : scatter_.ByOwner(pending, keys);
+  return true;
 }
 
-bool Router::Blocked(const std::vector<Key>& keys, std::optional<PartitionId> line) const {
-  if (waiting_.empty()) return false;
-  return std::any_of(keys.begin(), keys.end(), [&](const Key& key) {
-    return key.partition != line && waiting_.Blocks(key.partition);
-  });
+bool Router::WaitFor(PartitionId partition, const PendingCommandPtr& pending,
+                     std::optional<PartitionId> line) {
+  if (line == partition) return false;
+  waiting_.Wait(partition, pending);
+  return true;
+}
+
+void Router::End(const Executor::Execution& done, const PendingCommandPtr& pending) {
+  executor_.NotePending(done.ticket);
+  // What an error says of this try says nothing of one before.
+  if (done.failed() && pending->maybe_applied()) return pending->Fail(executor_.error());
+  const bool is_told = executor_.Conclude(done, context_.AcksOf(*pending->request),
+                                          [&pending] { return pending->reply; });
+  if (!is_told) pending->reply.Finish();
+}
+
+bool Router::Follow(Route route, const PendingCommandPtr& pending, const Key& key) {
+  switch (route) {
+    case Route::kWait:
+      return false;
+    case Route::kForward: {
+      const ClusterView* known = context_.view();  // may be newer than that of the route
+      if (known == nullptr) return false;
+      const MemberIndex to =
+          AnswererOf(*known, pending->command, key.partition, context_.options().replicas_stand_in);
+      if (to == kNoMember || to == known->self) return false;
+      forwarder_.Forward(pending, known->members[to], key.partition);
+      return true;
+    }
+    case Route::kMoved:
+    case Route::kNotOwner:
+      pending->Fail(Refuse(route, key));
+      return true;
+  }
+  return false;
 }
 
 }  // namespace gyre

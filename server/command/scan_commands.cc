@@ -10,7 +10,6 @@
 #include "base/prng.h"
 #include "command/arguments.h"
 #include "command/binding.h"
-#include "command/flush.h"
 #include "command/gather.h"
 #include "command/glob.h"
 #include "command/messages.h"
@@ -44,7 +43,7 @@ bool IsOwnedHere(Engine& engine, PartitionId partition) {
 // The partitions that a question about "all keys" means: those of the whole cluster; on the cluster
 // port those of this node, because cluster clients ask every node and put the answers together.
 std::vector<PartitionId> PartitionsFor(PlainCall& call) {
-  Engine& engine = call.router.services().engine;
+  Engine& engine = call.services().engine;
   std::vector<PartitionId> partitions(engine.options().partition_count);
   std::iota(partitions.begin(), partitions.end(), 0);
   if (call.session.cluster_port) {
@@ -77,7 +76,7 @@ void DbSize(PlainCall& call) {
   const std::vector<PartitionId> partitions = PartitionsFor(call);
   if (partitions.empty()) return call.reply().Integer(0);
   const PartitionRequest request({"gyre.count"}, partitions);
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
+  call.router.Answer(request.args(), call.context().DeadlineOf(call.request), call.DeferAlone());
 }
 
 // What one gyre.scan found.
@@ -100,24 +99,28 @@ Result<ScanPage> ReadPage(Reply&& reply) {
 // Asks the owner of the cursor's partition for the next page: at most `count` visits.
 void AskForPage(Router& router, ScanCursor cursor, std::size_t count, std::string_view pattern,
                 TimePoint deadline, std::function<void(Result<ScanPage>)> done) {
-  const std::string words[] = {"gyre.scan", std::to_string(cursor.partition),
-                               std::to_string(cursor.position), std::to_string(count),
-                               std::string(pattern)};
-  const std::vector<std::string_view> args(std::begin(words), std::end(words));
+  const KeyHashId& hash = router.context().services().engine.key_hash().id();
+  std::vector<std::string> words = {"gyre.scan", std::to_string(cursor.partition),
+                                    std::to_string(cursor.position), std::to_string(count),
+                                    std::string(pattern)};
+  // A node of the release before knows no other than the plain one.
+  if (!hash.is_plain()) words.push_back(std::to_string(hash.tag));
+  const std::vector<std::string_view> args(words.begin(), words.end());
   router.Ask(args, deadline,
              [done = std::move(done)](Reply reply) { done(ReadPage(std::move(reply))); });
 }
 
 // One KEYS: all pages of all partitions, several partitions at a time, each page a step of its own.
-// A position means the same on each node, so a partition may change its owner between two pages.
+// A position means the same on each node (but where the hash of keys changes meanwhile), so a partition may change its owner between two pages.
 class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
  public:
   KeysWalk(PlainCall& call, std::vector<PartitionId> partitions)
       : router_(call.router),
+        context_(call.context()),
         partitions_(std::move(partitions)),
         pattern_(call.arg(1)),
-        patience_(router_.DeadlineOf(call.request) - router_.services().steady_now()),
-        gather_(Fold::kConcat, 0, call.DeferAlone(), router_.gathered()) {}
+        patience_(context_.DeadlineOf(call.request) - context_.services().steady_now()),
+        gather_({.fold = Fold::kConcat}, 0, call.DeferAlone(), context_.gathered()) {}
 
   void Start() {
     for (int i = 0; i < kPartitionsAtOnce; ++i) NextPartition();
@@ -133,9 +136,9 @@ class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
   }
   void NextPage(ScanCursor cursor) {
     gather_.ExpectPart();
-    router_.NextTurn([self = shared_from_this(), cursor] {
+    context_.NextTurn([self = shared_from_this(), cursor] {
       AskForPage(self->router_, cursor, kScanVisitsMax, self->pattern_,
-                 self->router_.services().steady_now() + self->patience_,
+                 self->context_.services().steady_now() + self->patience_,
                  [self, partition = cursor.partition](Result<ScanPage> page) {
                    self->OnPage(partition, std::move(page));
                  });
@@ -145,9 +148,7 @@ class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
     Reply keys;
     if (!page) {
       failed_ = true;
-      keys.kind = Reply::Kind::kError;
-      keys.error = page.error().code;
-      keys.bytes = std::move(page.error().message);
+      keys = ReplyOf(page.error());
     } else {
       if (page->position != 0 && !gather_.failed()) {
         NextPage({partition, page->position});
@@ -160,6 +161,7 @@ class KeysWalk : public std::enable_shared_from_this<KeysWalk> {
   }
 
   Router& router_;
+  CommandContext& context_;
   const std::vector<PartitionId> partitions_;
   const std::string pattern_;
   const Duration patience_;  // for each page
@@ -184,7 +186,7 @@ void FlushAll(PlainCall& call) {
 }
 
 std::vector<PartitionId> AllPartitions(Router& router) {
-  std::vector<PartitionId> partitions(router.services().engine.options().partition_count);
+  std::vector<PartitionId> partitions(router.context().services().engine.options().partition_count);
   std::iota(partitions.begin(), partitions.end(), 0);
   return partitions;
 }
@@ -217,7 +219,7 @@ void RandomKey(PlainCall& call) {
   std::vector<PartitionId> partitions = PartitionsFor(call);
   if (partitions.empty()) return call.reply().Null();
   const PartitionId chosen = partitions[Random().Below(partitions.size())];
-  const TimePoint deadline = call.router.DeadlineOf(call.request);
+  const TimePoint deadline = call.context().DeadlineOf(call.request);
   const PartitionRequest one({"gyre.sample"}, {chosen});
   call.router.Ask(one.args(), deadline,
                   [&router = call.router, partitions = std::move(partitions), deadline,
@@ -265,11 +267,13 @@ Result<ScanOptions> ParseScanOptions(const PlainCall& call) {
 // One SCAN: visits partition after partition until it has seen enough.
 class Scan : public std::enable_shared_from_this<Scan> {
  public:
-  Scan(PlainCall& call, ScanCursor cursor, ScanOptions options)
+  Scan(PlainCall& call, const ScanCursorCodec& codec, ScanCursor cursor, ScanOptions options)
       : router_(call.router),
+        engine_(call.services().engine),
+        codec_(codec),
         only_here_(call.session.cluster_port),
         options_(std::move(options)),
-        deadline_(call.router.DeadlineOf(call.request)),
+        deadline_(call.context().DeadlineOf(call.request)),
         cursor_(cursor),
         left_(options_.count),
         pending_(call.DeferAlone()) {}
@@ -279,7 +283,7 @@ class Scan : public std::enable_shared_from_this<Scan> {
       cursor_ = {cursor_.partition + 1, 0};
     }
     if (cursor_.partition >= partition_count()) return Finish(0);
-    if (left_ == 0 || steps_++ >= kScanStepsMax) return Finish(cursor_.Encode());
+    if (left_ == 0 || steps_++ >= kScanStepsMax) return Finish(codec_.Encode(cursor_));
     if (empty_visits_ >= kEmptyVisitsMax && cursor_.position == 0 &&
         cursor_.partition >= surveyed_end()) {
       return Survey();
@@ -291,9 +295,7 @@ class Scan : public std::enable_shared_from_this<Scan> {
   }
 
  private:
-  PartitionId partition_count() const {
-    return router_.services().engine.options().partition_count;
-  }
+  PartitionId partition_count() const { return engine_.options().partition_count; }
   PartitionId surveyed_end() const {
     return surveyed_begin_ + static_cast<PartitionId>(records_.size());
   }
@@ -301,7 +303,7 @@ class Scan : public std::enable_shared_from_this<Scan> {
   bool MayPass(const ScanCursor& at) {
     const bool surveyed = at.partition >= surveyed_begin_ && at.partition < surveyed_end();
     if (surveyed && at.position == 0 && records_[at.partition - surveyed_begin_] == 0) return true;
-    return only_here_ && !IsOwnedHere(router_.services().engine, at.partition);
+    return only_here_ && !IsOwnedHere(engine_, at.partition);
   }
 
   // Learns how many records the next partitions have.
@@ -312,10 +314,9 @@ class Scan : public std::enable_shared_from_this<Scan> {
     surveyed_begin_ = cursor_.partition;
     records_.assign(partitions.size(), 1);
     if (only_here_) {
-      std::erase_if(partitions,
-                    [this](PartitionId id) { return !IsOwnedHere(router_.services().engine, id); });
+      std::erase_if(partitions, [this](PartitionId id) { return !IsOwnedHere(engine_, id); });
     }
-    if (partitions.empty()) return Finish(cursor_.Encode());  // they went to others just now
+    if (partitions.empty()) return Finish(codec_.Encode(cursor_));  // they went to others just now
     const PartitionRequest request({"gyre.counts"}, partitions);
     router_.Ask(request.args(), deadline_,
                 [self = shared_from_this(), partitions](const Reply& counts) {
@@ -361,6 +362,8 @@ class Scan : public std::enable_shared_from_this<Scan> {
   }
 
   Router& router_;
+  Engine& engine_;
+  const ScanCursorCodec codec_;
   const bool only_here_;
   const ScanOptions options_;
   const TimePoint deadline_;
@@ -378,13 +381,14 @@ class Scan : public std::enable_shared_from_this<Scan> {
 
 void ScanKeys(PlainCall& call) {
   const std::optional<std::uint64_t> cursor = ParseUnsigned(call.arg(1));
-  const std::uint32_t partition_count = call.router.services().engine.options().partition_count;
+  const std::uint32_t partition_count = call.services().engine.options().partition_count;
   if (!cursor || !ScanCursor::IsValid(*cursor, partition_count)) {
     return call.Fail(ErrorCode::kInvalidArgument, "invalid cursor");
   }
   Result<ScanOptions> options = ParseScanOptions(call);
   if (!options) return call.Fail(options.error());
-  std::make_shared<Scan>(call, ScanCursor::Decode(*cursor), std::move(*options))->Step();
+  const ScanCursorCodec codec(call.services().engine.key_hash());
+  std::make_shared<Scan>(call, codec, codec.Decode(*cursor), std::move(*options))->Step();
 }
 
 // clang-format off
@@ -402,13 +406,13 @@ constexpr Binding kBindings[] = {
 
 void Flush(PlainCall& call) {
   const PartitionRequest request({"gyre.flush"}, AllPartitions(call.router));
-  call.router.Answer(request.args(), call.router.DeadlineOf(call.request), call.DeferAlone());
+  call.router.Answer(request.args(), call.context().DeadlineOf(call.request), call.DeferAlone());
 }
 
 void FlushUnlessSince(Router& router, UnixMillis since) {
   const PartitionRequest request({"gyre.flush.since", std::to_string(since)},
                                  AllPartitions(router));
-  router.Ask(request.args(), router.DeadlineOf(Request{}), [](const Reply&) {});
+  router.Ask(request.args(), router.context().DeadlineOf(Request{}), [](const Reply&) {});
 }
 
 }  // namespace scan_commands

@@ -10,7 +10,6 @@
 #include "cluster/view.h"
 #include "command/admin.h"
 #include "command/peer_handler.h"
-#include "leases/lease_table.h"
 #include "protocol/session.h"
 #include "replication/replicator.h"
 #include "storage/engine.h"
@@ -23,15 +22,14 @@ struct Services {
   ViewPublisher& views;
   SessionRegistry& sessions;
   ReplicationTable& replication;
-  Admin& admin;
+  NodeReport& report;
+  NodeSettings& settings;
 
   // This loop's own.
   Replicator& replicator;
   Transport& transport;
   PeerHandler& peers;
-
-  // --consistency majority: an owner executes only under a lease. Null: available.
-  LeaseTable* leases = nullptr;
+  RingOperator& ring;
 
   // What requests that wait and replies that are gathered are charged to. Null: to nobody.
   ClientMemory* client_memory = nullptr;

@@ -42,7 +42,7 @@ std::optional<Wanted> ReadWanted(PlainCall& call) {
   Wanted wanted{
       .copies = static_cast<std::uint32_t>(std::clamp<std::int64_t>(*copies, 0, kMembersMax)),
       .timeout = std::chrono::milliseconds(*timeout_ms)};
-  if (*timeout_ms == 0) wanted.timeout = call.router.options().default_deadline;
+  if (*timeout_ms == 0) wanted.timeout = call.context().options().default_deadline;
   return wanted;
 }
 
@@ -76,7 +76,7 @@ void WaitForCopies(PlainCall& call) {
   if (!wanted) return;
   std::vector<NodeId> others;
   std::int64_t copies_at_best = 0;
-  if (const ClusterView* view = call.router.view()) {
+  if (const ClusterView* view = call.context().view()) {
     for (std::size_t i = 0; i < view->members.size(); ++i) {
       if (i != view->self && view->members[i].serving()) others.push_back(view->members[i].id);
     }

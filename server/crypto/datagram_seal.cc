@@ -33,8 +33,8 @@ ReplayGuard::Stamp ReadStamp(std::string_view bytes) {
   return stamp;
 }
 
-tl::unexpected<Error> Dropped(std::atomic<std::uint64_t>& counter, std::string message) {
-  counter.fetch_add(1, std::memory_order_relaxed);
+tl::unexpected<Error> Dropped(SharedCounter& counter, std::string message) {
+  counter.Add(1);
   return Fail(ErrorCode::kNotAllowed, std::move(message));
 }
 
@@ -63,11 +63,11 @@ Result<std::string_view> DatagramOpener::Open(std::string_view datagram, TimePoi
                                               UnixMillis wall) {
   Keyring::Counters& counters = keys_.counters();
   if (!LooksSealed(datagram)) {
-    return Dropped(counters.datagrams_unsealed,
+    return Dropped(counters[&CryptoStats::datagrams_unsealed],
                    "it is not sealed: start all nodes of the cluster with --gossip-key");
   }
   const auto foreign = [&] {
-    return Dropped(counters.datagrams_foreign,
+    return Dropped(counters[&CryptoStats::datagrams_foreign],
                    "it is sealed with another key or damaged: compare the files of --gossip-key");
   };
   if (datagram.size() < kDatagramSealBytes) return foreign();
@@ -85,9 +85,9 @@ Result<std::string_view> DatagramOpener::Open(std::string_view datagram, TimePoi
   if (!opened) return foreign();
   switch (replays_.Check(ReadStamp(plain_), now, wall)) {
     case ReplayGuard::Verdict::kReplayed:
-      return Dropped(counters.datagrams_replayed, "it was received before");
+      return Dropped(counters[&CryptoStats::datagrams_replayed], "it was received before");
     case ReplayGuard::Verdict::kStale:
-      return Dropped(counters.datagrams_stale,
+      return Dropped(counters[&CryptoStats::datagrams_stale],
                      "it is of another time than this node's: set the clocks of both, they may "
                      "differ by five minutes at most");
     case ReplayGuard::Verdict::kFresh:

@@ -138,17 +138,4 @@ std::string Keyring::Fingerprints() const {
   return text;
 }
 
-CryptoStats Keyring::stats() const {
-  CryptoStats stats;
-  stats.datagrams_unsealed = counters_.datagrams_unsealed.load(std::memory_order_relaxed);
-  stats.datagrams_foreign = counters_.datagrams_foreign.load(std::memory_order_relaxed);
-  stats.datagrams_replayed = counters_.datagrams_replayed.load(std::memory_order_relaxed);
-  stats.datagrams_stale = counters_.datagrams_stale.load(std::memory_order_relaxed);
-  stats.handshakes = counters_.handshakes.load(std::memory_order_relaxed);
-  stats.handshakes_failed = counters_.handshakes_failed.load(std::memory_order_relaxed);
-  stats.links_broken = counters_.links_broken.load(std::memory_order_relaxed);
-  stats.peer_requests_plain = counters_.peer_requests_plain.load(std::memory_order_relaxed);
-  return stats;
-}
-
 }  // namespace gyre

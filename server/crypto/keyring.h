@@ -22,7 +22,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/mutex.h"
+#include "base/statistic.h"
+#include "base/tally.h"
+#include "common/mutex.h"
 #include "crypto/secret_bytes.h"
 #include "proto/result.h"
 
@@ -45,17 +47,46 @@ Result<std::vector<GossipKey>> ParseGossipKeys(std::string_view text);
 // A new key as a line of such a file, without the newline.
 std::string GenerateGossipKey();
 
-// What was refused because of keys. Counters only grow.
+// What was refused because of keys.
 struct CryptoStats {
-  std::uint64_t datagrams_unsealed = 0;   // from a node without a key
-  std::uint64_t datagrams_foreign = 0;    // sealed with another key, or tampered with
-  std::uint64_t datagrams_replayed = 0;   // seen before
-  std::uint64_t datagrams_stale = 0;      // of a new sender, whose clock is too far from ours
-  std::uint64_t handshakes = 0;           // links that were set up, on either side
-  std::uint64_t handshakes_failed = 0;    // another key, or none
-  std::uint64_t links_broken = 0;         // a record was tampered with, or its key was removed
-  std::uint64_t peer_requests_plain = 0;  // refused: of a peer, on a connection without a key
+  std::uint64_t datagrams_unsealed = 0;
+  std::uint64_t datagrams_foreign = 0;
+  std::uint64_t datagrams_replayed = 0;
+  std::uint64_t datagrams_stale = 0;
+  std::uint64_t handshakes = 0;
+  std::uint64_t handshakes_failed = 0;
+  std::uint64_t links_broken = 0;
+  std::uint64_t peer_requests_plain = 0;
+
+  static constexpr Statistic<CryptoStats> kStatistics[] = {
+      {&CryptoStats::datagrams_unsealed,
+       {.name = "gyre_gossip_refused_total",
+        .help = "Gossip datagrams dropped: not sealed, of another key or damaged, received before, "
+                "of a new node whose clock differs too much.",
+        .label = "reason",
+        .label_value = "unsealed"}},
+      {&CryptoStats::datagrams_foreign,
+       {.name = "gyre_gossip_refused_total", .label = "reason", .label_value = "key"}},
+      {&CryptoStats::datagrams_replayed,
+       {.name = "gyre_gossip_refused_total", .label = "reason", .label_value = "replay"}},
+      {&CryptoStats::datagrams_stale,
+       {.name = "gyre_gossip_refused_total", .label = "reason", .label_value = "clock"}},
+      {&CryptoStats::handshakes,
+       {.name = "gyre_link_handshakes_total",
+        .help = "Encrypted links set up with other nodes, both ways."}},
+      {&CryptoStats::handshakes_failed,
+       {.name = "gyre_link_handshakes_failed_total",
+        .help = "Links refused: the other side has another key."}},
+      {&CryptoStats::links_broken,
+       {.name = "gyre_links_broken_total",
+        .help = "Encrypted links closed: a record was damaged, or their key was removed."}},
+      {&CryptoStats::peer_requests_plain,
+       {.name = "gyre_peer_requests_plain_total",
+        .help = "Requests of nodes refused because they came without the gossip key."}},
+  };
 };
+static_assert(AllDescribed<CryptoStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 // Thread-safe.
 class Keyring {
@@ -79,18 +110,9 @@ class Keyring {
   // "1a2b3c4d" or "1a2b3c4d,5e6f7081"
   std::string Fingerprints() const;
 
-  struct Counters {
-    std::atomic<std::uint64_t> datagrams_unsealed{0};
-    std::atomic<std::uint64_t> datagrams_foreign{0};
-    std::atomic<std::uint64_t> datagrams_replayed{0};
-    std::atomic<std::uint64_t> datagrams_stale{0};
-    std::atomic<std::uint64_t> handshakes{0};
-    std::atomic<std::uint64_t> handshakes_failed{0};
-    std::atomic<std::uint64_t> links_broken{0};
-    std::atomic<std::uint64_t> peer_requests_plain{0};
-  };
+  using Counters = Tally<CryptoStats, SharedCounter>;
   Counters& counters() const { return counters_; }
-  CryptoStats stats() const;
+  CryptoStats stats() const { return counters_.Read(); }
 
  private:
   mutable Mutex mutex_;

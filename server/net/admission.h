@@ -14,7 +14,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "base/mutex.h"
+#include "common/mutex.h"
 #include "proto/result.h"
 
 namespace gyre {
@@ -35,6 +35,9 @@ class Admission {
   // An error, worded for who is refused, if no place is left. `address`: "IP:port".
   Status Take(Place place, std::string_view address);
   void Leave(Place place, std::string_view address);
+  // The connection counts as of the address `to` from now on. An error if that has too many already:
+  // then it counts as of `from` still.
+  Status Readdress(Place place, std::string_view from, std::string_view to);
 
  private:
   static constexpr std::size_t kPlaces = 5;
@@ -46,6 +49,9 @@ class Admission {
   // Immutable.
   std::array<std::size_t, kPlaces> max_;
   const std::size_t of_address_max_;
+
+  Status TakeOf(std::string_view address) GYRE_REQUIRES(mutex_);
+  void LeaveOf(std::string_view address) GYRE_REQUIRES(mutex_);
 
   Mutex mutex_;
   std::array<std::size_t, kPlaces> taken_ GYRE_GUARDED_BY(mutex_){};

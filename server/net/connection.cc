@@ -32,6 +32,7 @@ Connection::Connection(ConnectionContext& context, const ListenOptions& options,
       pause_detector_(options.pause_detector),
       pauses_seen_(pauses),
       place_(place),
+      traffic_(&context.traffic.of(Traffic::AskerOf(options.protocol))),
       active_at_(context.loop.now()) {
   session_.id = context.sessions.NextId();
   session_.owner = &context;
@@ -42,6 +43,7 @@ Connection::Connection(ConnectionContext& context, const ListenOptions& options,
   session_.cluster_port = options.cluster_port;
   codec_ = options.codec(session_);
   ordered_ = codec_->ordered();
+  if (options.proxied) proxy_header_ = std::make_unique<std::string>();
   if (keys_ != nullptr) gate_ = std::make_unique<PeerGate>(*keys_, context.buffers());
 }
 
@@ -52,7 +54,7 @@ void Connection::Start(ConnectionContext& context, const ListenOptions& options,
   uv_tcp_init(context.loop.raw(), &handle);
   handle.data = connection;
   context.all.PushBack(*connection);
-  context.counters.connections.Add(1);
+  context.counters[&ServerStats::connections].Add(1);
   connection->session_.peer_address = peer;
   if (place == Place::kUndecided) context.undecided.PushBack(*connection);
   connection->session_.connected_ms = context.loop.unix_now();
@@ -84,23 +86,24 @@ ReplyWriter& Connection::writer() {
 
 PendingReply Connection::Defer() {
   if (current_.slot != nullptr) return PendingReply(*current_.slot);
-  PendingSlot& slot = context_.pool->TakeSlot();
-  slot.connection_ = this;
+  PendingSlot& slot = context_.pool->TakeSlot(*this);
+  slot.began = active_at_;
   current_.slot = &slot;
   ++pending_;
+  ++deferred_;
   if (current_.request->quiet || session_.mute()) {
     floating_.PushBack(slot);
     return PendingReply(slot);
   }
-  slot.reply_ = context_.pool->TakeBuffer();
-  slot.writer_ = codec_->WriterFor(*current_.request, slot.reply_);
+  slot.reply = context_.pool->TakeBuffer();
+  slot.codec_writer = codec_->WriterFor(*current_.request, slot.reply);
   if (current_.writer != nullptr) {
     // A reply that is written already moves into the slot.
     codec_->Recycle(std::exchange(current_.writer, nullptr));
     if (current_.target_bytes == 0) {
-      std::swap(slot.reply_, *current_.target);
+      std::swap(slot.reply, *current_.target);
     } else {
-      slot.reply_.Append(current_.target->view().substr(current_.target_bytes));
+      slot.reply.Append(current_.target->view().substr(current_.target_bytes));
       current_.target->Truncate(current_.target_bytes);
     }
   }
@@ -125,15 +128,71 @@ void Connection::HoldLaterRequests() {
   if (ordered_ && !current_.slot->finished()) awaited_ = current_.slot;
 }
 
-void Connection::OnSlotFinished(PendingSlot& slot) {
+// ---- Push --------------------------------------------------------------------------------------
+
+class Connection::Waker final : public PushWaker, public std::enable_shared_from_this<Waker> {
+ public:
+  explicit Waker(Connection& connection)
+      : loop_(connection.context_.loop), connection_(&connection) {}
+
+  void Wake() override {
+    if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+    loop_.Post([self = shared_from_this()] {
+      // Before the source looks: what comes while it does wakes it once more.
+      self->woken_.store(false, std::memory_order_release);
+      if (self->connection_ == nullptr) return;
+      self->connection_->subscription_->woken = true;
+      self->connection_->MarkDue();
+    });
+  }
+  // Loop thread.
+  void Detach() { connection_ = nullptr; }
+
+ private:
+  EventLoop& loop_;
+  Connection* connection_;  // its loop's only
+  std::atomic<bool> woken_{false};
+};
+
+std::shared_ptr<PushWaker> Connection::Subscribe(std::unique_ptr<PushSource> source) {
+  // Whether the codec has messages at all.
+  ReplyWriter* const writer = codec_->PushWriterFor(current_.request->id, output_);
+  if (writer == nullptr) return nullptr;
+  codec_->Recycle(writer);
+  Unsubscribe();
+  if (source == nullptr) return nullptr;
+  auto waker = std::make_shared<Waker>(*this);
+  subscription_ = std::make_unique<Subscription>();
+  subscription_->waker = waker;
+  subscription_->source = std::move(source);
+  subscription_->request_id = current_.request->id;
+  subscription_->behind_reply = ordered_ && !queue_.empty();
+  context_.counters[&ServerStats::subscribers].Add(1);
+  session_.push_source = subscription_->source.get();
+  session_.subscribed.store(true, std::memory_order_relaxed);
+  return waker;
+}
+
+void Connection::Unsubscribe() {
+  if (subscription_ == nullptr) return;
+  subscription_->waker->Detach();
+  subscription_.reset();
+  session_.push_source = nullptr;
+  context_.counters[&ServerStats::subscribers].Subtract(1);
+  session_.subscribed.store(false, std::memory_order_relaxed);
+}
+
+void Connection::OnFinished(PendingSlot& slot) {
   --pending_;
   if (awaited_ == &slot) awaited_ = nullptr;
-  if (slot.writer_ == nullptr) {  // quiet
+  context_.traffic.Answered(*traffic_, slot.began, 1);
+  if (slot.codec_writer == nullptr) {  // quiet
     slot.Unlink();
     slot.Detach();
   } else {
-    codec_->Recycle(std::exchange(slot.writer_, nullptr));
-    output_bytes_ += slot.reply_.size();
+    codec_->Recycle(std::exchange(slot.codec_writer, nullptr));
+    output_bytes_ += slot.reply.size();
+    traffic_->reply_bytes.Record(slot.left_bytes + slot.reply.size());
     if (!ordered_) {
       slot.Unlink();
       ready_.PushBack(slot);
@@ -145,13 +204,13 @@ void Connection::OnSlotFinished(PendingSlot& slot) {
 void Connection::BreakReply(const Error& error) {
   if (broken_) return;
   broken_ = true;
-  GYRE_LOG_WARN("client closed: a part of its reply was sent, then: {} peer={}", error.message,
-                session_.peer_address);
+  LogWarn("client closed: a part of its reply was sent before it failed",
+          {{"peer", session_.peer_address}, {"error", error.message}});
   MarkDue();
 }
 
 void Connection::MarkDue() {
-  if (executing_ || closed_ || IntrusiveListNode<Connection, DueTag>::linked()) return;
+  if (in_turn() || closed_ || IntrusiveListNode<Connection, DueTag>::linked()) return;
   context_.due.PushBack(*this);
   context_.flush_due.Schedule();
 }
@@ -171,8 +230,25 @@ void Connection::EndInput() {
   if (lingering_ || closed_) return;
   input_over_ = true;
   StopReading();
-  if (!Outstanding() && !paused_ && !awaits_turn()) return Close();
+  if (!Outstanding() && !paused_ && !awaits_turn() && !in_turn()) {
+    if (!SayGoodbye()) return Close();
+    ending_ = true;
+  }
   Flush();
+}
+
+// Once. False: the client takes none.
+bool Connection::SayGoodbye() {
+  if (std::exchange(said_goodbye_, true)) return false;
+  if (output_.capacity() == 0) output_ = context_.pool->TakeBuffer();
+  const std::size_t before = output_.size();
+  try {
+    if (!codec_->WriteGoodbye(output_)) return false;
+  } catch (const std::bad_alloc&) {
+    return false;  // it learns no more than that the connection is closed
+  }
+  output_bytes_ += output_.size() - before;
+  return true;
 }
 
 // Called when ending_: closes once nothing is outstanding.
@@ -180,6 +256,7 @@ void Connection::MaybeEnd() {
   context_.pool->GiveBuffer(input_);
   if (Outstanding() || lingering_) return;
   if (peer_closed_) return Close();
+  if (SayGoodbye() && (!Write() || Outstanding())) return;
   int file = -1;
   if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&handle), &file) != 0 ||
       shutdown(file, SHUT_WR) != 0) {
@@ -208,15 +285,16 @@ void Connection::CheckProgress(TimePoint now) {
 void Connection::CheckIdle(TimePoint now) {
   const ConnectionLimits& limits = context_.limits;
   const Duration timeout =
-      place_ == Place::kReserved ? limits.reserved_idle_timeout : limits.idle_timeout;
+      place_ == Place::kReserved ? limits.reserved_idle_timeout : context_.idle_timeout;
   const bool is_client = place_ == Place::kClient || place_ == Place::kReserved;
   if (!is_client || timeout == Duration{} || now - active_at_ < timeout) return;
   if (Outstanding() || paused_ || awaits_turn() || lingering_) return;
-  context_.counters.closed_idle.Add(1);
-  Close();
+  if (subscription_ != nullptr && place_ == Place::kClient) return;  // it waits for news
+  context_.counters[&ServerStats::closed_idle].Add(1);
+  EndInput();
 }
 
-void Connection::AddGathered(std::ptrdiff_t bytes) {
+void Connection::AddHeld(std::ptrdiff_t bytes) {
   gathered_bytes_ += bytes;
   NoteMemory();
 }
@@ -270,13 +348,13 @@ std::size_t Connection::CheckStarved(TimePoint now) {
 
 // For a piece of `slot`'s reply. False: it waited for long enough, or cannot fit.
 bool Connection::AwaitRoom(PendingSlot& slot, std::size_t bytes) {
-  slot.full_ = true;
+  slot.full = true;
   if (bytes > context_.memory->limit_of_large()) return false;
   // What is on its way, however slowly its client reads, makes room first.
-  if (write_in_flight_ || !output_.empty() || !slot.reply_.empty()) return true;
+  if (write_in_flight_ || !output_.empty() || !slot.reply.empty()) return true;
   const TimePoint now = context_.loop.now();
-  if (slot.full_from_ == TimePoint{}) slot.full_from_ = now;
-  if (now - slot.full_from_ >= kStarvedMax) return false;
+  if (slot.full_from == TimePoint{}) slot.full_from = now;
+  if (now - slot.full_from >= kStarvedMax) return false;
   StarveRequest(bytes);
   return true;
 }
@@ -288,8 +366,8 @@ bool Connection::RefuseStarved() {
     return false;
   const TimePoint long_ago = context_.loop.now() - kStarvedMax;
   if (starved_from_ != TimePoint{}) starved_from_ = long_ago;
-  if (!queue_.empty() && queue_.front().full_from_ != TimePoint{}) {
-    queue_.front().full_from_ = long_ago;
+  if (!queue_.empty() && queue_.front().full_from != TimePoint{}) {
+    queue_.front().full_from = long_ago;
   }
   context_.sessions.Update(session_, [](Session& session) { session.closing = false; });
   EndStarving();
@@ -300,12 +378,12 @@ bool Connection::RefuseStarved() {
 void Connection::CloseForMemory() {
   if (closed_) return;
   if (!context_.memory->over() && RefuseStarved()) return;
-  context_.counters.closed_memory.Add(1);
+  context_.counters[&ServerStats::closed_memory].Add(1);
   if (context_.memory_log.Admits(context_.loop.now())) {
-    GYRE_LOG_WARN(
-        "client closed: it held most when the memory for clients was full (see --client-memory) "
-        "peer={} bytes={}",
-        session_.peer_address, session_.memory_bytes.load(std::memory_order_relaxed));
+    LogWarn(
+        "client closed: it held most when the memory for clients was full (see --client-memory)",
+        {{"peer", session_.peer_address},
+         {"bytes", session_.memory_bytes.load(std::memory_order_relaxed)}});
   }
   if (Outstanding() || ending_ || !ordered_) return Close();
   ReplyError(Request{},
@@ -320,15 +398,15 @@ void Connection::CloseForMemory() {
 }
 
 void Connection::CloseAsSlow(const char* reason) {
-  context_.counters.closed_slow.Add(1);
-  GYRE_LOG_WARN("client closed: {} peer={} output_bytes={}", reason, session_.peer_address,
-                output_bytes_);
+  context_.counters[&ServerStats::closed_slow].Add(1);
+  LogWarn("client closed: too slow",
+          {{"peer", session_.peer_address}, {"reason", reason}, {"output_bytes", output_bytes_}});
   Close();
 }
 
 void Connection::Close() {
   if (closed_) return;
-  assert(!executing_);
+  assert(!context_.executing);
   closed_ = true;
   context_.sessions.Remove(session_);
   context_.admission().Leave(place_, session_.peer_address);
@@ -341,13 +419,15 @@ void Connection::Close() {
   if (IntrusiveListNode<Connection, WatchTag>::linked()) {
     IntrusiveListNode<Connection, WatchTag>::Unlink();
   }
+  if (in_turn()) IntrusiveListNode<Connection, ReadyTag>::Unlink();
   if (awaits_turn()) IntrusiveListNode<Connection, TurnTag>::Unlink();
   EndStarving();
+  Unsubscribe();
   IntrusiveListNode<Connection>::Unlink();
   for (IntrusiveList<PendingSlot>* slots : {&queue_, &floating_, &ready_}) {
     while (!slots->empty()) {
       PendingSlot& slot = slots->PopFront();
-      if (slot.writer_ != nullptr) codec_->Recycle(slot.writer_);
+      if (slot.codec_writer != nullptr) codec_->Recycle(slot.codec_writer);
       slot.Detach();
     }
   }
@@ -355,7 +435,7 @@ void Connection::Close() {
   context_.pool->GiveBuffer(output_);
   ConnectionContext& context = context_;
   HandlePtr<Connection>(this).reset();
-  context.counters.connections.Subtract(1);
+  context.counters[&ServerStats::connections].Subtract(1);
   context.OnClosed();
 }
 

@@ -1,4 +1,4 @@
-// From bytes that came to requests that are handled: reads, the gate of peers, decoding ahead.
+// From bytes that came to requests that are handled: reads, the gate of peers, and one request.
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -17,13 +17,6 @@ constexpr std::size_t kReadBytesMin = 16 * 1024;
 
 constexpr char kNoRoomForFrame[] =
     "there is no room for its frame in the memory for clients (see --client-memory)";
-
-// Of the system's, that is: the memory for clients was not used up.
-Error NoMemoryLeft() {
-  return {ErrorCode::kOutOfMemory,
-          "the system has no memory left for the request: this process may have less than --memory "
-          "and --client-memory (see ulimit -v)"};
-}
 
 // Room to make behind `have` bytes of a request that needs `wanted`.
 std::size_t Reserve(std::size_t have, std::size_t wanted) {
@@ -53,8 +46,12 @@ void Connection::StopReading() {
 }
 
 void Connection::OnAllocate(uv_buf_t* buffer) {
+  if (in_turn()) {  // first what was read before
+    *buffer = uv_buf_init(nullptr, 0);
+    return;
+  }
   if (input_.empty() || ending_ || gate_ != nullptr) {
-    *buffer = uv_buf_init(context_.scratch.get(), ConnectionContext::kScratchBytes);
+    *buffer = uv_buf_init(context_.scratch(), ConnectionContext::kReadBytes);
     return;
   }
   const bool room = input_.TryReserve(Reserve(input_.size(), wanted_)) || input_.writable() > 0 ||
@@ -67,33 +64,35 @@ void Connection::OnAllocate(uv_buf_t* buffer) {
 void Connection::OnRead(ssize_t count, const uv_buf_t* buffer) {
   if (count == 0) return;  // EAGAIN
   if (count == UV_EOF) return OnEof();
+  if (count == UV_ENOBUFS && in_turn()) return context_.RunTurn();
   if (count == UV_ENOBUFS && context_.memory != nullptr) {
     return Starve(Reserve(input_.size(), wanted_));
   }
   if (count < 0) return Close();  // reset by the client
   const auto bytes = static_cast<std::size_t>(count);
-  context_.counters.bytes_in.Add(bytes);
+  context_.BeginTurn();
+  context_.counters[&ServerStats::bytes_in].Add(bytes);
   if (ending_) return;  // discarded: see "The end of a connection"
   session_.last_active_ms.store(context_.loop.unix_now(), std::memory_order_relaxed);
   active_at_ = context_.loop.now();
-  NotePause(bytes);
-  const bool in_scratch = buffer->base == context_.scratch.get();
+  const bool in_scratch = buffer->base == context_.scratch();
+  std::string_view fresh(buffer->base, bytes);
+  if (proxy_header_ != nullptr && !TakeProxyHeader(fresh)) return;
   if (gate_ != nullptr) {
-    OnGateInput({buffer->base, bytes});
+    OnGateInput(fresh);
   } else {
-    OnInput({buffer->base, bytes}, in_scratch);
+    OnInput(fresh, in_scratch);
   }
-  if (!closed_) {
-    NoteBuffers();
-    if (bytes == buffer->len) YieldAfterFullReads();
-  }
+  const bool full = bytes == buffer->len;
+  full ? context_.RunTurn() : context_.EndFullTurn();
+  if (closed_ || in_turn()) return;
+  NoteBuffers();
+  if (full) YieldAfterFullReads();
   context_.KeepMemory();
 }
 
-void Connection::NotePause(std::size_t fresh) {
-  if (pause_detector_ == nullptr) return;
-  const std::uint32_t pauses = pause_detector_->Pauses(SteadyNow());
-  if (pauses == pauses_seen_) [[likely]]
+void Connection::NotePause(std::uint32_t pauses) {
+  if (pause_detector_ == nullptr || pauses == pauses_seen_) [[likely]]
     return;
   pauses_seen_ = pauses;
   int in_kernel = 0;
@@ -102,47 +101,74 @@ void Connection::NotePause(std::size_t fresh) {
     ioctl(file, FIONREAD, &in_kernel);
   }
   // Sealed bytes of a peer are somewhat more than what they hold: a few requests too many.
-  waited_bytes_ = input_.size() + fresh + static_cast<std::size_t>(std::max(in_kernel, 0));
+  waited_bytes_ = input_.size() + fresh_.size() + static_cast<std::size_t>(std::max(in_kernel, 0));
   context_.NotePause();  // the others, before more comes
-}
-
-// Of the requests that were decoded at input[begin].
-void Connection::MarkWaited(std::size_t begin) {
-  ReadAhead& ahead = context_.read_ahead;
-  for (std::size_t i = 0; i < ahead.count && begin < waited_bytes_; begin = ahead.ends[i++]) {
-    ahead.requests[i].waited = true;
-  }
 }
 
 void Connection::OnInput(std::string_view fresh, bool in_scratch) {
   if (in_scratch) {
-    const std::string_view rest = fresh.substr(Execute(fresh));
-    if (!rest.empty()) {
-      input_ = context_.pool->TakeBuffer();
-      if (!input_.TryReserve(rest.size() + Reserve(rest.size(), wanted_)) &&
-          !input_.TryReserve(rest.size())) {
-        handler_.EndOfBatch();
-        GYRE_LOG_WARN("client closed: {} peer={}", NoMemoryLeft().message, session_.peer_address);
-        return Close();
-      }
-      input_.Append(rest);
-    }
-  } else {
-    input_.Commit(fresh.size());
-    if (input_.size() < wanted_) return NoteMemory();
-    input_.Consume(Execute(input_.view()));
-    if (input_.empty()) GiveInput();
+    fresh_ = fresh;
+    return context_.JoinTurn(*this, fresh.data() + fresh.size());
   }
-  handler_.EndOfBatch();
-  Flush();
+  input_.Commit(fresh.size());
+  input_.size() < wanted_ ? NoteMemory() : context_.JoinTurn(*this, nullptr);
+}
+
+// What of the scratch is not executed yet.
+void Connection::KeepRest(std::string_view rest) {
+  input_ = context_.pool->TakeBuffer();
+  if (input_.TryReserve(rest.size() + Reserve(rest.size(), wanted_)) ||
+      input_.TryReserve(rest.size())) {
+    return input_.Append(rest);
+  }
+  LogWarn("client closed: the system has no memory left for its request",
+          {{"peer", session_.peer_address}});
+  broken_ = true;
+}
+
+bool Connection::TakeProxyHeader(std::string_view& fresh) {
+  const std::size_t before = proxy_header_->size();
+  proxy_header_->append(fresh.substr(0, ProxyHeader::kBytesMax - before));
+  const auto header = ParseProxyHeader(*proxy_header_);
+  if (!header) {
+    context_.counters[&ServerStats::protocol_errors].Add(1);
+    if (context_.proxy_log.Admits(context_.loop.now())) {
+      LogWarn("client closed: it did not begin with the header of a proxy (--proxy-protocol)",
+              {{"peer", session_.peer_address}, {"error", header.error().message}});
+    }
+    ReplyError(Request{}, {ErrorCode::kNotAllowed,
+                           "this port serves clients of a proxy that sends the PROXY header "
+                           "(--proxy-protocol): connect through it"});
+    ending_ = true;
+    Flush();
+    return false;
+  }
+  if (!*header) return false;
+  fresh.remove_prefix((*header)->bytes - before);
+  proxy_header_.reset();
+  return BelieveProxy(**header) && !fresh.empty();
+}
+
+// The client counts, and is shown, as if it had connected itself.
+bool Connection::BelieveProxy(const ProxyHeader& header) {
+  if (!header.client) return true;
+  const std::string client = header.client->ToString();
+  const Status counted = context_.admission().Readdress(place_, session_.peer_address, client);
+  if (!counted) {
+    context_.counters[&ServerStats::rejected].Add(1);
+    ReplyError(Request{}, counted.error());
+    ending_ = true;
+    Flush();
+    return false;
+  }
+  context_.sessions.Update(session_, [&](Session& session) { session.peer_address = client; });
+  return true;
 }
 
 void Connection::OnGateInput(std::string_view fresh) {
   if (input_.capacity() == 0) input_ = context_.pool->TakeBuffer();
-  if (!TakeThroughGate(fresh)) return;
-  if (input_.size() < wanted_) return;
-  ExecuteInput();
-  Flush();
+  if (!TakeThroughGate(fresh) || input_.size() < wanted_) return;
+  context_.JoinTurn(*this, nullptr);
 }
 
 // False if there is nothing more to do: the connection is closed, or ending.
@@ -162,7 +188,7 @@ bool Connection::TakeThroughGate(std::string_view fresh) {
     case PeerGate::Next::kRefused: {
       gate_.reset();
       if (context_.links_log.Admits(context_.loop.now())) {
-        GYRE_LOG_WARN("peer refused: {} peer={}", step.error.message, session_.peer_address);
+        LogWarn("peer refused", {{"peer", session_.peer_address}, {"error", step.error.message}});
       }
       Request hello;
       hello.id = step.request_id;
@@ -173,7 +199,7 @@ bool Connection::TakeThroughGate(std::string_view fresh) {
     }
     case PeerGate::Next::kBroken:
       if (context_.links_log.Admits(context_.loop.now())) {
-        GYRE_LOG_WARN("link closed: {} peer={}", step.error.message, session_.peer_address);
+        LogWarn("link closed", {{"peer", session_.peer_address}, {"reason", step.error.message}});
       }
       Close();
       return false;
@@ -186,7 +212,7 @@ bool Connection::TakeThroughGate(std::string_view fresh) {
       Close();
       return false;
     }
-    context_.counters.bytes_out.Add(step.answer.size());
+    context_.counters[&ServerStats::bytes_out].Add(step.answer.size());
     // Where peers have taken all, its first request will be told so.
     if (place_ == Place::kUndecided) (void)MoveTo(Place::kPeer);
   }
@@ -206,116 +232,14 @@ void Connection::OnEof() {
   Flush();
 }
 
-void Connection::ExecuteInput() {
-  input_.Consume(Execute(input_.view()));
-  if (input_.empty()) GiveInput();
-  handler_.EndOfBatch();
-}
-
 void Connection::GiveInput() {
   context_.pool->GiveBuffer(input_);
   if (codec_bytes_.bytes() != 0) codec_bytes_.Set(0);
 }
 
-// Decodes the requests at input[from], as many as may be read ahead, into `context_.read_ahead`.
-void Connection::Decode(std::string_view input, std::size_t from) {
-  ReadAhead& ahead = context_.read_ahead;
-  ahead.count = 0;
-  ahead.end = from;
-  ahead.stop.status = Decoded::Status::kRequest;
-  do {
-    Request& request = ahead.requests[ahead.count];
-    request.Clear();  // what an earlier request, perhaps of another connection, left in it
-    Decoded decoded;
-    try {
-      decoded = codec_->Decode(input.substr(ahead.end), request);
-    } catch (const std::bad_alloc&) {  // of very many arguments
-      decoded = {.status = Decoded::Status::kMalformed, .error = NoMemoryLeft()};
-    }
-    assert(decoded.consumed <= input.size() - ahead.end);
-    ahead.end += decoded.consumed;
-    if (decoded.status == Decoded::Status::kRequest) [[likely]] {
-      ahead.ends[ahead.count++] = ahead.end;
-    } else if (decoded.status != Decoded::Status::kSkip) {
-      ahead.stop = std::move(decoded);
-      return;
-    }
-  } while (ahead.end < input.size() && ahead.count < ReadAhead::kRequestsMax &&
-           codec_->MayReadAhead(input.substr(ahead.end)));
-}
-
-// Executes the complete requests at the front of `input`; returns how many bytes they took.
-std::size_t Connection::Execute(std::string_view input) {
-  executing_ = true;
-  ReadAhead& ahead = context_.read_ahead;
-  std::size_t consumed = 0;
-  std::uint64_t requests = 0;
-  wanted_ = 0;
-  bool more = true;
-  const TimePoint began = ConnectionContext::CoarseNow();
-  // Some progress in each turn, even where others have used it up.
-  const auto turn_is_over = [this, began] {
-    const TimePoint now = ConnectionContext::CoarseNow();
-    if (now == began || !context_.IsTurnOver(now)) return false;
-    if (!awaits_turn()) context_.AwaitTurn(*this);
-    return true;
-  };
-  while (more && consumed < input.size() && !ending_ && !PauseIfNeeded() && !turn_is_over()) {
-    Decode(input, consumed);
-    if (waited_bytes_ > consumed) [[unlikely]]
-      MarkWaited(consumed);
-    if (ahead.count > 1) handler_.LookAhead(ahead.view());
-    std::size_t executed = 0;
-    while (executed < ahead.count) {
-      if (!HandleRequest(ahead.requests[executed])) break;
-      consumed = ahead.ends[executed++];
-      if (ending_ || (executed < ahead.count && (PauseIfNeeded() || turn_is_over()))) break;
-    }
-    requests += executed;
-    if (executed > 0) starved_from_ = {};
-    ahead.Trim();
-    if (ending_) break;
-    const bool fails = ahead.stop.status == Decoded::Status::kError ||
-                       ahead.stop.status == Decoded::Status::kMalformed;
-    if (executed < ahead.count || (fails && executed > 0 && PauseIfNeeded())) {
-      codec_->Rewind();  // the rest is decoded again when its turn comes
-      break;
-    }
-    consumed = ahead.end;
-    switch (ahead.stop.status) {
-      case Decoded::Status::kRequest:
-      case Decoded::Status::kSkip:
-        break;
-      case Decoded::Status::kNeedMore:
-        wanted_ = ahead.stop.wanted;
-        more = false;
-        if (consumed + ClientMemory::kSmallBytes < input.size() &&
-            !codec_bytes_.Set(codec_->held_bytes())) {
-          Starve(codec_->held_bytes());
-        }
-        break;
-      case Decoded::Status::kError:
-        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
-        break;
-      case Decoded::Status::kMalformed:
-        context_.counters.protocol_errors.Add(1);
-        NoteMalformed(ahead.stop.error);
-        ReplyError(ahead.requests[ahead.count], ahead.stop.error);
-        ending_ = true;
-        break;
-    }
-  }
-  context_.counters.requests.Add(requests);
-  session_.commands.store(session_.commands.load(std::memory_order_relaxed) + requests,
-                          std::memory_order_relaxed);
-  executing_ = false;
-  waited_bytes_ -= std::min(waited_bytes_, consumed);
-  return ending_ ? input.size() : consumed;
-}
-
 bool Connection::PauseIfNeeded() {
   if (!MustPause()) return false;
-  if (!paused_) context_.counters.pauses.Add(1);
+  if (!paused_) context_.counters[&ServerStats::pauses].Add(1);
   paused_ = true;
   return true;
 }
@@ -325,21 +249,21 @@ void Connection::NoteMalformed(const Error& error) {
   if (error.code != ErrorCode::kNotAllowed || !context_.links_log.Admits(context_.loop.now())) {
     return;
   }
-  GYRE_LOG_WARN(
+  LogWarn(
       "peer refused: it has a gossip key and this node runs without --gossip-key; give all nodes "
-      "of the cluster the same key, or none peer={}",
-      session_.peer_address);
+      "of the cluster the same key, or none",
+      {{"peer", session_.peer_address}});
 }
 
 // A stranger must not speak for a node of the cluster.
 bool Connection::RefusesPeer(const Request& request) {
   if (gate_ != nullptr || (request.kind != Request::Kind::kPeer && request.hops == 0)) return false;
-  keys_->counters().peer_requests_plain.fetch_add(1, std::memory_order_relaxed);
+  keys_->counters()[&CryptoStats::peer_requests_plain].Add(1);
   if (context_.plain_log.Admits(context_.loop.now())) {
-    GYRE_LOG_WARN(
+    LogWarn(
         "peer request refused: it came without the gossip key; start that node with the "
-        "--gossip-key of this cluster peer={}",
-        session_.peer_address);
+        "--gossip-key of this cluster",
+        {{"peer", session_.peer_address}});
   }
   ReplyError(request, {ErrorCode::kNotAllowed,
                        "this cluster is closed to nodes without its gossip key: start this node "
@@ -355,7 +279,7 @@ bool Connection::Decide(const Request& request) {
   Status moved = MoveTo(is_peer ? Place::kPeer : Place::kClient);
   if (!moved && !is_peer && MoveTo(Place::kReserved)) return true;
   if (moved) return true;
-  context_.counters.rejected.Add(1);
+  context_.counters[&ServerStats::rejected].Add(1);
   ReplyError(request, moved.error());
   ending_ = true;
   return false;
@@ -367,6 +291,7 @@ Status Connection::MoveTo(Place place) {
   context_.admission().Leave(place_, session_.peer_address);
   IntrusiveListNode<Connection, UndecidedTag>::Unlink();
   place_ = place;
+  if (place == Place::kPeer) traffic_ = &context_.traffic.of(Asker::kPeer);
   return {};
 }
 
@@ -389,7 +314,9 @@ bool Connection::HandleRequest(const Request& request) {
     writer().Fail({ErrorCode::kInternal, "the request was dropped without a reply: see the log"});
   }
   if (current_.writer != nullptr) codec_->Recycle(current_.writer);
-  output_bytes_ += target.size() - current_.target_bytes;  // 0 where it was deferred
+  const std::size_t reply_bytes = target.size() - current_.target_bytes;  // 0: deferred, or quiet
+  output_bytes_ += reply_bytes;
+  if (reply_bytes > 0) traffic_->reply_bytes.Record(reply_bytes);
   current_ = {};
   if (session_.replies_skipped > 0) --session_.replies_skipped;
   if (session_.close_after_reply) ending_ = true;

@@ -10,11 +10,13 @@ namespace gyre {
 void Connection::Flush() {
   pieces_ = 0;
   FlushNow();
-  if (!closed_) NoteMemory();
+  if (closed_) return;
+  NoteBuffers();
+  NoteMemory();
 }
 
 void Connection::FlushNow() {
-  if (closed_) return;
+  if (closed_ || in_turn()) return;  // its turn ends with this
   for (;;) {
     const bool all = Promote();
     if (broken_) return Close();
@@ -23,8 +25,15 @@ void Connection::FlushNow() {
     }
     if (!Write()) return;
     if (PullMore() || (!all && output_.empty())) continue;
+    if (Push()) continue;
+    if (closed_) return;
     if (!paused_ || !MayResume()) break;
     paused_ = false;
+    // A client that reads as fast as it is answered would be served here for ever.
+    if (context_.IsTurnOver(SteadyNow())) {
+      if (!awaits_turn()) context_.AwaitTurn(*this);
+      break;
+    }
     ExecuteInput();
   }
   if (input_over_ && !paused_ && !awaits_turn()) ending_ = true;
@@ -46,13 +55,13 @@ bool Connection::Promote() {
   while (!queue_.empty() && (queue_.front().finished() || Pull(queue_.front()))) {
     if (!queue_.front().finished()) continue;
     PendingSlot& slot = queue_.front();
-    if (!Emit(slot.reply_) || !Emit(slot.tail_)) return false;
+    if (!Emit(slot.reply) || !Emit(slot.tail)) return false;
     slot.Unlink();
     slot.Detach();
   }
   while (!ready_.empty()) {
     PendingSlot& slot = ready_.front();
-    if (!Emit(slot.reply_)) return false;
+    if (!Emit(slot.reply)) return false;
     slot.Unlink();
     slot.Detach();
   }
@@ -62,8 +71,8 @@ bool Connection::Promote() {
 // Whether the first reply's source, if it has one, can go on. Where memory is scarce, one piece is
 // here at a time: else a client that reads a long reply would be the one that holds most.
 bool Connection::MayPull(const PendingSlot& slot) const {
-  if (!slot.source_ || slot.waiting_) return false;
-  if (slot.full_) return !write_in_flight_ && starved_bytes_ == 0;
+  if (!slot.source || slot.waiting) return false;
+  if (slot.full) return !write_in_flight_ && starved_bytes_ == 0;
   return !write_in_flight_ || context_.memory == nullptr || context_.memory->waiting() == 0;
 }
 
@@ -76,13 +85,13 @@ bool Connection::Pull(PendingSlot& slot) {
   if (!EmitPiece(slot)) return false;
   ++pieces_;
   // Kept here meanwhile: it may finish the reply, and with that itself.
-  ReplySource source = std::move(slot.source_);
+  ReplySource source = std::move(slot.source);
   PendingReply reply(slot);
   bool goes_on = true;
   try {
-    slot.waiting_ = !source();
-    slot.full_ = false;
-    slot.full_from_ = {};
+    slot.waiting = !source();
+    slot.full = false;
+    slot.full_from = {};
   } catch (const ClientMemoryFull& full) {
     goes_on = false;
     if (!AwaitRoom(slot, full.bytes())) reply.FinishWithError(ReplyTooLarge());
@@ -90,15 +99,16 @@ bool Connection::Pull(PendingSlot& slot) {
     reply.FinishWithError(ReplyTooLarge());
   }
   if (slot.finished()) return true;
-  slot.source_ = std::move(source);
-  return EmitPiece(slot) && goes_on && !slot.waiting_;
+  slot.source = std::move(source);
+  return EmitPiece(slot) && goes_on && !slot.waiting;
 }
 
 bool Connection::EmitPiece(PendingSlot& slot) {
-  const std::size_t bytes = slot.reply_.size();
-  if (!Emit(slot.reply_)) return false;
+  const std::size_t bytes = slot.reply.size();
+  if (!Emit(slot.reply)) return false;
   output_bytes_ += bytes;
-  slot.in_pieces_ = slot.in_pieces_ || bytes > 0;
+  slot.left_bytes += bytes;
+  slot.in_pieces = slot.in_pieces || bytes > 0;
   return true;
 }
 
@@ -108,6 +118,62 @@ bool Connection::PullMore() {
   if (output_bytes_ >= context_.limits.output_bytes_pause / 2) return false;  // OnWritten goes on
   if (pieces_ < kPiecesPerIteration) return true;
   if (!awaits_turn()) context_.AwaitTurn(*this);
+  return false;
+}
+
+// Whether the source's messages may go behind the output now.
+bool Connection::MayPush() {
+  if (subscription_ == nullptr || !subscription_->woken || ending_ || input_over_) return false;
+  if (output_bytes_ >= context_.limits.output_bytes_pause) {
+    if (!std::exchange(subscription_->held_up, true)) {
+      context_.counters[&ServerStats::push_pauses].Add(1);
+    }
+    return false;
+  }
+  subscription_->held_up = false;
+  if (starved_bytes_ != 0) return false;
+  if (queue_.empty()) {
+    subscription_->behind_reply = false;
+  } else if (subscription_->behind_reply || queue_.front().in_pieces) {
+    return false;
+  }
+  return true;
+}
+
+// Has the source write a piece, if it may. True: there is something new to be sent.
+bool Connection::Push() {
+  if (!MayPush()) return false;
+  if (pieces_ >= kPiecesPerIteration) {
+    if (!awaits_turn()) context_.AwaitTurn(*this);
+    return false;
+  }
+  ++pieces_;
+  if (output_.capacity() == 0) output_ = context_.pool->TakeBuffer();
+  const std::size_t before = output_.size();
+  ReplyWriter* const writer = codec_->PushWriterFor(subscription_->request_id, output_);
+  PushSink sink(*writer, output_);
+  std::size_t missing_bytes = 0;
+  bool fits = true;
+  try {
+    subscription_->woken = subscription_->source->Write(sink);
+  } catch (const ClientMemoryFull& full) {
+    missing_bytes = full.bytes();
+  } catch (const std::bad_alloc&) {
+    fits = false;
+  }
+  codec_->Recycle(writer);
+  output_bytes_ += output_.size() - before;
+  context_.counters[&ServerStats::pushes].Add(sink.messages());
+  if (output_.size() > before) return true;
+  if (missing_bytes == 0 && fits) return false;
+  // What is on its way makes room first.
+  if (fits && (write_in_flight_ || !output_.empty())) return false;
+  output_.Release();
+  if (fits && missing_bytes <= context_.memory->limit_of_large()) {
+    Starve(missing_bytes);
+  } else {
+    CloseAsSlow("what it has subscribed to does not fit into --client-memory");
+  }
   return false;
 }
 
@@ -143,7 +209,7 @@ bool Connection::Write() {
   }
   if (written > 0) {
     const auto count = static_cast<std::size_t>(written);
-    context_.counters.bytes_out.Add(count);
+    context_.counters[&ServerStats::bytes_out].Add(count);
     output_bytes_ -= count;
     output_.Consume(count);
   }
@@ -171,7 +237,7 @@ bool Connection::SealOutput() {
   try {
     return gate_->Seal(output_);
   } catch (const std::bad_alloc&) {
-    GYRE_LOG_WARN("link closed: {} peer={}", ReplyTooLarge().message, session_.peer_address);
+    LogWarn("link closed", {{"peer", session_.peer_address}, {"reason", ReplyTooLarge().message}});
     return false;
   }
 }
@@ -181,11 +247,10 @@ void Connection::OnWritten(int status) {
   write_in_flight_ = false;
   if (status != 0) return Close();
   IntrusiveListNode<Connection, WatchTag>::Unlink();
-  context_.counters.bytes_out.Add(writing_.size());
+  context_.counters[&ServerStats::bytes_out].Add(writing_.size());
   output_bytes_ -= writing_.size();
   context_.pool->GiveBuffer(writing_);
   Flush();
-  NoteBuffers();
   context_.KeepMemory();
 }
 

@@ -5,8 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
-
 namespace gyre {
 
 Result<std::unique_ptr<EventLoop>> EventLoop::Create() {
@@ -32,6 +30,10 @@ Status EventLoop::Init() {
     return Fail(ErrorCode::kIo, std::string("cannot create an event loop: ") + uv_strerror(error) +
                                     ": raise the limit of open files (ulimit -n)");
   }
+  uv_check_init(&loop_, &check_);
+  uv_check_start(&check_, [](uv_check_t* handle) {
+    RunAll(static_cast<EventLoop*>(handle->loop->data)->end_of_poll_);
+  });
   uv_prepare_init(&loop_, &prepare_);
   uv_prepare_start(&prepare_, [](uv_prepare_t* handle) {
     static_cast<EventLoop*>(handle->loop->data)->OnPrepare();
@@ -42,6 +44,7 @@ Status EventLoop::Init() {
 EventLoop::~EventLoop() {
   if (!open_) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&posted_signal_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&check_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);  // ends once every closing handle has had its close callback
   [[maybe_unused]] const int busy = uv_loop_close(&loop_);
@@ -102,16 +105,19 @@ void EventLoop::WakeUp() {
 }
 
 void EventLoop::OnPrepare() {
-  RunEndOfIteration();
+  RunAll(end_of_poll_);  // what was scheduled by other callbacks does not wait for a poll
+  RunAll(end_of_iteration_);
   if (!awake_) return;
-  busy_.Record(SteadyNow() - now_);
+  const TimePoint end = SteadyNow();
+  busy_.Record(end - now_);
+  observers_.ForEach([end](IterationObserver& observer) { observer.task_(end); });
   awake_ = false;
 }
 
-void EventLoop::RunEndOfIteration() {
+void EventLoop::RunAll(IntrusiveList<EndOfIteration>& tasks) {
   // A task may schedule another one (a reply that becomes ready while frames are flushed); those
   // run, too.
-  while (!end_of_iteration_.empty()) end_of_iteration_.PopFront().task_();
+  while (!tasks.empty()) tasks.PopFront().task_();
 }
 
 Timer::Timer(EventLoop& loop) : state_(new State) {

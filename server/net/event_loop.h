@@ -2,11 +2,12 @@
 //
 // libuv calls back from within its poll phase, so an iteration, seen from here, is:
 //
-//   poll (sleeps; callbacks of sockets and Post) -> closed handles -> timers -> prepare -> poll ...
+//   poll (sleeps; callbacks of sockets and Post) -> check -> closed handles -> timers -> prepare ...
 //
-// `prepare` is the last moment before the loop sleeps. There the EndOfIteration tasks run: what was
-// gathered during the iteration (replies that became ready, frames for peers) leaves in one write
-// each.
+// `check` is the moment when all that was ready has been read. There the EndOfPoll tasks run: what
+// came over several sockets is worked on together. `prepare` is the last moment before the loop
+// sleeps. There the EndOfIteration tasks run: what was gathered during the iteration (replies that
+// became ready, frames for peers) leaves in one write each.
 //
 // Time is read once an iteration, by whoever asks first. From that moment to `prepare` counts as
 // busy; a busy time is how long other clients of this loop had to wait.
@@ -22,8 +23,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/mutex.h"
-#include "net/duration_histogram.h"
+#include "base/duration_histogram.h"
+#include "common/mutex.h"
 #include "net/handle.h"
 #include "net/intrusive_list.h"
 #include "proto/result.h"
@@ -31,6 +32,7 @@
 namespace gyre {
 
 class EndOfIteration;
+class IterationObserver;
 
 class EventLoop {
  public:
@@ -54,6 +56,13 @@ class EventLoop {
     if (!awake_) WakeUp();
     return now_;
   }
+  // The time now, where that of the iteration may be too old. Read again only if there was another
+  // call before.
+  TimePoint exact_now() {
+    if (awake_) return SteadyNow();
+    WakeUp();
+    return now_;
+  }
   UnixMillis unix_now() {
     if (!awake_) WakeUp();
     return unix_now_;
@@ -63,31 +72,42 @@ class EventLoop {
 
   // Busy time of iterations. Any thread.
   DurationHistogram::Snapshot busy() const { return busy_.Read(); }
+  // Requests that were executed in it, as its servers tell. Any thread; told on the loop's.
+  std::uint64_t requests() const { return requests_.load(std::memory_order_relaxed); }
+  void NoteRequests(std::uint64_t count) {
+    requests_.store(requests() + count, std::memory_order_relaxed);
+  }
 
  private:
   friend class EndOfIteration;
+  friend class EndOfPoll;
+  friend class IterationObserver;
 
   EventLoop() = default;
   Status Init();
   void WakeUp();
   void OnPosted();
   void OnPrepare();
-  void RunEndOfIteration();
+  static void RunAll(IntrusiveList<EndOfIteration>& tasks);
 
   // Loop thread only.
   uv_loop_t loop_{};
   uv_async_t posted_signal_{};
+  uv_check_t check_{};
   uv_prepare_t prepare_{};
   bool open_ = false;
   bool awake_ = false;  // now_ is of this iteration
   TimePoint now_{};
   UnixMillis unix_now_ = 0;
+  IntrusiveList<EndOfIteration> end_of_poll_;
   IntrusiveList<EndOfIteration> end_of_iteration_;
+  IntrusiveList<IterationObserver> observers_;
   std::vector<std::function<void()>>
       running_;  // kept, so that Post's steady state does not allocate
 
   // Any thread.
   DurationHistogram busy_;
+  std::atomic<std::uint64_t> requests_ = 0;
   Mutex mutex_;
   std::vector<std::function<void()>> posted_ GYRE_GUARDED_BY(mutex_);
   bool stopping_ GYRE_GUARDED_BY(mutex_) = false;
@@ -113,23 +133,50 @@ std::function<void(Args...)> ReturnTo(EventLoop& loop, std::function<void(Args..
 class EndOfIteration : public IntrusiveListNode<EndOfIteration> {
  public:
   EndOfIteration(EventLoop& loop, std::function<void()> task)
-      : loop_(loop), task_(std::move(task)) {}
+      : EndOfIteration(loop.end_of_iteration_, std::move(task)) {}
   ~EndOfIteration() { Cancel(); }
   EndOfIteration(const EndOfIteration&) = delete;
   EndOfIteration& operator=(const EndOfIteration&) = delete;
 
   // Runs the task once before the loop sleeps next; calls before that add nothing.
   void Schedule() {
-    if (!linked()) loop_.end_of_iteration_.PushBack(*this);
+    if (!linked()) scheduled_.PushBack(*this);
   }
   void Cancel() {
     if (linked()) Unlink();
   }
 
+ protected:
+  EndOfIteration(IntrusiveList<EndOfIteration>& scheduled, std::function<void()> task)
+      : scheduled_(scheduled), task_(std::move(task)) {}
+
  private:
   friend class EventLoop;
-  EventLoop& loop_;
+  IntrusiveList<EndOfIteration>& scheduled_;
   std::function<void()> task_;
+};
+
+// Likewise, sooner: once the callbacks of what is ready now have run.
+class EndOfPoll final : public EndOfIteration {
+ public:
+  EndOfPoll(EventLoop& loop, std::function<void()> task)
+      : EndOfIteration(loop.end_of_poll_, std::move(task)) {}
+};
+
+// Is told when each iteration was over, after the EndOfIteration tasks: a time that is read anyway.
+// Loop thread; the loop outlives it.
+class IterationObserver : public IntrusiveListNode<IterationObserver> {
+ public:
+  IterationObserver(EventLoop& loop, std::function<void(TimePoint)> task) : task_(std::move(task)) {
+    loop.observers_.PushBack(*this);
+  }
+  ~IterationObserver() { Unlink(); }
+  IterationObserver(const IterationObserver&) = delete;
+  IterationObserver& operator=(const IterationObserver&) = delete;
+
+ private:
+  friend class EventLoop;
+  std::function<void(TimePoint)> task_;
 };
 
 // A timer. Loop thread; the loop outlives it. May be started, stopped and destroyed from its own

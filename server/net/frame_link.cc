@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/client_memory.h"
 #include "base/prng.h"
+#include "common/tcp_stream.h"
 #include "crypto/link_handshake.h"
 #include "net/resolver.h"
 #include "protocol/native_codec.h"
@@ -25,6 +26,8 @@ constexpr std::size_t kHandshakeReplyBytesMax = 4096;
 // Of its words, as far as they are repeated.
 constexpr std::size_t kRefusalBytesMax = 256;
 
+using Socket = TcpStream<Buffer>;
+
 // What a node says that refuses the handshake. It has proven nothing, so its words are made
 // harmless for a log.
 std::string ReadRefusal(std::string_view payload) {
@@ -36,40 +39,9 @@ std::string ReadRefusal(std::string_view payload) {
   return words;
 }
 
-void Trim(Buffer& buffer) {
-  if (buffer.empty() && buffer.capacity() > kKeptBytesMax) buffer.Release();
-}
-
-// One socket of one attempt. It outlives the link until libuv has closed it; `link` is null from
-// then on.
-struct Socket {
-  explicit Socket(ClientMemoryAccount* account) : writing(account) {}
-
-  uv_tcp_t handle{};
-  uv_connect_t connect{};
-  uv_write_t write{};
-  Buffer writing;  // in `write`; freed with the socket, however the link ends
-  void* link = nullptr;
-};
-
-// With a reset: what the kernel has not delivered yet is discarded. After an orderly close it would
-// go on trying, for minutes, and deliver to a peer that was cut off requests which were given up
-// long ago, for another node has the key by then.
-struct ResetAndDelete {
-  void operator()(Socket* socket) const {
-    socket->handle.data = socket;
-    const uv_close_cb on_closed = [](uv_handle_t* handle) {
-      delete static_cast<Socket*>(handle->data);
-    };
-    if (uv_tcp_close_reset(&socket->handle, on_closed) != 0) {
-      uv_close(reinterpret_cast<uv_handle_t*>(&socket->handle), on_closed);
-    }
-  }
-};
-
 }  // namespace
 
-struct FrameLink::Impl {
+struct FrameLink::Impl final : TcpStreamOwner {
   Impl(EventLoop& loop_in, std::string host_in, std::uint16_t port_in, FrameLinkOptions options_in,
        Callbacks callbacks_in)
       : loop(loop_in),
@@ -96,7 +68,7 @@ struct FrameLink::Impl {
   bool BeginConnect();
   void OnResolved(Result<std::vector<SocketAddress>> found);
   void TryNextAddress();
-  void OnConnected(int status);
+  void OnConnected(int status) override;
   void BeginHandshake();
   void OnHandshake();
   bool Greet();
@@ -108,9 +80,9 @@ struct FrameLink::Impl {
   bool Send(FrameType type, std::uint64_t request_id, std::string_view payload);
   void Flush();
   bool SealOutput();
-  void OnWritten(int status);
-  void OnAllocate(uv_buf_t* buffer);
-  void OnRead(ssize_t count);
+  void OnWritten(int status) override;
+  uv_buf_t OnAllocate() override;
+  void OnRead(ssize_t count) override;
   bool OpenInput();
   void DeliverFrames();
   bool PassOver();
@@ -119,9 +91,8 @@ struct FrameLink::Impl {
   }
 
   std::size_t QueueBytes() const {
-    return output.size() + (socket == nullptr ? 0 : socket->writing.size());
+    return output.size() + (socket == nullptr ? 0 : socket->unwritten_bytes());
   }
-  uv_stream_t* stream_handle() { return reinterpret_cast<uv_stream_t*>(&socket->handle); }
   std::string name() const { return host + ':' + std::to_string(port); }
 
   EventLoop& loop;
@@ -137,10 +108,11 @@ struct FrameLink::Impl {
   EndOfIteration flush;
   Prng jitter;
   std::vector<SocketAddress> addresses;  // left to try in this attempt, next one last
-  std::unique_ptr<Socket, ResetAndDelete> socket;
+  Socket::Ptr socket;                    // of this attempt
   int last_error = 0;
 
-  bool heard = false;  // a frame came on this connection
+  bool heard = false;         // a frame came on this connection
+  bool said_goodbye = false;  // the peer did
 
   // With keys.
   std::unique_ptr<LinkInitiator> handshake;  // until the answer came
@@ -155,7 +127,6 @@ struct FrameLink::Impl {
 
   Buffer output;                    // frames that no write has taken
   std::uint64_t output_frames = 0;  // whole ones among them
-  bool write_in_flight = false;
   Buffer input;
   std::size_t skip_bytes = 0;  // left of a frame that found no room
   FrameHeader skipped;         // its header
@@ -204,17 +175,9 @@ void FrameLink::Impl::TryNextAddress() {
   const SocketAddress address = addresses.back();
   addresses.pop_back();
   CloseSocket();
-  socket.reset(new Socket(Account(ClientMemory::Kind::kLinkOutput)));
-  socket->link = this;
-  socket->handle.data = socket.get();
-  socket->connect.data = socket.get();
-  uv_tcp_init(loop.raw(), &socket->handle);
-  const int error = uv_tcp_connect(&socket->connect, &socket->handle, address.raw(),
-                                   [](uv_connect_t* request, int status) {
-                                     auto* owner = static_cast<Socket*>(request->data);
-                                     if (owner->link != nullptr)
-                                       static_cast<Impl*>(owner->link)->OnConnected(status);
-                                   });
+  socket = Socket::Create(loop.raw(), *this, kKeptBytesMax,
+                          Buffer(Account(ClientMemory::Kind::kLinkOutput)));
+  const int error = socket->Connect(address.raw());
   if (error != 0) {
     last_error = error;
     TryNextAddress();
@@ -227,16 +190,7 @@ void FrameLink::Impl::OnConnected(int status) {
     last_error = status;
     return TryNextAddress();
   }
-  heard = false;
-  uv_tcp_nodelay(&socket->handle, 1);
-  uv_read_start(
-      stream_handle(),
-      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-        static_cast<Impl*>(static_cast<Socket*>(handle->data)->link)->OnAllocate(buffer);
-      },
-      [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
-        static_cast<Impl*>(static_cast<Socket*>(stream->data)->link)->OnRead(count);
-      });
+  heard = said_goodbye = false;
   options.keys == nullptr ? GoUp() : BeginHandshake();
 }
 
@@ -244,8 +198,7 @@ void FrameLink::Impl::BeginHandshake() {
   handshake = std::make_unique<LinkInitiator>(*options.keys);
   std::string hello;
   AppendFrame(FrameType::kHandshake, 0, handshake->hello(), hello);
-  uv_buf_t bytes = uv_buf_init(hello.data(), static_cast<unsigned>(hello.size()));
-  const int written = uv_try_write(stream_handle(), &bytes, 1);
+  const int written = socket->TryWrite(hello);
   // The first bytes of a new connection: its socket has room for them, unless it is broken again.
   if (written != static_cast<int>(hello.size())) {
     GoDown(ErrorCode::kUnavailable, "it broke at once", written < 0 ? written : 0);
@@ -256,12 +209,12 @@ void FrameLink::Impl::BeginHandshake() {
 void FrameLink::Impl::OnHandshake() {
   if (sealed.size() < FrameHeader::kBytes) return;
   const auto refused = [this](const std::string& why) {
-    options.keys->counters().handshakes_failed.fetch_add(1, std::memory_order_relaxed);
+    options.keys->counters()[&CryptoStats::handshakes_failed].Add(1);
     GoDown(ErrorCode::kNotAllowed, why, 0);
   };
   const Result<FrameHeader> header = DecodeFrameHeader(sealed.data(), kHandshakeReplyBytesMax);
   if (!header) return refused(header.error().message);
-  const std::size_t frame_bytes = FrameHeader::kBytes + header->payload_bytes;
+  const std::size_t frame_bytes = header->frame_bytes();
   if (sealed.size() < frame_bytes) return;
   const std::string_view payload = sealed.view().substr(FrameHeader::kBytes, header->payload_bytes);
   if (header->type == FrameType::kReply) return refused(ReadRefusal(payload));
@@ -269,7 +222,7 @@ void FrameLink::Impl::OnHandshake() {
   Result<std::unique_ptr<LinkStream>> agreed = handshake->OnAnswer(payload);
   handshake.reset();
   if (!agreed) return refused(agreed.error().message);
-  options.keys->counters().handshakes.fetch_add(1, std::memory_order_relaxed);
+  options.keys->counters()[&CryptoStats::handshakes].Add(1);
   stream = std::move(*agreed);
   sealed.Consume(frame_bytes);
   GoUp();
@@ -286,8 +239,7 @@ bool FrameLink::Impl::Greet() {
   } else {
     greeting.Append(frame);
   }
-  uv_buf_t bytes = uv_buf_init(greeting.mutable_data(), static_cast<unsigned>(greeting.size()));
-  const int written = uv_try_write(stream_handle(), &bytes, 1);
+  const int written = socket->TryWrite(greeting.view());
   // As the hello: its socket has room for them, unless it is broken again.
   if (written == static_cast<int>(greeting.size())) return true;
   GoDown(ErrorCode::kUnavailable, "it broke at once", written < 0 ? written : 0);
@@ -308,9 +260,7 @@ void FrameLink::Impl::GoUp() {
 
 void FrameLink::Impl::CloseSocket() {
   if (socket == nullptr) return;
-  socket->link = nullptr;
   socket.reset();
-  write_in_flight = false;
   handshake.reset();
   stream.reset();
   sealed.Release();
@@ -324,6 +274,7 @@ void FrameLink::Impl::GoDown(ErrorCode code, const std::string& reason, int uv_e
   down.was_up = state == State::kUp;
   down.refused = uv_error == UV_ECONNREFUSED;
   down.reset = uv_error == UV_ECONNRESET || uv_error == UV_EPIPE || uv_error == UV_EOF;
+  down.goodbye = said_goodbye;
   down.frames_unsent = output_frames;
   // A peer that accepts and says nothing is no better than one that refuses.
   if (!down.was_up || !heard) {
@@ -366,27 +317,12 @@ void FrameLink::Impl::Flush() {
   if (state == State::kConnecting && socket == nullptr && !addresses.empty()) {
     return TryNextAddress();
   }
-  if (state != State::kUp || write_in_flight || held || output.empty()) return;
+  if (state != State::kUp || socket->writing() || held || output.empty()) return;
   if (stream != nullptr && !SealOutput()) return;
-  uv_buf_t bytes = uv_buf_init(output.mutable_data(), static_cast<unsigned>(output.size()));
-  const int written = uv_try_write(stream_handle(), &bytes, 1);
   // An error is left to the read side, which hears of it as well, so that Send's caller gets no
   // callback.
-  if (written > 0) output.Consume(static_cast<std::size_t>(written));
+  (void)socket->Write(output);
   output_frames = 0;
-  if (output.empty()) return Trim(output);
-  std::swap(socket->writing, output);
-  Trim(output);
-  bytes =
-      uv_buf_init(socket->writing.mutable_data(), static_cast<unsigned>(socket->writing.size()));
-  socket->write.data = socket.get();
-  const int error =
-      uv_write(&socket->write, stream_handle(), &bytes, 1, [](uv_write_t* request, int status) {
-        auto* owner = static_cast<Socket*>(request->data);
-        if (owner->link != nullptr) static_cast<Impl*>(owner->link)->OnWritten(status);
-      });
-  write_in_flight = error == 0;
-  if (error != 0) socket->writing.Clear();
 }
 
 // False: the key is gone, and the link goes down.
@@ -401,27 +337,24 @@ bool FrameLink::Impl::SealOutput() {
   stream->Seal(output.view(), spare);
   std::swap(output, spare);
   spare.Clear();
-  Trim(spare);
+  spare.Trim(kKeptBytesMax);
   return true;
 }
 
 void FrameLink::Impl::OnWritten(int status) {
-  write_in_flight = false;
-  socket->writing.Clear();
-  Trim(socket->writing);
   if (status != 0) return GoDown(ErrorCode::kIo, uv_strerror(status), status);
   Flush();
 }
 
-void FrameLink::Impl::OnAllocate(uv_buf_t* buffer) {
+uv_buf_t FrameLink::Impl::OnAllocate() {
   if (options.keys != nullptr) {
-    char* room = sealed.Prepare(kReadBytes);
-    *buffer = uv_buf_init(room, static_cast<unsigned>(sealed.writable()));
-    return;
+    char* const room = sealed.Prepare(kReadBytes);
+    return UvBuffer(room, sealed.writable());
   }
   // Less than that is there where a large frame found room for its next step only.
   if (!input.TryReserve(kReadBytes)) (void)input.TryReserve(1);
-  *buffer = uv_buf_init(input.Prepare(0), static_cast<unsigned>(input.writable()));
+  char* const room = input.Prepare(0);
+  return UvBuffer(room, input.writable());
 }
 
 void FrameLink::Impl::OnRead(ssize_t count) {
@@ -450,12 +383,12 @@ bool FrameLink::Impl::OpenInput() {
     return false;
   }
   if (!opened) {
-    options.keys->counters().links_broken.fetch_add(1, std::memory_order_relaxed);
+    options.keys->counters()[&CryptoStats::links_broken].Add(1);
     GoDown(ErrorCode::kProtocol, opened.error().message, 0);
     return false;
   }
   sealed.Consume(*opened);
-  Trim(sealed);
+  sealed.Trim(kKeptBytesMax);
   return true;
 }
 
@@ -491,7 +424,7 @@ void FrameLink::Impl::DeliverFrames() {
   while (batch.size() >= FrameHeader::kBytes) {
     header = DecodeFrameHeader(batch.data(), options.payload_bytes_max);
     if (!header) break;
-    const std::size_t frame_bytes = FrameHeader::kBytes + header->payload_bytes;
+    const std::size_t frame_bytes = header->frame_bytes();
     if (batch.size() < frame_bytes) {
       // Not all at once: a header alone must not get memory for the payload that it announces.
       const std::size_t missing = frame_bytes - batch.size();
@@ -504,14 +437,16 @@ void FrameLink::Impl::DeliverFrames() {
     }
     heard = true;
     backoff = Duration::zero();
-    if (kept->on_frame) {
+    if (header->type == FrameType::kGoodbye) {
+      said_goodbye = true;
+    } else if (kept->on_frame) {
       kept->on_frame(*header, {batch.data() + FrameHeader::kBytes, header->payload_bytes});
     }
     if (*gone || socket.get() != source) return;
     batch.Consume(frame_bytes);
   }
   input = std::move(batch);
-  Trim(input);
+  input.Trim(kKeptBytesMax);
   if (!header) GoDown(ErrorCode::kProtocol, header.error().message, 0);
 }
 

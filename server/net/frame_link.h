@@ -12,6 +12,10 @@
 // each failure and is drawn at random from the upper half of it; Send is refused meanwhile, so
 // callers fail fast.
 //
+// The client has its own (client/link.h). Both are on common/tcp_stream.h and share no more: this one
+// fails fast behind a backoff and counts what never left, that one asks another node; this one has a
+// handshake, a greeting and a budget of memory.
+//
 // With keys, the handshake of link_handshake.h follows each connection before anything else is
 // sent; the link counts as connecting until it is over, and what is sent then is sealed.
 #pragma once
@@ -65,6 +69,7 @@ class FrameLink {
     bool was_up = false;   // false: not a byte was sent
     bool refused = false;  // nothing listens there: the process is gone
     bool reset = false;    // the peer's side closed or broke: the process died or stops
+    bool goodbye = false;  // it ended in order: what has no reply was not carried out
     // The newest frames of the queue of which not a byte was sent; of older ones the outcome is
     // unknown.
     std::uint64_t frames_unsent = 0;

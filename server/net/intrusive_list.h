@@ -51,6 +51,9 @@ class IntrusiveList {
   bool empty() const { return root_.next_ == &root_; }
   // Require !empty().
   T& front() { return *static_cast<T*>(root_.next_); }
+  // Null: the list is empty, or there is none behind `element`.
+  T* first() { return At(root_.next_); }
+  T* After(T& element) { return At(static_cast<Node&>(element).next_); }
   T& back() { return *static_cast<T*>(root_.previous_); }
 
   // Requires that `element` is in no list of this Tag.
@@ -80,6 +83,8 @@ class IntrusiveList {
   }
 
  private:
+  T* At(Node* node) { return node == &root_ ? nullptr : static_cast<T*>(node); }
+
   Node root_;
 };
 

@@ -137,9 +137,11 @@ void Listener::AcceptSome() {
 }
 
 void Listener::PauseAfter(int error) {
-  GYRE_LOG_WARN("cannot accept connections on {}: {}; trying again in {} ms", local_.ToString(),
-                std::strerror(error),
-                std::chrono::duration_cast<std::chrono::milliseconds>(kErrorPause).count());
+  LogWarn(
+      "cannot accept connections: trying again",
+      {{"address", local_.ToString()},
+       {"error", std::strerror(error)},
+       {"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(kErrorPause).count()}});
   uv_poll_stop(&poll_->handle);
   pause_.Start(kErrorPause, Duration::zero(), [this] { StartPolling(); });
 }

@@ -20,8 +20,6 @@ bool MayBeHello(std::string_view bytes) {
          bytes[kFrameTypeAt] == static_cast<char>(FrameType::kHandshake);
 }
 
-void Count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
-
 }  // namespace
 
 PeerGate::Step PeerGate::Take(std::string_view fresh, Buffer& input) {
@@ -57,10 +55,10 @@ PeerGate::Step PeerGate::Decide(Buffer& input) {
 PeerGate::Step PeerGate::Answer(std::string_view hello, std::uint64_t request_id) {
   Result<LinkAnswer> answer = AnswerLink(keys_, hello);
   if (!answer) {
-    Count(keys_.counters().handshakes_failed);
+    keys_.counters()[&CryptoStats::handshakes_failed].Add(1);
     return {.next = Next::kRefused, .error = answer.error(), .request_id = request_id};
   }
-  Count(keys_.counters().handshakes);
+  keys_.counters()[&CryptoStats::handshakes].Add(1);
   stream_ = std::move(answer->stream);
   Step step;
   AppendFrame(FrameType::kHandshake, request_id, answer->answer, step.answer);
@@ -72,7 +70,7 @@ PeerGate::Step PeerGate::Open(std::string_view fresh, Buffer& input) {
   if (!whole) raw_.Append(fresh);
   const Result<std::size_t> opened = stream_->Open(whole ? fresh : raw_.view(), input);
   if (!opened) {
-    Count(keys_.counters().links_broken);
+    keys_.counters()[&CryptoStats::links_broken].Add(1);
     return {.next = Next::kBroken, .error = opened.error()};
   }
   if (whole) {

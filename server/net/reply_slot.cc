@@ -3,54 +3,53 @@
 #include <cassert>
 #include <utility>
 
-#include "net/connection.h"
 #include "net/discard_writer.h"
 
 namespace gyre {
 
 ReplyWriter& PendingSlot::writer() {
-  if (writer_ == nullptr) return DiscardWriter::Instance();
-  return *writer_;
+  if (codec_writer == nullptr) return DiscardWriter::Instance();
+  return *codec_writer;
 }
 
 void PendingSlot::Finish() {
   if (finished_) return;
   finished_ = true;
-  if (connection_ != nullptr) connection_->OnSlotFinished(*this);
+  if (owner_ != nullptr) owner_->OnFinished(*this);
 }
 
 void PendingSlot::FinishWithError(const Error& error) {
   if (finished_) return;
-  if (in_pieces_ && connection_ != nullptr) connection_->BreakReply(error);
-  if (writer_ != nullptr) {
-    reply_.Clear();
-    writer_->Restart();
-    writer_->Fail(error);
+  if (in_pieces && owner_ != nullptr) owner_->BreakReply(error);
+  if (codec_writer != nullptr) {
+    reply.Clear();
+    codec_writer->Restart();
+    codec_writer->Fail(error);
   }
   Finish();
 }
 
-bool PendingSlot::Stream(ReplySource source) {
-  if (connection_ == nullptr || writer_ == nullptr || finished_ || !connection_->MayStream()) {
+bool PendingSlot::Stream(ReplySource new_source) {
+  if (owner_ == nullptr || codec_writer == nullptr || finished_ || !owner_->MayStream()) {
     return false;
   }
-  reply_.Clear();
-  writer_->Restart();
-  source_ = std::move(source);
-  waiting_ = false;
-  connection_->MarkDue();
+  reply.Clear();
+  codec_writer->Restart();
+  source = std::move(new_source);
+  waiting = false;
+  owner_->OnSourceReady();
   return true;
 }
 
 void PendingSlot::Continue() {
-  waiting_ = false;
-  if (connection_ != nullptr) connection_->MarkDue();
+  waiting = false;
+  if (owner_ != nullptr) owner_->OnSourceReady();
 }
 
 void PendingSlot::AddHeld(std::ptrdiff_t bytes) {
-  if (connection_ == nullptr) return;
+  if (owner_ == nullptr) return;
   held_ += bytes;
-  connection_->AddGathered(bytes);
+  owner_->AddHeld(bytes);
 }
 
 void PendingSlot::Unref() {
@@ -58,17 +57,17 @@ void PendingSlot::Unref() {
   if (handles_ == 1 && !finished_) {
     FinishWithError({ErrorCode::kInternal, "the request was dropped without a reply: see the log"});
   }
-  if (--handles_ == 0 && connection_ == nullptr) pool_.GiveSlot(*this);
+  if (--handles_ == 0 && owner_ == nullptr) pool_.GiveSlot(*this);
 }
 
 void PendingSlot::Detach() {
-  if (held_ != 0) connection_->AddGathered(-std::exchange(held_, 0));
-  connection_ = nullptr;
-  writer_ = nullptr;
-  pool_.GiveBuffer(reply_);
-  pool_.GiveBuffer(tail_);
+  if (held_ != 0) owner_->AddHeld(-std::exchange(held_, 0));
+  owner_ = nullptr;
+  codec_writer = nullptr;
+  pool_.GiveBuffer(reply);
+  pool_.GiveBuffer(tail);
   ++handles_;  // the source may have the last one
-  source_ = nullptr;
+  source = nullptr;
   if (--handles_ == 0) pool_.GiveSlot(*this);
 }
 
@@ -98,18 +97,24 @@ void ReplyPool::GiveBuffer(Buffer& buffer) {
   buffers_.push_back(std::move(buffer));
 }
 
-PendingSlot& ReplyPool::TakeSlot() {
+PendingSlot& ReplyPool::TakeSlot(SlotOwner& owner) {
   ++slots_out_;
-  if (slots_.empty()) return *new PendingSlot(*this);
-  PendingSlot* slot = slots_.back().release();
-  slots_.pop_back();
+  PendingSlot* slot = nullptr;
+  if (slots_.empty()) {
+    slot = new PendingSlot(*this);
+  } else {
+    slot = slots_.back().release();
+    slots_.pop_back();
+  }
+  slot->owner_ = &owner;
   return *slot;
 }
 
 void ReplyPool::GiveSlot(PendingSlot& slot) {
   std::unique_ptr<PendingSlot> owned(&slot);
-  slot.finished_ = slot.in_pieces_ = slot.waiting_ = slot.full_ = false;
-  slot.full_from_ = {};
+  slot.finished_ = slot.in_pieces = slot.waiting = slot.full = false;
+  slot.full_from = {};
+  slot.left_bytes = 0;
   if (slots_.size() < kPooledSlotsMax && !retired_) slots_.push_back(std::move(owned));
   if (--slots_out_ == 0 && retired_) delete this;
 }

@@ -27,45 +27,67 @@
 
 namespace gyre {
 
-class Connection;
+class PendingSlot;
 class ReplyPool;
+
+// Where the replies of slots go: to a connection, in the order that is its own.
+class SlotOwner {
+ public:
+  // The reply is complete. Called once, if the slot was not detached before.
+  virtual void OnFinished(PendingSlot& slot) = 0;
+  // The slot's source may write a piece, when its turn comes.
+  virtual void OnSourceReady() = 0;
+  // Whether replies may leave in pieces.
+  virtual bool MayStream() const = 0;
+  // A reply failed of which a part was sent, which cannot be taken back.
+  virtual void BreakReply(const Error& error) = 0;
+  // So many bytes more, or less, are held for its replies elsewhere.
+  virtual void AddHeld(std::ptrdiff_t bytes) = 0;
+
+ protected:
+  ~SlotOwner() = default;
+};
 
 class PendingSlot final : public ReplySlot, public IntrusiveListNode<PendingSlot> {
  public:
-  explicit PendingSlot(ReplyPool& pool) : pool_(pool) {}
-
   ReplyWriter& writer() override;
   void Finish() override;
   void FinishWithError(const Error& error) override;
   bool finished() const override { return finished_; }
-  bool Stream(ReplySource source) override;
+  bool Stream(ReplySource new_source) override;
   void Continue() override;
   void AddHeld(std::ptrdiff_t bytes) override;
   void AddRef() override { ++handles_; }
   void Unref() override;
 
- private:
-  friend class Connection;
-  friend class ReplyPool;
-  friend struct std::default_delete<PendingSlot>;
-  ~PendingSlot() override = default;
+  // ---- For the owner ----
 
-  // The connection lets go of it: it returns to the pool with its last handle.
+  // The owner lets go of it: it returns to the pool with its last handle, and what is written to it
+  // until then is discarded.
   void Detach();
 
+  ReplyWriter* codec_writer = nullptr;  // of the owner's codec, into `reply`; null: discards
+  Buffer reply;
+  Buffer tail;
+  ReplySource source;          // writes on, where the reply leaves in pieces; has a handle
+  TimePoint began{};           // when the request had come
+  std::size_t left_bytes = 0;  // of the pieces that have left
+  bool in_pieces = false;      // the first piece has left
+  bool waiting = false;        // the source waits for something
+  bool full = false;           // its next piece found no room
+  TimePoint full_from{};       // since when it waits for that alone; zero: it does not
+
+ private:
+  friend class ReplyPool;
+  friend struct std::default_delete<PendingSlot>;
+  explicit PendingSlot(ReplyPool& pool) : pool_(pool) {}
+  ~PendingSlot() override = default;
+
   ReplyPool& pool_;
-  Connection* connection_ = nullptr;  // null: gone, or it has what it needs
-  ReplyWriter* writer_ = nullptr;     // of the connection's codec, into reply_; null: discards
-  Buffer reply_;
-  Buffer tail_;
-  ReplySource source_;       // writes on, where the reply leaves in pieces; has a handle
-  std::ptrdiff_t held_ = 0;  // see AddHeld
+  SlotOwner* owner_ = nullptr;  // null: gone, or it has what it needs
+  std::ptrdiff_t held_ = 0;     // see ReplySlot::AddHeld
   std::uint32_t handles_ = 0;
   bool finished_ = false;
-  bool in_pieces_ = false;  // the first piece has left
-  bool waiting_ = false;    // the source waits for something
-  bool full_ = false;       // its next piece found no room
-  TimePoint full_from_{};   // since when it waits for that alone; zero: it does not
 };
 
 class ReplyPool {
@@ -89,7 +111,8 @@ class ReplyPool {
   // Leaves `buffer` without memory.
   void GiveBuffer(Buffer& buffer);
 
-  PendingSlot& TakeSlot();
+  // It is the owner's until Detach.
+  PendingSlot& TakeSlot(SlotOwner& owner);
 
  private:
   friend class PendingSlot;

@@ -48,14 +48,17 @@ ConnectionContext::ConnectionContext(EventLoop& loop_in, SessionRegistry& sessio
     : loop(loop_in),
       sessions(sessions_in),
       limits(limits_in),
+      idle_timeout(limits_in.idle_timeout),
       memory(limits_in.memory),
       pool(ReplyPool::Create(buffers(), limits_in.pooled_bytes_max)),
-      scratch(new char[kScratchBytes]),
       flush_due(loop_in, [this] { FlushDue(); }),
       own_admission_(limits_in.admission == nullptr
                          ? std::make_unique<Admission>(limits_in.connections_max, 0)
                          : nullptr),
       admission_(own_admission_ == nullptr ? limits_in.admission : own_admission_.get()),
+      scratch_(new char[kScratchBytes]),
+      turn_(loop_in, [this] { RunTurn(); }),
+      iteration_ends_(loop_in, [this](TimePoint end) { traffic.Settle(end); }),
       idle_timer_(loop_in),
       watch_timer_(loop_in),
       starved_timer_(loop_in),
@@ -73,11 +76,11 @@ void ConnectionContext::Accept(const ListenOptions& options, int file, const Soc
   const Place place = FirstPlace(options.protocol);
   const std::string address = peer.ToString();
   if (const Status taken = TakePlace(place, address); !taken) {
-    counters.rejected.Add(1);
+    counters[&ServerStats::rejected].Add(1);
     Refuse(options, file, taken.error());
     return;
   }
-  counters.accepted.Add(1);
+  counters[&ServerStats::accepted].Add(1);
   Connection::Start(*this, options, file, address, pauses, place);
 }
 
@@ -122,7 +125,7 @@ void ConnectionContext::KeepMemory() {
 }
 
 void ConnectionContext::CloseLargest(std::size_t bytes, std::size_t wish_bytes_max) {
-  auto owners = sessions.TakeLargest(bytes, wish_bytes_max);
+  auto owners = sessions.TakeLargest(memory, bytes, wish_bytes_max);
   // Nobody to close, or others are at it: not for each read anew.
   if (owners.empty()) next_cut_ = loop.now() + kCutPause;
   for (auto& [owner, ids] : owners) {
@@ -161,10 +164,16 @@ void ConnectionContext::CheckStarved() {
   if (starved.empty()) starved_timer_.Stop();
 }
 
-TimePoint ConnectionContext::CoarseNow() {
+void ConnectionContext::NoteTick() {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &time);  // the clock of SteadyNow, rounded down
-  return TimePoint(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  const TimePoint tick(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  turn_now = std::max(turn_now, tick);
+}
+
+void ConnectionContext::ReadClock() {
+  turn_now = SteadyNow();
+  bytes_executed_ = 0;
 }
 
 void ConnectionContext::CheckIdle() {
@@ -188,7 +197,7 @@ void ConnectionContext::GiveTurns() {
   do {
     if (waiting.empty()) return;
     waiting.PopFront().TakeTurn();
-  } while (!IsTurnOver(CoarseNow()));
+  } while (!IsTurnOver(SteadyNow()));
   // Those that had none go before those that had one.
   while (!turns.empty()) waiting.PushBack(turns.PopFront());
   while (!waiting.empty()) AwaitTurn(waiting.PopFront());
@@ -199,7 +208,7 @@ void ConnectionContext::NotePause() {
   const std::uint32_t pauses = pause_detector->Pauses(SteadyNow());
   if (pauses == pauses_seen_) return;
   pauses_seen_ = pauses;
-  all.ForEach([](Connection& connection) { connection.NotePause(0); });
+  all.ForEach([pauses](Connection& connection) { connection.NotePause(pauses); });
 }
 
 void ConnectionContext::Watch(Connection& connection) {
@@ -248,10 +257,11 @@ Server::~Server() = default;
 Status Server::Listen(ListenOptions options) {
   const auto shared = std::make_shared<const ListenOptions>(std::move(options));
   ConnectionContext* context = context_.get();
+  context->traffic.Open(shared->protocol);
   if (shared->pause_detector != nullptr) context->pause_detector = shared->pause_detector;
   auto listener =
       Listener::Open(context->loop, shared->host, shared->port, shared->flag_name,
-                     shared->pause_detector, context->counters.accept_errors,
+                     shared->pause_detector, context->counters[&ServerStats::accept_errors],
                      [context, shared](int file, const SocketAddress& peer, std::uint32_t pauses) {
                        context->Accept(*shared, file, peer, pauses);
                      });
@@ -269,6 +279,8 @@ void Server::NotePause() {
   for (const auto& listener : listeners_) listener->AcceptSome();
 }
 
+void Server::SetIdleTimeout(Duration timeout) { context_->idle_timeout = timeout; }
+
 void Server::StopListening() { listeners_.clear(); }
 
 void Server::Drain(TimePoint deadline, std::function<void()> done) {
@@ -276,22 +288,8 @@ void Server::Drain(TimePoint deadline, std::function<void()> done) {
   context_->Drain(deadline, std::move(done));
 }
 
-ServerStats Server::stats() const {
-  const auto& counters = context_->counters;
-  ServerStats stats;
-  stats.connections = counters.connections.value();
-  stats.accepted = counters.accepted.value();
-  stats.rejected = counters.rejected.value();
-  stats.accept_errors = counters.accept_errors.value();
-  stats.closed_idle = counters.closed_idle.value();
-  stats.closed_slow = counters.closed_slow.value();
-  stats.closed_memory = counters.closed_memory.value();
-  stats.protocol_errors = counters.protocol_errors.value();
-  stats.requests = counters.requests.value();
-  stats.bytes_in = counters.bytes_in.value();
-  stats.bytes_out = counters.bytes_out.value();
-  stats.pauses = counters.pauses.value();
-  return stats;
-}
+ServerStats Server::stats() const { return context_->counters.Read(); }
+
+TrafficByAsker Server::traffic() const { return context_->traffic.Read(); }
 
 }  // namespace gyre

@@ -16,7 +16,9 @@
 
 #include "base/clock.h"
 #include "base/pause_detector.h"
+#include "base/statistic.h"
 #include "net/event_loop.h"
+#include "net/traffic.h"
 #include "proto/result.h"
 #include "protocol/codec.h"
 #include "protocol/handler.h"
@@ -74,26 +76,91 @@ struct ListenOptions {
   // Where set, requests of peers are served on encrypted connections only; borrowed, outlives the
   // server. Native ports.
   Keyring* keys = nullptr;
+  // Each connection begins with the header of a proxy (proxy_header.h), and counts as of the client
+  // that the header names.
+  bool proxied = false;
   // Where set, requests that waited while the process paused are marked (Request::waited); borrowed,
   // outlives the server.
   const PauseDetector* pause_detector = nullptr;
 };
 
-// Counters only grow; gauges are marked.
 struct ServerStats {
-  std::uint64_t connections = 0;  // gauge
+  std::uint64_t connections = 0;
   std::uint64_t accepted = 0;
-  std::uint64_t rejected = 0;         // over connections_max, or another bound of Admission
-  std::uint64_t closed_idle = 0;      // over idle_timeout
-  std::uint64_t accept_errors = 0;    // out of files or memory; accepting pauses for a moment
-  std::uint64_t closed_slow = 0;      // over slow_client_timeout or output_bytes_max
-  std::uint64_t closed_memory = 0;    // they held most when the memory for clients was full
-  std::uint64_t protocol_errors = 0;  // connections closed because of malformed input
+  std::uint64_t rejected = 0;
+  std::uint64_t accept_errors = 0;
+  std::uint64_t closed_idle = 0;
+  std::uint64_t closed_slow = 0;
+  std::uint64_t closed_memory = 0;
+  std::uint64_t protocol_errors = 0;
   std::uint64_t requests = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  std::uint64_t pauses = 0;  // times that a connection's requests had to wait for its output
+  std::uint64_t pauses = 0;
+  std::uint64_t subscribers = 0;
+  std::uint64_t pushes = 0;
+  std::uint64_t push_pauses = 0;
+
+  static constexpr Statistic<ServerStats> kStatistics[] = {
+      {&ServerStats::connections,
+       {.kind = StatKind::kGauge, .name = "gyre_connections", .help = "Open client connections."}},
+      {&ServerStats::accepted,
+       {.name = "gyre_connections_accepted_total",
+        .help = "Connections accepted.",
+        .redis = "total_connections_received",
+        .memcached = "total_connections"}},
+      {&ServerStats::rejected,
+       {.name = "gyre_connections_rejected_total",
+        .help = "Connections refused because too many were open.",
+        .redis = "rejected_connections",
+        .memcached = "rejected_connections"}},
+      {&ServerStats::accept_errors,
+       {.name = "gyre_accept_errors_total",
+        .help = "Failed accepts, mostly for want of file descriptors."}},
+      {&ServerStats::closed_idle,
+       {.name = "gyre_idle_clients_closed_total",
+        .help = "Connections closed because their client was idle (--idle-timeout)."}},
+      {&ServerStats::closed_slow,
+       {.name = "gyre_slow_clients_closed_total",
+        .help = "Connections closed because their client did not read its replies."}},
+      {&ServerStats::closed_memory,
+       {.name = "gyre_clients_closed_for_memory_total",
+        .help = "Connections closed because they held most when the memory for clients was full."}},
+      {&ServerStats::protocol_errors,
+       {.name = "gyre_protocol_errors_total",
+        .help = "Connections closed because of malformed input."}},
+      {&ServerStats::requests,
+       {.name = "gyre_requests_total",
+        .help = "Requests handled.",
+        .redis = "total_commands_processed"}},
+      {&ServerStats::bytes_in,
+       {.unit = StatUnit::kBytes,
+        .name = "gyre_received_bytes_total",
+        .help = "Bytes from clients.",
+        .redis = "total_net_input_bytes",
+        .memcached = "bytes_read"}},
+      {&ServerStats::bytes_out,
+       {.unit = StatUnit::kBytes,
+        .name = "gyre_sent_bytes_total",
+        .help = "Bytes to clients.",
+        .redis = "total_net_output_bytes",
+        .memcached = "bytes_written"}},
+      {&ServerStats::pauses,
+       {.name = "gyre_connection_pauses_total",
+        .help = "Times that requests waited for their client to read earlier replies."}},
+      {&ServerStats::subscribers,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_subscribed_connections",
+        .help = "Connections that are sent to without a request: readers of the feed."}},
+      {&ServerStats::pushes,
+       {.name = "gyre_pushes_total", .help = "Messages sent to connections without a request."}},
+      {&ServerStats::push_pauses,
+       {.name = "gyre_push_pauses_total",
+        .help = "Times that such messages waited for their client to read earlier ones."}},
+  };
 };
+static_assert(AllDescribed<ServerStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 // Whether nobody listens on the TCP port; else one line that names `flag_name` ("--resp-port").
 // Before the loops' Servers bind it: with SO_REUSEPORT, two processes of one user would share it
@@ -121,6 +188,9 @@ class Server {
   // may have waited through it, what comes later did not (Listener::AcceptSome).
   void NotePause();
 
+  // ConnectionLimits::idle_timeout from now on, for those that are connected, too.
+  void SetIdleTimeout(Duration timeout);
+
   // Stops listening and reading, answers the requests that came in, closes connections as they fall
   // idle, and the rest at `deadline`. Then calls `done`, from the loop, never from within the call.
   // Once.
@@ -128,6 +198,7 @@ class Server {
 
   // Any thread.
   ServerStats stats() const;
+  TrafficByAsker traffic() const;
 
  private:
   std::unique_ptr<ConnectionContext> context_;

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "base/log.h"
-
 namespace gyre {
 namespace {
 

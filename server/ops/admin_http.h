@@ -7,7 +7,7 @@
 //                  .codec = MakeHttpCodecFactory({}), .handler = &admin});
 //
 // GET and HEAD, keep-alive and pipelining. In a Request, args are {method, path, query,
-// "keep-alive" | "close"} and the payload is the body.
+// "keep-alive" | "close"} and, where the client sent one, If-None-Match; the payload is the body.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/codec.h"
 #include "protocol/handler.h"
@@ -34,18 +35,31 @@ struct HttpRequest {
   std::string_view path;   // as sent, without the query
   std::string_view query;  // behind the '?', may be empty
   std::string_view body;
+  std::string_view if_none_match;  // as sent, may be empty
+};
+
+// Whether the query has this parameter with that value: "a=1" in "b=2&a=1".
+bool HasParameter(std::string_view query, std::string_view parameter);
+
+struct HttpHeader {
+  std::string name;
+  std::string value;  // on one line
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  std::string cache_control = "no-store";
+  // In its quotes; who has that body already (If-None-Match) gets 304 in place of it. Empty: none.
+  std::string etag;
+  std::vector<HttpHeader> headers;  // further ones
 
   static HttpResponse Text(int status, std::string body) {
-    return {status, "text/plain; charset=utf-8", std::move(body)};
+    return {.status = status, .body = std::move(body)};
   }
   static HttpResponse Json(int status, std::string body) {
-    return {status, "application/json", std::move(body)};
+    return {.status = status, .content_type = "application/json", .body = std::move(body)};
   }
 };
 
@@ -54,15 +68,21 @@ class AdminHttp final : public Handler {
   // Runs on the loop that serves the port; must not block for long.
   using RouteHandler = std::function<HttpResponse(const HttpRequest&)>;
 
+  // Likewise, with a response that may come later, on this loop, once; what `request` refers to is gone
+  // by then.
+  using LateHandler =
+      std::function<void(const HttpRequest&, std::function<void(const HttpResponse&)> done)>;
+
   // Before the server listens. `path` is matched exactly; "/" may be one.
   void Route(std::string path, RouteHandler handler);
+  void RouteLate(std::string path, LateHandler handler);
 
   void Handle(const Request& request, Session& session, Responder& responder) override;
 
  private:
-  HttpResponse Respond(const HttpRequest& request) const;
+  void Respond(const HttpRequest& request, std::function<void(const HttpResponse&)> done) const;
 
-  std::map<std::string, RouteHandler, std::less<>> routes_;
+  std::map<std::string, LateHandler, std::less<>> routes_;
 };
 
 }  // namespace gyre

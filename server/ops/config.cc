@@ -8,10 +8,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <thread>
 #include <utility>
 
+#include "command/arguments.h"
 #include "crypto/keyring.h"
 #include "ops/config_file.h"
 #include "ops/config_options.h"
@@ -34,22 +36,35 @@ std::string DefaultName(std::uint16_t port) {
   return std::string(host).substr(0, kNameBytesMax - suffix.size()) + suffix;
 }
 
+struct Given {
+  const Option* option = nullptr;
+  std::string text;
+  ConfigSource source = ConfigSource::kFlag;
+  std::string where;  // for people: "--port", "GYRE_PORT", "a.toml:3: port"
+};
+
 struct CommandLine {
-  std::vector<std::pair<const Option*, std::string>> values;  // in the table's order
+  std::vector<Given> values;  // in the table's order
   std::string config_path;
   std::string print;  // --help, --version, --gen-gossip-key
+  bool healthcheck = false;
 };
 
 Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   CLI::App app{
       "gyred: a node of a Gyre cache cluster.\n"
-      "Sizes are like 256MiB or 1g, durations like 500ms or 5m. A flag wins over the file of "
-      "--config."};
+      "Sizes are like 256MiB or 1g, durations like 500ms or 5m. Each option that has a default is "
+      "an "
+      "environment variable, too: GYRE_RESP_PORT=6379 is --resp-port 6379, GYRE_INSECURE=true "
+      "--insecure. A flag wins over the environment, and that over the file of --config."};
   app.set_version_flag("--version", "gyred " GYRE_VERSION);
   bool generate_key = false;
   app.add_flag("--gen-gossip-key", generate_key,
                "Print a new key for the file of --gossip-key, and exit.");
   CommandLine line;
+  app.add_flag("--healthcheck", line.healthcheck,
+               "Ask the node that runs with the same options whether it is ready, by its "
+               "--http-port, and exit: 0 it is, 1 it is not.");
   std::map<std::string, std::vector<std::string>> given;
   for (const Option& option : ConfigOptions()) {
     if (option.kind == OptionKind::kFlag) {
@@ -83,9 +98,70 @@ Result<CommandLine> ReadCommandLine(int argc, const char* const* argv) {
   }
   if (generate_key) line.print = GenerateGossipKey() + '\n';
   for (const Option& option : ConfigOptions()) {
-    for (const std::string& text : given[option.name]) line.values.emplace_back(&option, text);
+    for (const std::string& text : given[option.name]) {
+      line.values.push_back({&option, text, ConfigSource::kFlag, "--" + std::string(option.name)});
+    }
   }
   return line;
+}
+
+// Kubernetes tells a pod of each Service by such a variable, of ours too where one is called "gyre".
+bool IsOfKubernetes(std::string_view text) {
+  return text.starts_with("tcp://") || text.starts_with("udp://");
+}
+
+// An empty variable is none: that is how a compose file leaves one out.
+std::optional<std::string> Variable(const Surroundings& surroundings, const std::string& name) {
+  const char* text = surroundings.variable(name.c_str());
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return text;
+}
+
+std::vector<Given> ReadEnvironment(const Surroundings& surroundings) {
+  std::vector<Given> values;
+  for (const Option& option : ConfigOptions()) {
+    const std::string name = VariableOf(option.name);
+    std::optional<std::string> text = Variable(surroundings, name);
+    if (!text || (option.kind == OptionKind::kNumber && IsOfKubernetes(*text))) continue;
+    if (option.kind == OptionKind::kFlag && *text == "1") text = "true";
+    if (option.kind == OptionKind::kFlag && *text == "0") text = "false";
+    values.push_back({&option, std::move(*text), ConfigSource::kEnvironment, name});
+  }
+  return values;
+}
+
+Result<std::vector<Given>> ReadFile(const std::string& path) {
+  const Result<std::vector<FileEntry>> entries = ReadConfigFile(path);
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<Given> values;
+  for (const FileEntry& entry : *entries) {
+    const std::string where = path + ':' + std::to_string(entry.line) + ": " + entry.name;
+    for (const Option& option : ConfigOptions()) {
+      if (entry.name == option.name)
+        values.push_back({&option, entry.text, ConfigSource::kFile, where});
+    }
+  }
+  return values;
+}
+
+Status Store(const std::vector<Given>& values, Config& config) {
+  std::optional<ConfigSource> list_from;
+  for (const Given& given : values) {
+    // A list takes the place of that of another source, whole.
+    if (given.option->kind == OptionKind::kList &&
+        std::exchange(list_from, given.source) != given.source) {
+      config.join.clear();
+    }
+    if (Status status = given.option->access.store(given.text, config); !status) {
+      return Invalid(given.where + ": " + status.error().message);
+    }
+  }
+  return {};
+}
+
+bool Says(const std::vector<Given>& values, std::string_view name) {
+  return std::any_of(values.begin(), values.end(),
+                     [name](const Given& given) { return given.option->name == name; });
 }
 
 // What others are told must be something that they can mean, and who is reached from other machines
@@ -120,7 +196,7 @@ Status CheckTogether(const Config& config) {
     return Invalid(
         "--max-value is more than half of --memory: raise --memory or lower --max-value");
   }
-  // A value comes in as one block, of those that leave an eighth to others (client_memory.h).
+  // As in ValueBytesWithin.
   const std::size_t client_memory_needed = (config.value_bytes_max + kFrameSlackBytes) / 7 * 8;
   if (client_memory_needed > config.client_memory_bytes) {
     return Invalid(
@@ -133,6 +209,7 @@ Status CheckTogether(const Config& config) {
       {"--resp-cluster-port", config.resp_cluster_port},
       {"--memcached-port", config.memcached_port},
       {"--http-port", config.http_port},
+      {"--agent-port", config.agent_port},
   };
   for (const auto& one : ports) {
     for (const auto& other : ports) {
@@ -145,19 +222,47 @@ Status CheckTogether(const Config& config) {
   return {};
 }
 
-Status ApplyFile(const std::string& path, Config& config) {
-  const Result<std::vector<FileEntry>> entries = ReadConfigFile(path);
-  if (!entries) return tl::unexpected(entries.error());
-  for (const FileEntry& entry : *entries) {
-    for (const Option& option : ConfigOptions()) {
-      if (entry.name != option.name) continue;
-      if (Status status = option.store(entry.text, config); !status) {
-        return Invalid(path + ':' + std::to_string(entry.line) + ": " + entry.name + ": " +
-                       status.error().message);
-      }
+// Of a control group's limit, what is left for the process itself, the kernel's buffers of its
+// connections, and the cached files.
+constexpr std::size_t kUnplannedFraction = 4;
+// Of the rest, what clients get; the records have the others.
+constexpr std::size_t kClientsFraction = 5;
+
+// Where a control group has less than the machine, and nobody said how much --memory is: most of it.
+void TakeShareOfLimit(std::size_t limit_bytes, Config& config) {
+  const std::size_t planned = limit_bytes - limit_bytes / kUnplannedFraction;
+  if (config.client_memory_bytes == 0) {
+    config.client_memory_bytes = std::max(planned / kClientsFraction, kClientMemoryBytesMin);
+  }
+  const std::size_t left = planned - std::min(planned, config.client_memory_bytes);
+  config.memory_bytes = std::max(left, kMemoryBytesMin);
+  config.memory_is_share = true;
+}
+
+// The largest value that comes in as one block, of those that leave an eighth to others
+// (client_memory.h).
+std::size_t ValueBytesWithin(std::size_t client_memory_bytes) {
+  return client_memory_bytes / 8 * 7 - kFrameSlackBytes;
+}
+
+void FillDefaults(const std::vector<Given>& said, std::size_t memory_limit_bytes, Config& config) {
+  config.memory_limit_bytes = memory_limit_bytes;
+  if (config.advertise.host.empty()) config.advertise.host = config.host;
+  if (config.advertise.port == 0) config.advertise.port = config.port;
+  if (config.name.empty()) config.name = DefaultName(config.port);
+  if (memory_limit_bytes > 0 && !Says(said, "memory")) {
+    TakeShareOfLimit(memory_limit_bytes, config);
+  }
+  if (config.value_bytes_max == 0) {
+    config.value_bytes_max = std::min(kValueBytesDefaultMax, config.memory_bytes / 2);
+    if (config.memory_is_share) {
+      config.value_bytes_max =
+          std::min(config.value_bytes_max, ValueBytesWithin(config.client_memory_bytes));
     }
   }
-  return {};
+  if (config.client_memory_bytes == 0) {
+    config.client_memory_bytes = std::max(kClientMemoryBytesDefault, config.memory_bytes / 4);
+  }
 }
 
 }  // namespace
@@ -177,7 +282,14 @@ bool IsUnspecified(const std::string& host) {
   return inet_pton(AF_INET6, host.c_str(), &wide) == 1 && IN6_IS_ADDR_UNSPECIFIED(&wide) != 0;
 }
 
-Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
+std::string VariableOf(const std::string& option) {
+  std::string name = "GYRE_" + ToUpper(option);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv,
+                                      const Surroundings& surroundings) {
   Result<CommandLine> line = ReadCommandLine(argc, argv);
   if (!line) return tl::unexpected(line.error());
   ParsedCommandLine parsed;
@@ -186,31 +298,24 @@ Result<ParsedCommandLine> ParseConfig(int argc, const char* const* argv) {
     parsed.text = std::move(line->print);
     return parsed;
   }
+  if (line->healthcheck) parsed.action = ParsedCommandLine::Action::kHealthcheck;
+  if (line->config_path.empty()) {
+    line->config_path = Variable(surroundings, VariableOf("config")).value_or("");
+  }
+  std::vector<Given> said;
+  if (!line->config_path.empty()) {
+    Result<std::vector<Given>> file = ReadFile(line->config_path);
+    if (!file) return tl::unexpected(file.error());
+    said = std::move(*file);
+  }
+  for (Given& given : ReadEnvironment(surroundings)) said.push_back(std::move(given));
+  for (Given& given : line->values) said.push_back(std::move(given));
+
   Config& config = parsed.config;
   config.threads = UsableCores();
-  if (!line->config_path.empty()) {
-    if (Status status = ApplyFile(line->config_path, config); !status) {
-      return tl::unexpected(status.error());
-    }
-  }
-  // A flag replaces the file's whole list.
-  for (const auto& [option, text] : line->values) {
-    if (option->kind == OptionKind::kList) config.join.clear();
-  }
-  for (const auto& [option, text] : line->values) {
-    if (Status status = option->store(text, config); !status) {
-      return Invalid("--" + std::string(option->name) + ": " + status.error().message);
-    }
-  }
-  if (config.advertise.host.empty()) config.advertise.host = config.host;
-  if (config.advertise.port == 0) config.advertise.port = config.port;
-  if (config.name.empty()) config.name = DefaultName(config.port);
-  if (config.value_bytes_max == 0) {
-    config.value_bytes_max = std::min(kValueBytesDefaultMax, config.memory_bytes / 2);
-  }
-  if (config.client_memory_bytes == 0) {
-    config.client_memory_bytes = std::max(kClientMemoryBytesDefault, config.memory_bytes / 4);
-  }
+  if (Status stored = Store(said, config); !stored) return tl::unexpected(stored.error());
+  for (const Given& given : said) parsed.sources[given.option->name] = given.source;
+  FillDefaults(said, surroundings.memory_limit_bytes, config);
   if (Status status = CheckTogether(config); !status) return tl::unexpected(status.error());
   return parsed;
 }

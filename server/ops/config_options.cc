@@ -4,8 +4,11 @@
 #include <bit>
 #include <cctype>
 #include <charconv>
+#include <limits>
 #include <string_view>
 
+#include "base/log.h"
+#include "command/arguments.h"
 #include "proto/limits.h"
 
 namespace gyre {
@@ -29,10 +32,6 @@ Status StoreNumber(const std::string& text, std::uint64_t min, std::uint64_t max
   }
   out = static_cast<T>(number);
   return {};
-}
-
-Status StorePort(const std::string& text, std::uint64_t min, std::uint16_t& out) {
-  return StoreNumber(text, min, 65535, out);
 }
 
 Status StoreBytes(const std::string& text, std::size_t min, std::size_t max, std::size_t& out) {
@@ -132,8 +131,8 @@ Status StoreConsistency(const std::string& text, Consistency& out) {
 
 Status StoreLogLevel(const std::string& text, std::string& out) {
   for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
-    if (text == level) {
-      out = text;
+    if (IsWord(level, ToUpper(text))) {
+      out = level;
       return {};
     }
   }
@@ -153,7 +152,7 @@ Status StoreFlag(const std::string& text, bool& out) {
 }
 
 Status StorePath(const std::string& text, std::string& out) {
-  if (text.empty()) return Invalid("the directory's name is empty");
+  if (text.empty()) return Invalid("the name is empty");
   out = text;
   return {};
 }
@@ -161,7 +160,124 @@ Status StorePath(const std::string& text, std::string& out) {
 constexpr std::size_t kMemoryBytesMax = std::size_t{1} << 44;  // 16 TiB
 constexpr std::size_t kValueBytesMin = std::size_t{1} << 20;
 
+constexpr std::uint64_t kPortMax = 65535;
+
+// ---- How values are stored and shown ------------------------------------------------------------
+
 using Text = const std::string&;
+
+// What lies below the least that may be asked for was not asked for.
+template <auto kField, std::uint64_t kMin, std::uint64_t kMax>
+constexpr OptionValue Number() {
+  return {
+      [](Text t, Config& c) { return StoreNumber(t, kMin, kMax, c.*kField); },
+      [](const Config& c) { return c.*kField < kMin ? std::string() : std::to_string(c.*kField); }};
+}
+
+template <auto kField, std::size_t kMin, std::size_t kMax>
+constexpr OptionValue Bytes() {
+  return {[](Text t, Config& c) { return StoreBytes(t, kMin, kMax, c.*kField); },
+          Number<kField, kMin, kMax>().show};
+}
+
+template <auto kField, int kMinSeconds>
+constexpr OptionValue Time() {
+  return {[](Text t, Config& c) {
+            return StoreDuration(t, std::chrono::seconds(kMinSeconds), c.*kField);
+          },
+          [](const Config& c) { return FormatDuration(c.*kField); }};
+}
+
+template <auto kField, bool kMayBeEmpty>
+constexpr OptionValue Name() {
+  return {[](Text t, Config& c) { return StoreName(t, kMayBeEmpty, c.*kField); },
+          [](const Config& c) { return c.*kField; }};
+}
+
+template <auto kField>
+constexpr OptionValue Host() {
+  return {[](Text t, Config& c) { return StoreHost(t, c.*kField); },
+          [](const Config& c) { return c.*kField; }};
+}
+
+// Of a file or folder; what stands in it is shown nowhere.
+template <auto kField>
+constexpr OptionValue Path() {
+  return {[](Text t, Config& c) { return StorePath(t, c.*kField); },
+          [](const Config& c) { return c.*kField; }};
+}
+
+template <auto kField>
+constexpr OptionValue Flag() {
+  return {[](Text t, Config& c) { return StoreFlag(t, c.*kField); },
+          [](const Config& c) { return std::string(c.*kField ? "true" : "false"); }};
+}
+
+constexpr OptionValue Advertise() {
+  return {[](Text t, Config& c) { return StoreAdvertise(t, c.advertise); },
+          [](const Config& c) {
+            return c.advertise.port == 0 ? c.advertise.host : FormatHostPort(c.advertise);
+          }};
+}
+
+constexpr OptionValue Join() {
+  return {[](Text t, Config& c) { return StoreJoin(t, c.join); },
+          [](const Config& c) {
+            std::string text;
+            for (const HostPort& seed : c.join) {
+              text += (text.empty() ? "" : ",") + FormatHostPort(seed);
+            }
+            return text;
+          }};
+}
+
+constexpr OptionValue Partitions() {
+  return {[](Text t, Config& c) { return StorePartitions(t, c.partitions); },
+          [](const Config& c) { return std::to_string(c.partitions); }};
+}
+
+constexpr OptionValue ConsistencyMode() {
+  return {[](Text t, Config& c) { return StoreConsistency(t, c.consistency); },
+          [](const Config& c) {
+            return std::string(c.consistency == Consistency::kMajority ? "majority" : "available");
+          }};
+}
+
+constexpr OptionValue LogLevelName() {
+  return {[](Text t, Config& c) { return StoreLogLevel(t, c.log_level); },
+          [](const Config& c) { return c.log_level; }};
+}
+
+constexpr OptionValue LogFormatName() {
+  return {[](Text t, Config& c) { return StoreLogFormat(t, c.log_format); },
+          [](const Config& c) {
+            return std::string(c.log_format == LogFormat::kJson ? "json" : "text");
+          }};
+}
+
+// ---- What Redis words otherwise, and what changes at run time -----------------------------------
+
+std::string WholeSeconds(const Config& config) {
+  return std::to_string(std::chrono::ceil<std::chrono::seconds>(config.idle_timeout).count());
+}
+
+std::string RedisLogLevel(const Config& config) {
+  if (config.log_level == "trace" || config.log_level == "debug") return "debug";
+  return config.log_level == "info" ? "notice" : "warning";
+}
+
+std::string LogLevelOfRedis(std::string_view word) {
+  if (IsWord(word, "VERBOSE") || IsWord(word, "NOTICE")) return "info";
+  return IsWord(word, "WARNING") ? "warn" : std::string(word);
+}
+
+// Redis counts in seconds.
+std::string SecondsOfRedis(std::string_view word) { return std::string(word) + "s"; }
+
+// The node does, which is told of each change (ConfigParameters::on_change).
+void LeftToTheNode(const Config&) {}
+
+void ApplyLogLevel(const Config& config) { (void)SetLogLevel(config.log_level); }  // it was read
 
 }  // namespace
 
@@ -172,117 +288,153 @@ const std::vector<Option>& ConfigOptions() {
        "Name of this node in logs, metrics and `gyre status`. Default: <host name>-<port>. Only "
        "for "
        "people: identity is kept in --data-dir.",
-       [](Text t, Config& c) { return StoreName(t, false, c.name); }},
-      {"host", "ADDRESS", kText,
+       Name<&Config::name, false>()},
+      {"host",
+       "ADDRESS",
+       kText,
        "Address that all ports listen on and that other nodes and clients are told, unless "
        "--advertise says another. Default: 127.0.0.1, which nobody reaches from another machine. "
        "Any that others reach needs --gossip-key; 0.0.0.0 and :: need --advertise.",
-       [](Text t, Config& c) { return StoreHost(t, c.host); }},
+       Host<&Config::host>(),
+       {.redis = {.name = "bind"}}},
       {"advertise", "HOST[:PORT]", kText,
        "Address that other nodes and clients are told, where it is not --host and --port: behind "
        "NAT, in a container, with --host 0.0.0.0. The other ports are told as they are. A node "
        "that is not found there is not let into a ring. Default: --host and --port.",
-       [](Text t, Config& c) { return StoreAdvertise(t, c.advertise); }},
-      {"port", "PORT", kNumber,
+       Advertise()},
+      {"port",
+       "PORT",
+       kNumber,
        "Native protocol for clients and peers (TCP), and gossip (UDP, same number). Default: 7700.",
-       [](Text t, Config& c) { return StorePort(t, 1, c.port); }},
-      {"resp-port", "PORT", kNumber,
+       Number<&Config::port, 1, kPortMax>(),
+       {.parameter = "native-port"}},
+      {"resp-port",
+       "PORT",
+       kNumber,
        "Redis protocol; requests for other nodes' keys are forwarded. Default: 6379. 0 turns it "
        "off.",
-       [](Text t, Config& c) { return StorePort(t, 0, c.resp_port); }},
+       Number<&Config::resp_port, 0, kPortMax>(),
+       {.redis = {.name = "port", .kind = RedisKind::kInteger, .most = kPortMax}}},
       {"resp-cluster-port", "PORT", kNumber,
        "Redis protocol for cluster clients; other nodes' keys get -MOVED. Default: 7379. 0 turns "
        "it "
        "off.",
-       [](Text t, Config& c) { return StorePort(t, 0, c.resp_cluster_port); }},
+       Number<&Config::resp_cluster_port, 0, kPortMax>()},
       {"memcached-port", "PORT", kNumber, "memcached protocol. Default: 11211. 0 turns it off.",
-       [](Text t, Config& c) { return StorePort(t, 0, c.memcached_port); }},
+       Number<&Config::memcached_port, 0, kPortMax>()},
       {"http-port", "PORT", kNumber,
-       "HTTP: /health, /ready, /metrics, /status. Default: 7780. 0 turns it off.",
-       [](Text t, Config& c) { return StorePort(t, 0, c.http_port); }},
+       "HTTP: /health, /ready, /metrics, /sd, /status. Default: 7780. 0 turns it off.",
+       Number<&Config::http_port, 0, kPortMax>()},
+      {"agent-port", "PORT", kNumber,
+       "What HAProxy's agent-check asks: whether this node takes new connections, and how many for "
+       "its load. Default: 0, off.",
+       Number<&Config::agent_port, 0, kPortMax>()},
+
       {"join", "HOST:PORT,...", kList,
        "Nodes of the cluster to join; one that answers is enough, and all are tried again for "
        "ever. "
        "Default: none, which begins a cluster, or goes back to the ring that --data-dir remembers.",
-       [](Text t, Config& c) { return StoreJoin(t, c.join); }},
-      {"memory", "SIZE", kAmount,
-       "Bytes for records and their index. Default: 256MiB. When it is full, records that are used "
-       "least are evicted.",
-       [](Text t, Config& c) {
-         return StoreBytes(t, kMemoryBytesMin, kMemoryBytesMax, c.memory_bytes);
-       }},
-      {"max-value", "SIZE", kAmount,
+       Join()},
+      {"memory",
+       "SIZE",
+       kAmount,
+       "Bytes for records and their index. Default: 256MiB, or where the control group (a "
+       "container, "
+       "MemoryMax=) has a limit, 60% of that. When it is full, records that are used least are "
+       "evicted.",
+       Bytes<&Config::memory_bytes, kMemoryBytesMin, kMemoryBytesMax>(),
+       {.redis = {.name = "maxmemory", .kind = RedisKind::kBytes}}},
+      {"max-value",
+       "SIZE",
+       kAmount,
        "Largest value, in bytes. Default: 16MiB, or half of a smaller --memory; at most 512MiB. "
        "Larger ones are refused. The same on all nodes.",
-       [](Text t, Config& c) {
-         return StoreBytes(t, kValueBytesMin, kValueBytesHardMax, c.value_bytes_max);
-       }},
+       Bytes<&Config::value_bytes_max, kValueBytesMin, kValueBytesHardMax>(),
+       {.redis = {.name = "proto-max-bulk-len", .kind = RedisKind::kBytes}}},
       {"client-memory", "SIZE", kAmount,
        "Bytes, beside --memory, for all that clients make the node hold: unfinished requests, "
        "replies that they have not read. Default: 64MiB, or a quarter of --memory where that is "
-       "more. When it is full, the clients that hold most are closed; a reply that would not fit "
+       "more or is a share of a limit. When it is full, the clients that hold most are closed; a "
+       "reply that would not fit "
        "is "
        "refused.",
-       [](Text t, Config& c) {
-         return StoreBytes(t, kClientMemoryBytesMin, kMemoryBytesMax, c.client_memory_bytes);
-       }},
-      {"threads", "N", kNumber,
+       Bytes<&Config::client_memory_bytes, kClientMemoryBytesMin, kMemoryBytesMax>()},
+      {"threads",
+       "N",
+       kNumber,
        "Worker loops. Default: one a core. More than the cores there are costs latency.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kThreadsMax, c.threads); }},
-      {"max-connections", "N", kNumber,
+       Number<&Config::threads, 1, kThreadsMax>(),
+       {.redis = {.name = "io-threads", .kind = RedisKind::kImmutable}}},
+      {"max-connections",
+       "N",
+       kNumber,
        "Clients at a time, of all protocols; one more is refused. Peers, the HTTP port and `gyre` "
        "have places of their own. Default: 65536, or as many as the limit of open files (ulimit "
        "-Hn) has room for.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kConnectionsHardMax, c.connections_max); }},
+       Number<&Config::connections_max, 1, kConnectionsHardMax>(),
+       {.redis = {.name = "maxclients",
+                  .kind = RedisKind::kInteger,
+                  .least = 1,
+                  .most = std::numeric_limits<std::uint32_t>::max()}}},
       {"max-connections-per-address", "N", kNumber,
        "Clients at a time from one IP address; one more is refused. Default: 0, any number: many "
        "clients may stand behind one proxy. Peers do not count.",
-       [](Text t, Config& c) {
-         return StoreNumber(t, 0, kConnectionsHardMax, c.connections_of_address_max);
-       }},
-      {"idle-timeout", "DURATION", kAmount,
+       Number<&Config::connections_of_address_max, 0, kConnectionsHardMax>()},
+      {"proxy-protocol", "", kFlag,
+       "Clients of the RESP and memcached ports come through a proxy (HAProxy, NGINX) that begins "
+       "each "
+       "connection with the PROXY header, version 1 or 2: they count and are shown by the address "
+       "in "
+       "it. Who does not send it is refused; who reaches these ports is believed, so let only the "
+       "proxy reach them. Default: off.",
+       Flag<&Config::proxy_protocol>()},
+      {"idle-timeout",
+       "DURATION",
+       kAmount,
        "A client that has sent nothing and waits for nothing for this long is closed. Default: 0, "
        "never. Peers are not closed.",
-       [](Text t, Config& c) { return StoreDuration(t, Duration{}, c.idle_timeout); }},
+       Time<&Config::idle_timeout, 0>(),
+       {.apply = LeftToTheNode,
+        .redis = {.name = "timeout",
+                  .kind = RedisKind::kInteger,
+                  .most = std::numeric_limits<std::int32_t>::max(),
+                  .show = WholeSeconds,
+                  .read = SecondsOfRedis}}},
       {"replicas", "N", kNumber,
        "Copies of each record, the owner's included, 1 to 7. Default: 2. More survive more deaths "
        "and "
        "cost memory. The same on all nodes.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kReplicasMax, c.replicas); }},
+       Number<&Config::replicas, 1, kReplicasMax>()},
       {"write-acks", "N", kNumber,
        "Copies that must have a write before it is acknowledged, the owner's included, 1 to "
        "--replicas. Default: 1, which loses up to a second of writes when a node dies.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kReplicasMax, c.write_acks); }},
+       Number<&Config::write_acks, 1, kReplicasMax>()},
       {"zone", "NAME", kText,
        "Failure domain of this node (rack, data centre). Copies of a record go to different zones. "
        "Default: none.",
-       [](Text t, Config& c) { return StoreName(t, true, c.zone); }},
+       Name<&Config::zone, true>()},
       {"weight", "N", kNumber,
        "Share of the keys relative to other nodes, 1 to 1024. Default: 1. In proportion to "
        "--memory "
        "where that differs.",
-       [](Text t, Config& c) { return StoreNumber(t, 1, kWeightMax, c.weight); }},
+       Number<&Config::weight, 1, kWeightMax>()},
       {"cluster-name", "NAME", kText,
        "Nodes of another name cannot join by accident. Default: gyre. The same on all nodes.",
-       [](Text t, Config& c) { return StoreName(t, false, c.cluster_name); }},
+       Name<&Config::cluster_name, false>()},
       {"gossip-key", "FILE", kText,
        "File with the key that all nodes of the cluster share: gossip and links between nodes are "
        "encrypted, and nodes without it cannot join. One key or two, a line each (base64 or hex of "
        "32 bytes): the first is used to send, both are accepted; SIGHUP reads it again. Default: "
        "none.",
-       [](Text t, Config& c) {
-         if (t.empty()) return Status(Invalid("the file's name is empty"));
-         c.gossip_key = t;
-         return Status();
-       }},
+       Path<&Config::gossip_key>()},
       {"insecure", "", kFlag,
        "Serve beyond loopback without --gossip-key: whoever reaches the ports can join the ring "
        "and take its data. Default: off, such a node does not start.",
-       [](Text t, Config& c) { return StoreFlag(t, c.insecure); }},
+       Flag<&Config::insecure>()},
       {"partitions", "N", kNumber,
        "Units of ownership, a power of two up to 16384. Default: 1024. Fixed for the life of a "
        "cluster, the same on all nodes.",
-       [](Text t, Config& c) { return StorePartitions(t, c.partitions); }},
+       Partitions()},
       {"consistency", "MODE", kText,
        "available: both sides of a network partition go on, the newest version wins afterwards. "
        "majority: an owner acts only while it hears from most of the ring, so that INCR and CAS "
@@ -290,43 +442,91 @@ const std::vector<Option>& ConfigOptions() {
        "safe with --write-acks equal to --replicas; of two sides one goes on, after a death it "
        "waits "
        "some 1.3 s longer. Wants three nodes or more. Default: available. The same on all nodes.",
-       [](Text t, Config& c) { return StoreConsistency(t, c.consistency); }},
-      {"evict-after", "DURATION", kAmount,
+       ConsistencyMode()},
+      {"evict-after",
+       "DURATION",
+       kAmount,
        "How long a dead node keeps its place on the ring before its keys move to others. Default: "
        "5m. "
        "Shorter: a slow restart moves data.",
-       [](Text t, Config& c) { return StoreDuration(t, std::chrono::seconds(1), c.evict_after); }},
+       Time<&Config::evict_after, 1>(),
+       {.apply = LeftToTheNode}},
       {"rebalance-limit", "SIZE", kAmount,
        "Bytes a second that this node pulls of what moves for balance or a drain. Default: 0, no "
        "limit: it takes what clients leave. What a death made necessary is never held up. `gyre "
        "rebalance limit` sets it for all nodes at once.",
-       [](Text t, Config& c) { return StoreBytes(t, 0, kMemoryBytesMax, c.rebalance_limit); }},
+       Bytes<&Config::rebalance_limit, 0, kMemoryBytesMax>()},
+      {"scale-out-load", "PERCENT", kNumber,
+       "More nodes are advised (`gyre advise`) where the loops of clients are busier than this, or "
+       "the links fuller, on average over the ring. Default: 70. The same on all nodes, as what "
+       "follows.",
+       Number<&Config::scale_out_load, 1, 100>()},
+      {"scale-in-load", "PERCENT", kNumber,
+       "One node fewer is advised only where that would leave loops and links no busier than this. "
+       "Default: 50. Near --scale-out-load: the ring swings.",
+       Number<&Config::scale_in_load, 0, 100>()},
+      {"scale-out-hits", "POINTS", kNumber,
+       "More nodes are advised where records are evicted and one node more would gain so many "
+       "points of hit ratio, divided by the number of nodes: 1 of five nodes, with 5. Default: 5.",
+       Number<&Config::scale_out_hits, 1, 100>()},
+      {"scale-in-hits", "POINTS", kNumber,
+       "One node fewer is advised only where that would lose no more points of hit ratio than "
+       "this, divided by the number of nodes. Default: 2.",
+       Number<&Config::scale_in_hits, 0, 100>()},
+      {"scale-out-window", "DURATION", kAmount,
+       "How long more nodes must be asked for before they are advised. Default: 1m.",
+       Time<&Config::scale_out_window, 0>()},
+      {"scale-in-window", "DURATION", kAmount,
+       "How long fewer nodes must do before they are advised. Default: 5m.",
+       Time<&Config::scale_in_window, 0>()},
+      {"scale-cooldown", "DURATION", kAmount,
+       "After a change of the ring, how long no other is advised. Default: 5m.",
+       Time<&Config::scale_cooldown, 0>()},
+      {"network-limit", "SIZE", kAmount,
+       "Bytes a second that this node's link carries each way, for `gyre advise`; nothing is "
+       "throttled. Default: 0, the speed that the system tells of the interface of --advertise; "
+       "many virtual ones tell none.",
+       Bytes<&Config::network_limit, 0, kMemoryBytesMax>()},
       {"tombstone-ttl", "DURATION", kAmount,
        "How long deletions are remembered. Default: 10m. A node that was away for longer starts "
        "empty.",
-       [](Text t, Config& c) {
-         return StoreDuration(t, std::chrono::seconds(10), c.tombstone_ttl);
-       }},
-      {"data-dir", "DIR", kText,
+       Time<&Config::tombstone_ttl, 10>()},
+      {"data-dir",
+       "DIR",
+       kText,
        "Where the node's identity and the ring that it belongs to are kept; created if missing. "
        "Default: none, then each start is a new node to the ring, and only --join leads to it.",
-       [](Text t, Config& c) { return StorePath(t, c.data_dir); }},
+       Path<&Config::data_dir>(),
+       {.redis = {.name = "dir"}}},
       {"snapshot-on-exit", "", kFlag,
        "On SIGTERM, write all records into --data-dir once ownership is handed over; the next "
        "start "
        "loads them and fetches only what changed since. Default: off, a node starts empty. A "
        "second SIGTERM ends the writing, without a snapshot.",
-       [](Text t, Config& c) { return StoreFlag(t, c.snapshot_on_exit); }},
-      {"stop-timeout", "DURATION", kAmount,
+       Flag<&Config::snapshot_on_exit>()},
+      {"stop-timeout",
+       "DURATION",
+       kAmount,
        "How long a stop (SIGTERM) takes at most: it waits until another node has what only this "
        "one "
        "has, then hands over. Default: 25s. 0: no waiting. Shorter: keys of which the only copy is "
        "here are lost, and the log says how many. Give a supervisor 5s more before it kills.",
-       [](Text t, Config& c) { return StoreDuration(t, Duration{}, c.stop_timeout); }},
-      {"log-level", "LEVEL", kText, "trace, debug, info, warn, error or off. Default: info.",
-       [](Text t, Config& c) { return StoreLogLevel(t, c.log_level); }},
+       Time<&Config::stop_timeout, 0>(),
+       {.apply = LeftToTheNode}},
+      {"log-level",
+       "LEVEL",
+       kText,
+       "trace, debug, info, warn, error or off. Default: info.",
+
+       LogLevelName(),
+       {.apply = ApplyLogLevel,
+        .redis = {.name = "loglevel",
+                  .kind = RedisKind::kChoice,
+                  .choices = "debug, verbose, notice, warning",
+                  .show = RedisLogLevel,
+                  .read = LogLevelOfRedis}}},
       {"log-format", "FORMAT", kText, "text, or json: one object a line. Default: text.",
-       [](Text t, Config& c) { return StoreLogFormat(t, c.log_format); }},
+       LogFormatName()},
   };
   return options;
 }

@@ -96,6 +96,20 @@ Result<Duration> ParseDuration(const std::string& text) {
   return sum;
 }
 
+std::string FormatDuration(Duration duration) {
+  if (duration == Duration::zero()) return "0";
+  const TimeUnit* best = &kTimeUnits.front();
+  for (const TimeUnit& unit : kTimeUnits) {
+    if (duration % unit.length == Duration::zero()) best = &unit;
+  }
+  return std::to_string(duration / best->length) + std::string(best->name);
+}
+
+std::string FormatHostPort(const HostPort& both) {
+  const bool wide = both.host.find(':') != std::string::npos;  // an IPv6 address
+  return (wide ? '[' + both.host + ']' : both.host) + ':' + std::to_string(both.port);
+}
+
 Result<HostPort> ParseHostPort(const std::string& text) {
   const std::string advice = "'" + text + "' is not HOST:PORT, e.g. 127.0.0.1:7700";
   const std::size_t colon = text.rfind(':');

@@ -1,6 +1,8 @@
 #include "ops/http_codec.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cctype>
 #include <memory>
 #include <utility>
 
@@ -9,11 +11,19 @@
 namespace gyre {
 namespace {
 
+constexpr int kNotModified = 304;
 // A connection whose request could not be understood cannot go on: where the next one begins is
 // unknown.
 constexpr int kBadRequest = 400;
 constexpr int kBodyTooLarge = 413;
 constexpr int kHeaderTooLarge = 431;
+
+constexpr std::string_view kIfNoneMatch = "if-none-match";
+
+bool IsIfNoneMatch(std::string_view name) {
+  return std::equal(name.begin(), name.end(), kIfNoneMatch.begin(), kIfNoneMatch.end(),
+                    [](unsigned char a, char b) { return std::tolower(a) == b; });
+}
 
 const char* Reason(int status) {
   switch (status) {
@@ -31,11 +41,18 @@ const char* Reason(int status) {
 
 std::string EncodeHttpResponse(const HttpResponse& response, bool keep_alive, bool head_only) {
   std::string bytes =
-      "HTTP/1.1 " + std::to_string(response.status) + ' ' + Reason(response.status) +
-      "\r\nContent-Type: " + response.content_type +
-      "\r\nContent-Length: " + std::to_string(response.body.size()) +
-      "\r\nCache-Control: no-store\r\nConnection: " + (keep_alive ? "keep-alive" : "close") +
-      "\r\n";
+      "HTTP/1.1 " + std::to_string(response.status) + ' ' + Reason(response.status) + "\r\n";
+  // What was not modified has a body all the same, whose length this is not.
+  if (response.status != kNotModified) {
+    bytes += "Content-Type: " + response.content_type +
+             "\r\nContent-Length: " + std::to_string(response.body.size()) + "\r\n";
+  }
+  bytes += "Cache-Control: " + response.cache_control +
+           "\r\nConnection: " + (keep_alive ? "keep-alive" : "close") + "\r\n";
+  if (!response.etag.empty()) bytes += "ETag: " + response.etag + "\r\n";
+  for (const HttpHeader& header : response.headers) {
+    bytes += header.name + ": " + header.value + "\r\n";
+  }
   if (response.status == 405) bytes += "Allow: GET, HEAD\r\n";
   bytes += "\r\n";
   if (!head_only) bytes += response.body;
@@ -53,6 +70,7 @@ void HttpCodec::BeginMessage() {
   http_parser_init(&parser_, HTTP_REQUEST);
   parser_.data = this;
   parsed_ = target_begin_ = target_bytes_ = 0;
+  header_name_ = header_value_ = if_none_match_ = {};
   body_.clear();
   header_complete_ = body_too_large_ = complete_ = keep_alive_ = false;
   error_status_ = 500;
@@ -68,6 +86,27 @@ const http_parser_settings& HttpCodec::Settings() {
         codec.target_begin_ = static_cast<std::size_t>(at - codec.input_);
       }
       codec.target_bytes_ += size;
+      return 0;
+    };
+    // A name or a value may come in pieces, which lie one behind the other.
+    callbacks.on_header_field = [](http_parser* parser, const char* at, std::size_t size) {
+      HttpCodec& codec = Of(parser);
+      if (codec.header_name_.bytes == 0 || codec.header_value_.begin != 0) {
+        codec.header_name_ = {static_cast<std::size_t>(at - codec.input_), 0};
+        codec.header_value_ = {};
+      }
+      codec.header_name_.bytes += size;
+      return 0;
+    };
+    callbacks.on_header_value = [](http_parser* parser, const char* at, std::size_t size) {
+      HttpCodec& codec = Of(parser);
+      if (codec.header_value_.begin == 0) {
+        codec.header_value_.begin = static_cast<std::size_t>(at - codec.input_);
+      }
+      codec.header_value_.bytes += size;
+      if (IsIfNoneMatch(codec.header_name_.In({codec.input_, codec.input_bytes_}))) {
+        codec.if_none_match_ = codec.header_value_;
+      }
       return 0;
     };
     callbacks.on_headers_complete = [](http_parser* parser) {
@@ -102,6 +141,7 @@ Decoded HttpCodec::Decode(std::string_view input, Request& request) {
   if (complete_) BeginMessage();
   assert(parsed_ <= input.size());
   input_ = input.data();
+  input_bytes_ = input.size();
   // Before its end is seen, a header is fed no further than it may be long.
   std::size_t size = input.size();
   const bool in_header = !header_complete_;
@@ -138,6 +178,7 @@ Decoded HttpCodec::Complete(std::string_view input, Request& request) {
   request.args.push_back(question < target.size() ? target.substr(question + 1)
                                                   : target.substr(0, 0));
   request.args.emplace_back(keep_alive_ ? "keep-alive" : "close");
+  if (if_none_match_.bytes > 0) request.args.push_back(if_none_match_.In(input));
   request.payload = body_;
   return {.status = Decoded::Status::kRequest, .consumed = parsed_};
 }

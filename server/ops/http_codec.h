@@ -66,14 +66,25 @@ class HttpCodec final : public Codec {
   Decoded Complete(std::string_view input, Request& request);
   Decoded Refuse(int status, ErrorCode code, std::string message);
 
+  // A piece of the request. No header begins where the request does.
+  struct Piece {
+    std::size_t begin = 0;
+    std::size_t bytes = 0;
+    std::string_view In(std::string_view input) const { return input.substr(begin, bytes); }
+  };
+
   const HttpLimits limits_;
   http_parser parser_{};
 
   // The request so far.
   const char* input_ = nullptr;  // during a call of the parser
+  std::size_t input_bytes_ = 0;
   std::size_t parsed_ = 0;
   std::size_t target_begin_ = 0;
   std::size_t target_bytes_ = 0;
+  Piece header_name_;  // the one that is being read
+  Piece header_value_;
+  Piece if_none_match_;
   bool header_complete_ = false;
   std::string body_;
   bool body_too_large_ = false;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace gyre {
 namespace {
@@ -26,13 +27,39 @@ void AppendNumber(double value, std::string& out) {
     return;
   }
   char digits[32];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
+  // 0.0001 rather than 1e-04, as other exporters write it: bounds of buckets are compared as text.
+  const bool shortish = std::abs(value) >= 1e-4 && std::abs(value) < 1;
+  const auto [end, error] =
+      shortish ? std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed)
+               : std::to_chars(digits, digits + sizeof digits, value);
   out.append(digits, error == std::errc() ? end : digits);
 }
 
-double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+// How many of the unit are one of the page's.
+double PartsOf(StatUnit unit) {
+  switch (unit) {
+    case StatUnit::kMilliseconds:
+    case StatUnit::kPermille:
+      return 1e3;
+    case StatUnit::kNanoseconds:
+      return 1e9;
+    case StatUnit::kNone:
+    case StatUnit::kBytes:
+    case StatUnit::kSeconds:
+      break;
+  }
+  return 1;
+}
 
 }  // namespace
+
+std::string LabelText(std::string_view name, std::string_view value) {
+  std::string text(name);
+  text += "=\"";
+  AppendEscaped(value, true, text);
+  text += '"';
+  return text;
+}
 
 void MetricsWriter::Counter(std::string_view name, std::string_view help, std::uint64_t value,
                             const MetricLabels& labels) {
@@ -42,10 +69,10 @@ void MetricsWriter::Counter(std::string_view name, std::string_view help, std::u
   text_ += '\n';
 }
 
-void MetricsWriter::CounterSeconds(std::string_view name, std::string_view help, double value,
-                                   const MetricLabels& labels) {
+void MetricsWriter::Seconds(std::string_view name, std::string_view help, Duration value,
+                            const MetricLabels& labels) {
   Head(name, help, "counter");
-  Sample(name, "", labels, nullptr, value);
+  Sample(name, "", labels, nullptr, InSeconds(value));
 }
 
 void MetricsWriter::Gauge(std::string_view name, std::string_view help, double value,
@@ -54,22 +81,40 @@ void MetricsWriter::Gauge(std::string_view name, std::string_view help, double v
   Sample(name, "", labels, nullptr, value);
 }
 
+void MetricsWriter::Described(const StatText& text, std::uint64_t value, MetricLabels labels) {
+  if (text.name.empty()) return;
+  if (!text.label.empty()) labels.emplace_back(text.label, text.label_value);
+  const bool counter = text.kind == StatKind::kCounter;
+  const double parts = PartsOf(text.unit);
+  if (counter && parts == 1) return Counter(text.name, text.help, value, labels);
+  Head(text.name, text.help, counter ? "counter" : "gauge");
+  Sample(text.name, "", labels, nullptr, static_cast<double>(value) / parts);
+}
+
 void MetricsWriter::Histogram(std::string_view name, std::string_view help,
-                              const DurationHistogram::Snapshot& histogram,
-                              const MetricLabels& labels) {
+                              std::span<const double> bounds, std::span<const std::uint64_t> counts,
+                              double sum, const MetricLabels& labels) {
   Head(name, help, "histogram");
   std::uint64_t below = 0;
-  for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
-    below += histogram.counts[i];
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    below += counts[i];
     std::string bound;
-    AppendNumber(i < DurationHistogram::kBounds.size() ? Seconds(DurationHistogram::kBounds[i])
-                                                       : std::numeric_limits<double>::infinity(),
-                 bound);
+    AppendNumber(i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity(), bound);
     const MetricLabel le{"le", bound};
     Sample(name, "_bucket", labels, &le, static_cast<double>(below));
   }
-  Sample(name, "_sum", labels, nullptr, Seconds(histogram.sum));
-  Sample(name, "_count", labels, nullptr, static_cast<double>(histogram.count));
+  Sample(name, "_sum", labels, nullptr, sum);
+  // As the last bucket has it: a reader must not find two different numbers.
+  Sample(name, "_count", labels, nullptr, static_cast<double>(below));
+}
+
+void MetricsWriter::Histogram(std::string_view name, std::string_view help,
+                              const SizeCounts& histogram, const MetricLabels& labels) {
+  std::array<double, SizeCounts::kBoundCount> bounds;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    bounds[i] = static_cast<double>(SizeCounts::BoundOf(i));
+  }
+  Histogram(name, help, bounds, histogram.counts, static_cast<double>(histogram.sum), labels);
 }
 
 void MetricsWriter::Head(std::string_view name, std::string_view help, std::string_view type) {
@@ -86,9 +131,7 @@ void MetricsWriter::Begin(std::string_view name, std::string_view suffix,
   char separator = '{';
   const auto add = [this, &separator](const MetricLabel& label) {
     text_ += separator;
-    text_.append(label.first).append("=\"");
-    AppendEscaped(label.second, true, text_);
-    text_ += '"';
+    text_ += LabelText(label.first, label.second);
     separator = ',';
   };
   for (const MetricLabel& label : labels) add(label);

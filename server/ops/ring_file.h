@@ -9,20 +9,17 @@
 //
 // where a place is present, removed, evicted or drained.
 //
-// Words that hold anything but what names and addresses are made of are percent-encoded; an empty
-// one is "%".
+// Words are those of word_file.h.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
+#include "base/statistic.h"
 #include "membership/remembered_ring.h"
+#include "ops/file_writer.h"
 #include "proto/node_id.h"
 #include "proto/result.h"
 
@@ -40,40 +37,39 @@ Result<RingFileContents> ParseRing(std::string_view text);
 struct RingFileStats {
   std::uint64_t writes = 0;
   std::uint64_t failures = 0;
+
+  static constexpr Statistic<RingFileStats> kStatistics[] = {
+      {&RingFileStats::writes,
+       {.name = "gyre_ring_file_writes_total",
+        .help = "Times that the ring was written to --data-dir."}},
+      {&RingFileStats::failures,
+       {.name = "gyre_ring_file_failures_total",
+        .help = "Attempts to do so that failed: after a restart this node may not find its ring."}},
+  };
 };
+static_assert(AllDescribed<RingFileStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 class RingFile {
  public:
-  // `directory` exists; `cluster` and `self` are this node's.
-  RingFile(const std::string& directory, std::string cluster, NodeId self);
-  // Writes what is to be written still, once.
-  ~RingFile();
+  // `directory` exists; `cluster` and `self` are this node's; `writer` outlives it.
+  RingFile(const std::string& directory, std::string cluster, NodeId self, FileWriter& writer);
 
   // What an earlier life kept; nothing if there was none, or it belonged to another cluster (that is
   // logged). An error names the file and what to do. Blocks on the disk.
   Result<std::optional<RememberedRing>> Read() const;
 
-  // From now on this is the ring to remember. Any thread; never waits for the disk: a thread of its
-  // own writes, and tries again as long as it fails.
+  // From now on this is the ring to remember. Any thread; never waits for the disk.
   void Keep(RememberedRing ring);
 
-  RingFileStats stats() const { return {writes_.load(), failures_.load()}; }
+  RingFileStats stats() const;
 
  private:
-  void Run();
-  bool Write(const RememberedRing& ring);
-
   const std::string path_;
   const std::string cluster_;
   const NodeId self_;
-  std::atomic<std::uint64_t> writes_{0};
-  std::atomic<std::uint64_t> failures_{0};
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<RememberedRing> next_;  // to be written
-  bool ending_ = false;
-  std::thread thread_;  // from the first Keep on
+  FileWriter& writer_;
+  const FileWriter::File file_;
 };
 
 }  // namespace gyre

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -61,6 +62,15 @@ class Codec {
   // hands it back, so that the steady state does not allocate.
   virtual ReplyWriter* WriterFor(const Request& request, Buffer& out) = 0;
   virtual void Recycle(ReplyWriter* writer) = 0;
+  // The writer for any number of messages (push.h) to who subscribed with the request of this id.
+  // The caller owns it, and hands it back to Recycle. Null: this protocol has no push.
+  virtual ReplyWriter* PushWriterFor(std::uint64_t /*request_id*/, Buffer& /*out*/) {
+    return nullptr;
+  }
+
+  // Says that the connection ends, and that nothing without a reply was carried out: the last that
+  // goes out. False: the client knows no such word.
+  virtual bool WriteGoodbye(Buffer& /*out*/) { return false; }
 
   // Memory that it has for a request which is not complete, beside the input.
   virtual std::size_t held_bytes() const { return 0; }

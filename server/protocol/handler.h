@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <new>
 #include <span>
 #include <utility>
 
 #include "base/client_memory.h"
+#include "protocol/push.h"
 #include "protocol/reply.h"
 #include "protocol/request.h"
 #include "protocol/session.h"
@@ -103,6 +105,12 @@ class Responder {
   // that goes on over several turns of the loop and must not see what stands behind it in the
   // pipeline (KEYS, FLUSHALL).
   virtual void HoldLaterRequests() {}
+  // From the reply at hand on the client is sent what `source` writes (push.h), in place of what an
+  // earlier one of this connection would. Null, and `source` is gone: no push on this protocol. Of a
+  // null source: nothing any more.
+  virtual std::shared_ptr<PushWaker> Subscribe(std::unique_ptr<PushSource> /*source*/) {
+    return nullptr;
+  }
 };
 
 class Handler {
@@ -111,10 +119,11 @@ class Handler {
   // Answers `request`: writes exactly one reply to `responder.writer()`, or defers it. Quiet
   // requests get a writer that discards.
   virtual void Handle(const Request& request, Session& session, Responder& responder) = 0;
-  // The next calls of Handle bring these requests, in this order, unless EndOfBatch comes first:
-  // what they will need from memory can be asked for together, so that they wait for it once.
+  // The next calls of Handle bring these requests, of several sessions, in this order, until EndOfBatch
+  // or the next call: what they will need from memory can be asked for together, so that they wait for
+  // it once. Some may be left out.
   virtual void LookAhead(std::span<const Request> /*requests*/) {}
-  // Called once all requests of a read were handled: what was gathered for peers is sent now.
+  // Called once all requests of a turn were handled: what was gathered for peers is sent now.
   virtual void EndOfBatch() {}
 };
 

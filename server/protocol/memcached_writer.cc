@@ -11,28 +11,6 @@ namespace {
 
 constexpr std::string_view kEnd = "END\r\n";
 
-std::string_view WordText(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kOk:
-      return "OK";
-    case Outcome::kStored:
-      return "STORED";
-    case Outcome::kNotStored:
-      return "NOT_STORED";
-    case Outcome::kExists:
-      return "EXISTS";
-    case Outcome::kNotFound:
-      return "NOT_FOUND";
-    case Outcome::kDeleted:
-      return "DELETED";
-    case Outcome::kTouched:
-      return "TOUCHED";
-    case Outcome::kPong:
-      return "PONG";
-  }
-  return "OK";
-}
-
 bool IsRetrieval(std::string_view command) {
   return command == "mc.get" || command == "mc.gets" || command == "mc.gat" || command == "mc.gats";
 }
@@ -76,10 +54,10 @@ void MemcachedWriter::Line(std::string_view text) {
 void MemcachedWriter::Null() {
   if (map_) return Line("");
   if (silent() || depth_ > 0) return;
-  retrieval_ ? Raw(kEnd) : Line(WordText(Outcome::kNotFound));
+  retrieval_ ? Raw(kEnd) : Line(OutcomeWord(Outcome::kNotFound));
 }
 
-void MemcachedWriter::Word(Outcome outcome) { Line(WordText(outcome)); }
+void MemcachedWriter::Word(Outcome outcome) { Line(OutcomeWord(outcome)); }
 void MemcachedWriter::Text(std::string_view line) { Line(line); }
 void MemcachedWriter::Bulk(std::string_view bytes) { Line(bytes); }
 

@@ -7,12 +7,13 @@
 #include <optional>
 #include <protozero/exception.hpp>
 #include <protozero/pbf_reader.hpp>
-#include <protozero/pbf_writer.hpp>
 #include <utility>
 
 #include "proto/frame.h"
+#include "proto/native_request.h"
+#include "proto/native_tags.h"
+#include "proto/pbf.h"
 #include "protocol/decoded.h"
-#include "protocol/native_tags.h"
 
 namespace gyre {
 namespace {
@@ -23,17 +24,16 @@ constexpr std::size_t kFrameIdOffset = 8;
 // first bytes, not once it has sent sixteen. Nothing: more is needed.
 std::optional<Result<FrameHeader>> ReadFrameHeader(std::string_view input, std::size_t bytes_max) {
   if (input.size() >= FrameHeader::kBytes) return DecodeFrameHeader(input.data(), bytes_max);
-  constexpr std::string_view kMagic = "GY";
-  const std::string_view begun = input.substr(0, kMagic.size());
-  if (begun == kMagic.substr(0, begun.size())) return std::nullopt;
+  if (BeginsAsFrame(input)) return std::nullopt;
   std::array<char, FrameHeader::kBytes> wrong{};
-  std::memcpy(wrong.data(), begun.data(), begun.size());
+  std::copy(input.begin(), input.end(), wrong.begin());
   return DecodeFrameHeader(wrong.data(), bytes_max);
 }
 
-// Fills `request` from a wire::Request; what protozero throws at bytes that are none is the
+// Fills `request` from a wire::Request, and what is said of its connection; what protozero throws at bytes that are none is the
 // caller's to catch.
-Status ReadRequest(std::string_view payload, const CodecLimits& limits, Request& request) {
+Status ReadRequest(std::string_view payload, const CodecLimits& limits, Request& request,
+                   bool& takes_goodbye) {
   const std::size_t argument_bytes_max = std::max(limits.key_bytes_max, limits.value_bytes_max);
   protozero::pbf_reader reader(payload.data(), payload.size());
   while (reader.next()) {
@@ -64,7 +64,10 @@ Status ReadRequest(std::string_view payload, const CodecLimits& limits, Request&
         request.deadline_ms = reader.get_uint32();
         break;
       case native::kRequestNoForward:
-        request.no_forward = reader.get_uint64() != 0;
+        request.no_forward = GetBool(reader);
+        break;
+      case native::kRequestTakesGoodbye:
+        takes_goodbye = GetBool(reader);
         break;
       default:
         reader.skip();
@@ -77,9 +80,10 @@ Status ReadRequest(std::string_view payload, const CodecLimits& limits, Request&
   return {};
 }
 
-Status ReadRequestSafely(std::string_view payload, const CodecLimits& limits, Request& request) {
+Status ReadRequestSafely(std::string_view payload, const CodecLimits& limits, Request& request,
+                         bool& takes_goodbye) {
   try {
-    return ReadRequest(payload, limits, request);
+    return ReadRequest(payload, limits, request, takes_goodbye);
   } catch (const protozero::exception& error) {
     return Fail(ErrorCode::kProtocol,
                 std::string("the payload is no Request message: ") + error.what());
@@ -115,7 +119,7 @@ Decoded NativeCodec::Decode(std::string_view input, Request& request) {
     return MalformedInput(ErrorCode::kProtocol,
                           "a reply frame was sent to a node as if it had asked");
   }
-  const std::size_t total = FrameHeader::kBytes + (*header)->payload_bytes;
+  const std::size_t total = (*header)->frame_bytes();
   if (input.size() < total) return NeedMore(total);
 
   const std::string_view payload = input.substr(FrameHeader::kBytes, (*header)->payload_bytes);
@@ -124,7 +128,7 @@ Decoded NativeCodec::Decode(std::string_view input, Request& request) {
     request.payload = payload;
     return Done(total);
   }
-  Status status = ReadRequestSafely(payload, limits_, request);
+  Status status = ReadRequestSafely(payload, limits_, request, takes_goodbye_);
   if (!status) {
     const std::uint64_t id = request.id;
     request.Clear();
@@ -140,30 +144,30 @@ ReplyWriter* NativeCodec::WriterFor(const Request& request, Buffer& out) {
   return writer;
 }
 
+ReplyWriter* NativeCodec::PushWriterFor(std::uint64_t request_id, Buffer& out) {
+  NativeWriter* writer = writers_.Take();
+  writer->StartPush(request_id, out);
+  return writer;
+}
+
+bool NativeCodec::WriteGoodbye(Buffer& out) {
+  if (!takes_goodbye_) return false;
+  EncodeFrameHeader({.type = FrameType::kGoodbye}, out.Prepare(FrameHeader::kBytes));
+  out.Commit(FrameHeader::kBytes);
+  return true;
+}
+
 CodecFactory MakeNativeCodecFactory(const CodecLimits& limits) {
   return [limits](Session&) { return std::make_unique<NativeCodec>(limits); };
 }
 
 std::string EncodeRequest(const Request& request) {
-  constexpr std::size_t kFieldHeadMax = 11;  // a tag, a length
-  constexpr std::size_t kOtherFields = 4;
-  std::size_t bytes = (request.args.size() + kOtherFields) * kFieldHeadMax;
-  for (const std::string_view argument : request.args) bytes += argument.size();
-  std::string encoded;
-  encoded.reserve(bytes);
-  protozero::pbf_writer writer(encoded);
-  for (const std::string_view argument : request.args) {
-    writer.add_bytes(wire::Request::kArgsFieldNumber, argument.data(), argument.size());
-  }
-  if (request.hops != 0) writer.add_uint32(wire::Request::kHopsFieldNumber, request.hops);
-  if (request.write_acks != 0) {
-    writer.add_uint32(wire::Request::kWriteAcksFieldNumber, request.write_acks);
-  }
-  if (request.deadline_ms != 0) {
-    writer.add_uint32(wire::Request::kDeadlineMsFieldNumber, request.deadline_ms);
-  }
-  if (request.no_forward) writer.add_bool(wire::Request::kNoForwardFieldNumber, true);
-  return encoded;
+  return EncodeNativeRequest({.args = request.args,
+                              .hops = request.hops,
+                              .write_acks = request.write_acks,
+                              .deadline_ms = request.deadline_ms,
+                              .no_forward = request.no_forward,
+                              .takes_goodbye = true});
 }
 
 }  // namespace gyre

@@ -27,19 +27,19 @@ class NativeCodec final : public Codec {
   bool MayReadAhead(std::string_view) const override { return true; }
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
+  ReplyWriter* PushWriterFor(std::uint64_t request_id, Buffer& out) override;
+  bool WriteGoodbye(Buffer& out) override;
   bool ordered() const override { return false; }
 
  private:
   const CodecLimits limits_;
   WriterPool<NativeWriter> writers_;
+  bool takes_goodbye_ = false;  // the client does
 };
 
 // The payload of a kRequest frame (wire::Request) that says what `request` says; a kCommand one.
 // For forwarding: the caller has counted `hops` up.
 std::string EncodeRequest(const Request& request);
-
-// Lists nest at most so deep in a reply that DecodeReply takes.
-inline constexpr int kReplyDepthMax = 32;
 
 // Reads the payload of a kReply frame (wire::Reply). Where `stale_ring` is not null it gets that
 // field. The result is at most about 64 times as large as the payload, whose length the caller

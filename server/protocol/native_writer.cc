@@ -7,9 +7,9 @@
 #include <string>
 
 #include "proto/frame.h"
+#include "proto/native_tags.h"
 #include "proto_gen/cluster.pb.h"
 #include "protocol/ascii.h"
-#include "protocol/native_tags.h"
 
 namespace gyre {
 namespace {
@@ -110,14 +110,22 @@ std::string_view AsUtf8(std::string_view text, std::string& repaired) {
 void NativeWriter::Start(const Request& request, Buffer& out) {
   out_ = &out;
   id_ = request.id;
-  peer_ = request.kind == Request::Kind::kPeer;
+  type_ = request.kind == Request::Kind::kPeer ? FrameType::kPeerReply : FrameType::kReply;
+  stale_ring_ = false;
+  Restart();
+}
+
+void NativeWriter::StartPush(std::uint64_t request_id, Buffer& out) {
+  out_ = &out;
+  id_ = request_id;
+  type_ = FrameType::kPush;
   stale_ring_ = false;
   Restart();
 }
 
 char* NativeWriter::PutFrameHeader(char* at, std::size_t payload_bytes) {
   FrameHeader header;
-  header.type = peer_ ? FrameType::kPeerReply : FrameType::kReply;
+  header.type = type_;
   header.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
   header.request_id = id_;
   EncodeFrameHeader(header, at);
@@ -175,7 +183,7 @@ void NativeWriter::Double(double value) {
 void NativeWriter::Fail(const Error& error) {
   std::string repaired;
   const std::string_view message = AsUtf8(error.message, repaired);
-  if (peer_) return FailPeer(error, message);
+  if (type_ == FrameType::kPeerReply) return FailPeer(error, message);
   const std::size_t error_bytes = ErrorBytes(error, message);
   const std::size_t value_bytes = BytesFieldBytes(error_bytes);
   char* const at = PutTag(BeginValue(value_bytes, value_bytes), native::kError);
@@ -185,8 +193,8 @@ void NativeWriter::Fail(const Error& error) {
 // A peer waits for a PeerReply, so that its error is one, too (wire::PeerError has the fields of
 // wire::Error).
 void NativeWriter::FailPeer(const Error& error, std::string_view message) {
-  static_assert(int{wire::PeerError::kCodeFieldNumber} == int{wire::Error::kCodeFieldNumber});
-  static_assert(int{wire::PeerError::kMessageFieldNumber} == int{wire::Error::kMessageFieldNumber});
+  static_assert(native::VarintTag(wire::PeerError::kCodeFieldNumber) == native::kErrorCode);
+  static_assert(native::BytesTag(wire::PeerError::kMessageFieldNumber) == native::kErrorMessage);
   const std::size_t error_bytes = ErrorBytes(error, message);
   const std::size_t payload_bytes = BytesFieldBytes(error_bytes);
   char* at = PutFrameHeader(out_->Prepare(FrameHeader::kBytes + payload_bytes), payload_bytes);
@@ -251,7 +259,7 @@ void NativeWriter::Chunk(std::string_view bytes) {
 void NativeWriter::EndRecord() {}
 
 void NativeWriter::Peer(std::string_view payload) {
-  assert(peer_ && open_.empty());
+  assert(type_ == FrameType::kPeerReply && open_.empty());
   char* const at =
       PutFrameHeader(out_->Prepare(FrameHeader::kBytes + payload.size()), payload.size());
   EndValue(Put(at, payload));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "proto/frame.h"
 #include "protocol/reply.h"
 #include "protocol/request.h"
 
@@ -25,6 +26,8 @@ class NativeWriter final : public ReplyWriter {
  public:
   // The reply to `request` goes to `out`.
   void Start(const Request& request, Buffer& out);
+  // Messages, a frame each, to who subscribed with the request of this id.
+  void StartPush(std::uint64_t request_id, Buffer& out);
 
   void Null() override;
   void Word(Outcome outcome) override;
@@ -55,7 +58,7 @@ class NativeWriter final : public ReplyWriter {
 
   Buffer* out_ = nullptr;
   std::uint64_t id_ = 0;
-  bool peer_ = false;
+  FrameType type_ = FrameType::kReply;
   bool stale_ring_ = false;
 
   // With open lists: where the reply and (counted from there) the elements' Values of the open

@@ -5,6 +5,14 @@
 
 namespace gyre {
 
+Reply ReplyOf(const Error& error) {
+  Reply reply;
+  reply.kind = Reply::Kind::kError;
+  reply.error = error.code;
+  reply.bytes = error.message;
+  return reply;
+}
+
 void Replay(const Reply& reply, ReplyWriter& writer) {
   switch (reply.kind) {
     case Reply::Kind::kNull:

@@ -11,25 +11,10 @@
 #include <vector>
 
 #include "base/client_memory.h"
+#include "proto/native_reply.h"
 #include "proto/result.h"
 
 namespace gyre {
-
-// One-word results that the protocols spell differently. The numbers are those of native.proto.
-//   RESP: +OK for kOk, kStored, kDeleted, kTouched; null for kNotStored, kExists, kNotFound; +PONG.
-//   memcached: OK STORED NOT_STORED EXISTS NOT_FOUND DELETED TOUCHED.
-enum class Outcome : std::uint8_t {
-  kOk = 0,
-  kStored = 1,
-  kNotStored = 2,
-  kExists = 3,
-  kNotFound = 4,
-  kDeleted = 5,
-  kTouched = 6,
-  kPong = 7,
-};
-
-enum class ListShape : std::uint8_t { kArray = 0, kMap = 1, kSet = 2 };
 
 // What stands before a record's value. RESP sends the value alone; memcached its VALUE line; native
 // all of it.
@@ -64,6 +49,8 @@ class ReplyWriter {
   // `count` elements follow (for kMap: pairs, so 2 * count values), then EndList.
   virtual void BeginList(ListShape shape, std::size_t count) = 0;
   virtual void EndList() = 0;
+  // Likewise a message that nobody asked for (push.h), which RESP3 marks as such.
+  virtual void BeginPush(std::size_t count) { BeginList(ListShape::kArray, count); }
 
   // Exactly `head.value_bytes` follow in chunks, then EndRecord.
   virtual void BeginRecord(const RecordHead& head) = 0;
@@ -125,6 +112,9 @@ struct Reply {
   std::uint64_t version = 0;               // kRecord
   std::vector<Reply> elements;             // kList (for kMap: key, value, key, value, ...)
 };
+
+// The reply that says the error.
+Reply ReplyOf(const Error& error);
 
 // Says `reply` to `writer`.
 void Replay(const Reply& reply, ReplyWriter& writer);

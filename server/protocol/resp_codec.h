@@ -36,6 +36,9 @@ class RespCodec final : public Codec {
   void Rewind() override;
   ReplyWriter* WriterFor(const Request& request, Buffer& out) override;
   void Recycle(ReplyWriter* writer) override { writers_.Return(writer); }
+  ReplyWriter* PushWriterFor(std::uint64_t, Buffer& out) override {
+    return WriterFor(Request{}, out);
+  }
   std::size_t held_bytes() const override { return spans_.capacity() * sizeof(Span); }
   bool ordered() const override { return true; }
 

@@ -28,6 +28,7 @@ class RespWriter final : public ReplyWriter {
   void Fail(const Error& error) override;
   void BeginList(ListShape shape, std::size_t count) override;
   void EndList() override {}
+  void BeginPush(std::size_t count) override { Header(resp3() ? '>' : '*', count); }
   void BeginRecord(const RecordHead& head) override;
   void Chunk(std::string_view bytes) override;
   void EndRecord() override;

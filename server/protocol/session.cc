@@ -6,7 +6,7 @@
 namespace gyre {
 
 std::unordered_map<SessionOwner*, std::vector<std::uint64_t>> SessionRegistry::TakeLargest(
-    std::size_t bytes, std::size_t wish_bytes_max) {
+    const ClientMemory* budget, std::size_t bytes, std::size_t wish_bytes_max) {
   std::unordered_map<SessionOwner*, std::vector<std::uint64_t>> taken;
   std::vector<std::pair<std::size_t, Session*>> held;
   MutexLock lock(mutex_);
@@ -14,7 +14,7 @@ std::unordered_map<SessionOwner*, std::vector<std::uint64_t>> SessionRegistry::T
     const std::size_t wants = session->wanted_bytes.load(std::memory_order_relaxed);
     const std::size_t holds = session->memory_bytes.load(std::memory_order_relaxed) +
                               (wants > wish_bytes_max ? wants : 0);
-    if (holds == 0 || session->owner == nullptr) continue;
+    if (holds == 0 || session->owner == nullptr || session->owner->budget() != budget) continue;
     if (!session->closing) {
       held.emplace_back(holds, session);
     } else {

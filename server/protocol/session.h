@@ -13,12 +13,15 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/client_memory.h"
 #include "base/clock.h"
-#include "base/mutex.h"
+#include "common/mutex.h"
 #include "proto/node_id.h"
 #include "protocol/request.h"
 
 namespace gyre {
+
+class PushSource;
 
 // The loop's part that has the connections of sessions.
 class SessionOwner {
@@ -26,6 +29,8 @@ class SessionOwner {
   // Closes those of these sessions that are still there, soon, because the memory for clients is
   // full. Any thread.
   virtual void CloseForMemory(std::vector<std::uint64_t> ids) = 0;
+  // What its sessions hold is charged to; null: to nothing.
+  virtual const ClientMemory* budget() const = 0;
 
  protected:
   ~SessionOwner() = default;
@@ -49,6 +54,7 @@ struct Session {
   int replies_skipped = 0;          // the next so many, that of the request at hand included
   bool mute() const { return replies_off || replies_skipped > 0; }
   std::optional<NodeId> peer;           // the node that proved to speak here (native port)
+  PushSource* push_source = nullptr;    // what it has subscribed to; its connection's
   std::uint64_t last_write_ticket = 0;  // for WAIT: the replicator's newest ticket of this session
 
   // Written by its loop, read by any (CLIENT LIST).
@@ -60,6 +66,7 @@ struct Session {
   std::atomic<std::size_t> input_bytes{0};
   std::atomic<std::size_t> input_free_bytes{0};
   std::atomic<std::size_t> output_bytes{0};
+  std::atomic<bool> subscribed{false};  // it is sent to without a request
   // The name of the last one: of a row of the command table, whose rows last. Null: none yet.
   std::atomic<const std::string_view*> last_command{nullptr};
   // What the node holds for its client: input, output, replies that are gathered (client_memory.h).
@@ -109,11 +116,11 @@ class SessionRegistry {
     MutexLock lock(mutex_);
     return sessions_.size();
   }
-  // The sessions that hold most, as many as are needed to free `bytes`; each is named once. What a
-  // request waits for counts as held where it is more than `wish_bytes_max`. The caller tells the
-  // owners.
+  // Of the sessions that are charged to `budget` those that hold most, as many as are needed to free
+  // `bytes`; each is named once. What a request waits for counts as held where it is more than
+  // `wish_bytes_max`. The caller tells the owners.
   std::unordered_map<SessionOwner*, std::vector<std::uint64_t>> TakeLargest(
-      std::size_t bytes, std::size_t wish_bytes_max);
+      const ClientMemory* budget, std::size_t bytes, std::size_t wish_bytes_max);
 
  private:
   std::atomic<std::uint64_t> next_id_{1};

@@ -23,10 +23,15 @@ struct EngineOptions {
   std::uint8_t version_node =
       0;  // the low byte of this node's versions, until the ring gives it one
   UnixMillis tombstone_ttl_ms = 10 * 60 * 1000;
+  // Of the ring, as this node knew it last; null: none yet.
+  std::shared_ptr<const KeyHash> key_hash;
 };
 
 class Engine {
  public:
+  // A ring's founders that meet for the first time change it a few times, each to an older one.
+  static constexpr std::size_t kKeyHashesMax = 64;
+
   // kInvalidArgument: an option makes no sense, or the memory is too little for them. kOutOfMemory:
   // the address space cannot be reserved.
   static Result<std::unique_ptr<Engine>> Create(const EngineOptions& options);
@@ -38,23 +43,44 @@ class Engine {
   // partition mod shard count
   Shard& ShardOf(PartitionId partition) { return *shards_[partition & (options_.shard_count - 1)]; }
 
-  Key KeyOf(std::string_view bytes) const { return MakeKey(bytes, options_.partition_count); }
+  Key KeyOf(std::string_view bytes) const {
+    return MakeKey(bytes, options_.partition_count, key_hash());
+  }
+
+  // Any thread. Lives as long as the engine.
+  const KeyHash& key_hash() const { return *key_hash_.load(std::memory_order_acquire); }
+  // From now on keys are hashed by this one, and the shards bring their records to it. False: it was
+  // changed too often (kKeyHashesMax), and stays as it is. One thread at a time.
+  bool UseKeyHash(std::shared_ptr<const KeyHash> hash);
 
   // Flushes that clients of this node order, some for later: a later order replaces those that are
   // still pending. Any thread.
   std::uint64_t OrderFlush() { return newest_flush_.fetch_add(1) + 1; }
   bool IsNewestFlush(std::uint64_t order) const { return newest_flush_.load() == order; }
 
+  // Any thread.
+  ClaimHolder NewClaimHolder() {
+    return newest_holder_.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
   // Sums over shards, locking one at a time.
   ShardStats stats();
   std::vector<SlabClassUse> slab_classes();
+  ReuseHistogram reuse();
 
  private:
   explicit Engine(const EngineOptions& options) : options_(options) {}
+  ShardOptions OptionsOf(std::uint32_t index) const;
+  SlabArena::Lending LendingFor();
 
   EngineOptions options_;
+  std::unique_ptr<PagePool> pool_;  // null: each shard has its own memory only
+  // All that were ever used: keys and shards refer to them.
+  std::vector<std::shared_ptr<const KeyHash>> key_hashes_;
+  std::atomic<const KeyHash*> key_hash_{&KeyHash::Plain()};
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<std::uint64_t> newest_flush_{0};
+  std::atomic<ClaimHolder> newest_holder_{kNoHolder};
 };
 
 }  // namespace gyre

@@ -30,6 +30,11 @@ Ref Evictor::OwnerOf(Ref slot) const {
   return ItemView(arena_.At(slot)).is_chunk() ? Chunk(arena_.At(slot)).owner() : slot;
 }
 
+void Evictor::TellTime() {
+  if (pool_ != nullptr) now_ = std::max(now_, pool_->Advance(writes_untold_));
+  writes_untold_ = 0;
+}
+
 void Evictor::LeavePage(ClassId id, PageId page) {
   arena_.StampPage(page, now_);
   arena_.SetHand(id, arena_.NextPage(page), 0);
@@ -74,6 +79,7 @@ Ref Evictor::NextTombstone(ClassId id) {
 }
 
 Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
+  Ref spared = 0;
   Ref least_used = 0;
   std::uint8_t least_uses = kItemUsesMax + 1;
   for (int step = 0; step < kHandStepsMax && arena_.use(id).hand != 0; ++step) {
@@ -84,6 +90,10 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
     Item item(arena_.At(record));
     if (item.is_tombstone()) {
       if (tombstones_may_leave) return record;
+      continue;
+    }
+    if (item.uses() == 0 && Spares(item)) {
+      spared = record;
       continue;
     }
     Observe(id, item.uses() > 0);
@@ -97,7 +107,7 @@ Ref Evictor::Victim(ClassId id, bool tombstones_may_leave) {
       item.set_uses(static_cast<std::uint8_t>(item.uses() - 1));
     }
   }
-  return least_used;
+  return least_used != 0 ? least_used : spared;
 }
 
 void Evictor::Observe(ClassId id, bool used) {
@@ -120,6 +130,14 @@ double Evictor::DonationValue(ClassId id) const {
   const auto age = static_cast<double>(now_ - arena_.PageStamp(use.hand));
   const double slots = arena_.classes().at(id).slot_count;
   return age / (slots * UsedShare(id));
+}
+
+double Evictor::BestDonationValue() const {
+  double best = 0;
+  for (ClassId id = 0; id <= arena_.classes().record_run(); ++id) {
+    best = std::max(best, DonationValue(id));
+  }
+  return best;
 }
 
 std::optional<ClassId> Evictor::Donor(ClassId id, bool must, const Tried& tried) const {

@@ -19,13 +19,22 @@
 // class that has a page's worth of free slots gives one away before anybody is evicted. A class
 // asks whenever it would have to evict; after a refusal it waits for some evictions of its own.
 //
+// Between the shards of a node, pages are compared by the same value (page_pool.h); so the time is that
+// of the node, in records written to any shard, as far as this one has looked at it lately.
+//
+// Copies are not read here, so their uses say nothing: they would be the first to go. Their owner knows, and
+// tells what it evicts. So the hand can be told to spare some records: it passes over those without uses
+// while others can leave.
+//
 // Tombstones are not evicted, unless the caller allows it.
 #pragma once
 
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "storage/item.h"
 #include "storage/slab_arena.h"
@@ -37,10 +46,18 @@ class Evictor {
   // A record that must neither leave nor move: one that is being written or copied. 0: none.
   static constexpr std::size_t kPinsMax = 2;
 
-  explicit Evictor(SlabArena& arena) : arena_(arena) {}
+  using Spared = std::function<bool(const ItemView& record)>;
+
+  explicit Evictor(SlabArena& arena, PagePool* pool = nullptr) : arena_(arena), pool_(pool) {}
 
   // Time passes.
-  void OnWrite() { arena_.set_now(++now_); }
+  void OnWrite() {
+    ++now_;
+    if (++writes_untold_ >= kWritesUntoldMax) TellTime();
+    arena_.set_now(now_);
+  }
+  // Puts this clock and the node's together.
+  void TellTime();
 
   // The record to evict so that a slot of the class becomes free, or 0 if the hand found none that
   // may leave.
@@ -56,12 +73,20 @@ class Evictor {
   // The class whose page is worth the least, `tried` ones left out. Without `must`: only if it is
   // worth clearly less than one of `id`.
   std::optional<ClassId> Donor(ClassId id, bool must, const Tried& tried) const;
+  // What a page of the class is worth, of those that it would give next: the higher, the less.
+  double DonationValue(ClassId id) const;
+  // The highest, of all classes.
+  double BestDonationValue() const;
   // The page the class should give, or 0: without `must`, pages in use get a second chance.
   struct DonatedPage {
     PageId page = 0;
     bool by_moving = false;  // there are free slots enough for all that it holds
   };
   DonatedPage PageToDonate(ClassId id, bool must);
+
+  // From now on records of which it says so are passed over; null: none.
+  void Spare(Spared spared) { spared_ = std::move(spared); }
+  bool Spares(const ItemView& record) const { return spared_ && spared_(record); }
 
   // The record that a slot belongs to: itself, or a chunk's owner.
   Ref OwnerOf(Ref slot) const;
@@ -88,18 +113,21 @@ class Evictor {
   Ref NextSlot(ClassId id);
   void Observe(ClassId id, bool used);
   double UsedShare(ClassId id) const;
-  // The higher, the less the records of the page that the class would donate are worth keeping.
-  double DonationValue(ClassId id) const;
   void LeavePage(ClassId id, PageId page);
   bool AgePage(PageId page);
   bool TakesUses(ClassId id) const { return rounds_[id].number == 0; }
 
+  static constexpr std::uint64_t kWritesUntoldMax = 64;
+
   SlabArena& arena_;
+  PagePool* const pool_;
   std::uint64_t now_ = 0;
+  std::uint64_t writes_untold_ = 0;  // to the pool
   std::array<Round, kClassesMax> rounds_{};
   std::array<Seen, kClassesMax> seen_{};
   std::array<std::uint32_t, kClassesMax> evictions_to_bid_{};
   std::array<Ref, kPinsMax> pins_{};
+  Spared spared_;
 };
 
 }  // namespace gyre

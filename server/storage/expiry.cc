@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <utility>
 
 namespace gyre {
 
@@ -25,7 +26,7 @@ void TimingWheel::Link(Ref ref, Ref list) {
   item.set_previous_link(list);
   if (first != 0) At(first).set_previous_link(ref);
   heads_[list] = ref;
-  if (list != kPending) {
+  if (list < kPending) {
     occupied_[(list - 1) / kSlots] |= std::uint64_t{1} << ((list - 1) % kSlots);
   }
 }
@@ -43,10 +44,10 @@ void TimingWheel::Remove(Ref ref) {
   const Item item = At(ref);
   const Ref next = item.next_link();
   const Ref previous = item.previous_link();
-  if (previous <= kPending) {
+  if (previous <= kOverdue) {
     assert(heads_[previous] == ref);
     heads_[previous] = next;
-    if (next == 0 && previous != kPending) {
+    if (next == 0 && previous < kPending) {
       occupied_[(previous - 1) / kSlots] &= ~(std::uint64_t{1} << ((previous - 1) % kSlots));
     }
   } else {
@@ -58,13 +59,34 @@ void TimingWheel::Remove(Ref ref) {
 
 void TimingWheel::Moved([[maybe_unused]] Ref from, Ref to) {
   const Item item = At(to);
-  if (item.previous_link() <= kPending) {
+  if (item.previous_link() <= kOverdue) {
     assert(heads_[item.previous_link()] == from);
     heads_[item.previous_link()] = to;
   } else {
     At(item.previous_link()).set_next_link(to);
   }
   if (item.next_link() != 0) At(item.next_link()).set_previous_link(to);
+}
+
+// To a list that is empty.
+void TimingWheel::MoveList(Ref from, Ref to) {
+  heads_[to] = std::exchange(heads_[from], 0);
+  if (heads_[to] != 0) At(heads_[to]).set_previous_link(to);
+}
+
+void TimingWheel::SetAside(Ref ref) {
+  Remove(ref);
+  Link(ref, kYoung);
+  ++size_;
+}
+
+Ref TimingWheel::NextOverdue(UnixMillis now) {
+  if (heads_[kOverdue] == 0 && now >= next_aging_) {
+    next_aging_ = now + kPatience;
+    MoveList(kOld, kOverdue);
+    MoveList(kYoung, kOld);
+  }
+  return heads_[kOverdue];
 }
 
 Ref TimingWheel::NextDue(UnixMillis now, std::size_t& budget) {
@@ -102,10 +124,8 @@ bool TimingWheel::Advance(UnixMillis now) {
     if (start > target) break;
     elapsed_ = start;
     const auto list = static_cast<Ref>(level * kSlots + slot + 1);
-    heads_[kPending] = heads_[list];
-    heads_[list] = 0;
+    MoveList(list, kPending);
     occupied_[level] &= ~(std::uint64_t{1} << slot);
-    At(heads_[kPending]).set_previous_link(kPending);
     return true;
   }
   elapsed_ = std::max(elapsed_, target);

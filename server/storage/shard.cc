@@ -19,11 +19,18 @@ constexpr std::size_t kPagesAShard = 2048;
 constexpr std::size_t kArenaBytesMin = 64 * kPageBytesMin;
 // What the arena keeps about a page, at most.
 constexpr std::size_t kBookBytesAPage = 64;
+constexpr std::size_t kIndexBytesARecord = 7;
+// The lists of removals take at most this share of the memory, beside it.
+constexpr std::size_t kRemovalsShare = 256;
+// So does what other copies are to be told of evictions, of so many records at least.
+constexpr std::size_t kEvictionLogShare = 512;
+constexpr std::size_t kEvictionLogMin = 1024;
 // Expiries count up to here in their sum (500 years), so that it does not overflow.
 constexpr UnixMillis kExpirySummedMax = UnixMillis{1} << 44;
 
-std::size_t PageBytesFor(std::size_t memory_bytes) {
-  return std::clamp(std::bit_floor(memory_bytes / kPagesAShard + 1), kPageBytesMin, kPageBytesMax);
+// What a record takes, with its place in the index; without what its slot is larger.
+std::size_t BytesOf(const ItemView& item) {
+  return item.shape().slot_bytes() - item.inline_bytes() + item.value_bytes() + kIndexBytesARecord;
 }
 
 }  // namespace
@@ -32,13 +39,22 @@ std::uint64_t ExpirySeconds(UnixMillis expiry_ms) {
   return static_cast<std::uint64_t>(std::clamp(expiry_ms, UnixMillis{0}, kExpirySummedMax)) / 1000;
 }
 
-Result<std::unique_ptr<Shard>> Shard::Create(const ShardOptions& options) {
-  assert(std::has_single_bit(options.shard_count) && std::has_single_bit(options.partition_count));
+std::size_t Shard::PageBytesFor(std::size_t memory_bytes) {
+  return std::clamp(std::bit_floor(memory_bytes / kPagesAShard + 1), kPageBytesMin, kPageBytesMax);
+}
+
+std::size_t Shard::FixedBytesFor(const ShardOptions& options) {
   const std::size_t partitions =
       std::max<std::size_t>(options.partition_count / options.shard_count, 1);
+  return sizeof(Shard) + partitions * (sizeof(PartitionState) + sizeof(Removals)) +
+         options.memory_bytes / PageBytesFor(options.memory_bytes) * kBookBytesAPage +
+         ReuseSampler::BytesFor(options.memory_bytes);
+}
+
+Result<std::unique_ptr<Shard>> Shard::Create(const ShardOptions& options) {
+  assert(std::has_single_bit(options.shard_count) && std::has_single_bit(options.partition_count));
   const std::size_t page_bytes = PageBytesFor(options.memory_bytes);
-  const std::size_t fixed = sizeof(Shard) + partitions * sizeof(PartitionState) +
-                            options.memory_bytes / page_bytes * kBookBytesAPage;
+  const std::size_t fixed = FixedBytesFor(options);
   if (options.memory_bytes < fixed + kArenaBytesMin) {
     return Fail(ErrorCode::kInvalidArgument,
                 "memory: " + std::to_string(options.memory_bytes) + " bytes a shard are too few, " +
@@ -46,7 +62,9 @@ Result<std::unique_ptr<Shard>> Shard::Create(const ShardOptions& options) {
                     std::to_string((fixed + kArenaBytesMin) * options.shard_count) +
                     " bytes in all: raise --memory");
   }
-  auto arena = SlabArena::Create(options.memory_bytes - fixed, page_bytes);
+  auto arena = options.lending.pool == nullptr
+                   ? SlabArena::Create(options.memory_bytes - fixed, page_bytes)
+                   : SlabArena::Create(options.lending, page_bytes);
   if (!arena) return tl::unexpected(arena.error());
   return std::unique_ptr<Shard>(new Shard(options, fixed, std::move(*arena)));
 }
@@ -59,20 +77,33 @@ Shard::Shard(const ShardOptions& options, std::size_t fixed_bytes, std::unique_p
       shard_index_(options.shard_index),
       shard_count_log2_(std::countr_zero(options.shard_count)),
       tombstone_ttl_ms_(options.tombstone_ttl_ms),
-      walk_seed_(std::random_device{}() * std::uint64_t{0x9e3779b97f4a7c15}),
+      pool_(options.lending.pool),
       arena_(std::move(arena)),
-      evictor_(*arena_),
+      space_{arena_->base(), std::random_device{}() * std::uint64_t{0x9e3779b97f4a7c15}},
+      evictor_(*arena_, pool_),
       wheel_(arena_->base()),
       clock_(options.version_node),
-      partitions_(std::max<std::size_t>(options.partition_count / options.shard_count, 1)) {}
+      reuse_(options.memory_bytes, std::random_device{}() * std::uint64_t{0xd6e8feb86659fd93}),
+      partitions_(std::max<std::size_t>(options.partition_count / options.shard_count, 1),
+                  PartitionState{.index = PartitionIndex(*options.key_hash)}),
+      removals_(partitions_.size()),
+      eviction_log_(partitions_.size(),
+                    std::max(options.memory_bytes / kEvictionLogShare / EvictionLog::kEntryBytes,
+                             kEvictionLogMin)),
+      key_hash_(options.key_hash) {}
 
 Shard::~Shard() = default;
 
 RecordView Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
+  if (IsHashedAnew(key)) [[unlikely]]
+    return Find(Current(key), now, purpose);
   now_ = now;
   const Ref ref = Lookup(key);
   const bool counts = purpose != Purpose::kWrite;
-  if (!IsLive(ref, now)) {
+  const bool live = IsLive(ref, now);
+  if (reuse_.Samples(key.hash)) [[unlikely]]
+    NoteLookup(key, ref, live, purpose);
+  if (!live) {
     counters_.misses += counts ? 1 : 0;
     return {};
   }
@@ -81,12 +112,29 @@ RecordView Shard::Find(const Key& key, UnixMillis now, Purpose purpose) {
   return RecordAt(ref);
 }
 
-RecordView Shard::Peek(const Key& key) const { return RecordAt(Lookup(key)); }
+// Of a key that is sampled.
+void Shard::NoteLookup(const Key& key, Ref ref, bool live, Purpose purpose) {
+  if (purpose == Purpose::kInspect) return;
+  if (live) {
+    const std::size_t bytes = BytesOf(ItemAt(ref));
+    const std::uint32_t group = IndexOf(StateOf(key.partition));
+    return purpose == Purpose::kRead ? reuse_.OnHit(key.hash, bytes, group)
+                                     : reuse_.OnUse(key.hash, bytes, group);
+  }
+  if (ref != 0) reuse_.Forget(key.hash);  // expired, or removed
+  if (purpose == Purpose::kRead) reuse_.OnMiss(key.hash);
+}
 
-void Shard::Prefetch(const Key& key) const { StateOf(key.partition).table.Prefetch(key.hash); }
+RecordView Shard::Peek(const Key& key) const {
+  return RecordAt(Lookup(IsHashedAnew(key) ? Current(key) : key));
+}
+
+void Shard::Prefetch(const Key& key) const {
+  StateOf(key.partition).index.Prefetch(key.hash, space_);
+}
 
 void Shard::PrefetchRecord(const Key& key) const {
-  StateOf(key.partition).table.PrefetchRecords(key.hash, arena_->base());
+  StateOf(key.partition).index.PrefetchRecords(key.hash, space_);
 }
 
 Version Shard::NextVersion(UnixMillis now) {
@@ -98,6 +146,8 @@ Version Shard::NextVersion(UnixMillis now) {
 
 Result<RecordView> Shard::Store(const Key& key, std::string_view value, UnixMillis expiry_ms,
                                 std::uint32_t flags, Version version) {
+  if (IsHashedAnew(key)) [[unlikely]]
+    return Store(Current(key), value, expiry_ms, flags, version);
   if (Status status = CheckBounds(key.bytes, value); !status) {
     return tl::unexpected(status.error());
   }
@@ -116,6 +166,8 @@ Result<RecordView> Shard::Store(const Key& key, std::string_view value, UnixMill
 }
 
 bool Shard::Remove(const Key& key, Version version, UnixMillis now) {
+  if (IsHashedAnew(key)) [[unlikely]]
+    return Remove(Current(key), version, now);
   now_ = now;
   const Ref ref = Lookup(key);
   const bool existed = IsLive(ref, now);
@@ -129,7 +181,7 @@ Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
   if (Status status = CheckBounds(mutation.key, mutation.value); !status) {
     return tl::unexpected(status.error());
   }
-  const Key key = MakeKey(mutation.key, partition_count_);
+  const Key key = KeyOf(mutation.key);
   const std::uint32_t shard_mask = (1U << shard_count_log2_) - 1;
   if (key.partition != mutation.partition || (key.partition & shard_mask) != shard_index_) {
     return Fail(ErrorCode::kInvalidArgument,
@@ -141,6 +193,7 @@ Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
   if (mutation.version <= state.info.flushed) return false;
   const Ref old = Lookup(key);
   if (old != 0 && ItemAt(old).version() >= mutation.version) return false;
+  if (old == 0 && IsForgotten(state.info, mutation.version)) return false;
   const bool expired = mutation.expiry_ms != kNeverExpires && mutation.expiry_ms <= now;
   if (mutation.tombstone || expired) {
     PutTombstone(key, old, mutation.version, /*keep=*/true);
@@ -151,19 +204,22 @@ Result<bool> Shard::Apply(const Mutation& mutation, UnixMillis now) {
                                        .expiry = mutation.expiry_ms,
                                        .flags = mutation.flags});
   if (stored) return true;
-  if (const Ref stale = Lookup(key); stale != 0) Discard({&state.table, &state, key.hash}, stale);
+  if (const Ref stale = Lookup(key); stale != 0) Discard({&state.index, &state, key.hash}, stale);
   state.info.newest_evicted = std::max(state.info.newest_evicted, mutation.version);
   return tl::unexpected(stored.error());
 }
 
 bool Shard::Forget(const Key& key, Version version) {
+  if (IsHashedAnew(key)) [[unlikely]]
+    return Forget(Current(key), version);
   const Ref ref = Lookup(key);
   if (ref == 0 || ItemAt(ref).version() != version) return false;
+  if (reuse_.Samples(key.hash)) reuse_.Forget(key.hash);
   PartitionState& state = StateOf(key.partition);
   if (!ItemAt(ref).is_tombstone()) {
     state.info.newest_evicted = std::max(state.info.newest_evicted, version);
   }
-  Discard({&state.table, &state, key.hash}, ref);
+  Discard({&state.index, &state, key.hash}, ref);
   return true;
 }
 
@@ -192,7 +248,9 @@ Result<Ref> Shard::Put(const Key& key, const Content& content) {
     Overwrite(state, key, old, shape, content);
     return old;
   }
-  const bool fits = CanEverFit(shape) && (old != 0 || EnsureTableRoom(key.partition));
+  const std::uint64_t evicted_before = counters_.evicted;
+  const bool fits = EnsurePagesFor(shape) && (old != 0 || EnsureIndexRoom(state.index, key));
+  if (fits && old == 0) MakeRehashRoom(state, key);
   const Ref fresh = fits ? Build(key, shape, content) : 0;
   if (fresh != 0) {
     // Making room may have evicted the old record.
@@ -200,18 +258,19 @@ Result<Ref> Shard::Put(const Key& key, const Content& content) {
     if (old != 0) {
       const std::uint8_t uses = ItemAt(old).uses();
       Account(state, key.hash, old, /*added=*/false);
-      state.table.Replace(key.hash, old, fresh);
+      ReplaceInIndex({&state.index, &state, key.hash}, old, fresh);
       FreeRecord(old);
       ItemAt(fresh).set_uses(uses);
       ItemAt(fresh).CountUse();
     }
-    if (old != 0 || state.table.Insert(key.hash, fresh)) {
-      if (ItemAt(fresh).has_expiry()) wheel_.Insert(fresh, now_);
-      Account(state, key.hash, fresh, /*added=*/true);
-      return fresh;
+    if (old == 0) InsertInIndex(state, key, fresh);
+    if (ItemAt(fresh).has_expiry()) wheel_.Insert(fresh, now_);
+    Account(state, key.hash, fresh, /*added=*/true);
+    const bool found_a_slot = counters_.evicted == evicted_before;
+    if (old == 0 && !content.tombstone && found_a_slot && PaysForNew(state.info, fresh)) {
+      GiveWayFor(fresh);
     }
-    FreeChunks(fresh);
-    arena_->Free(fresh);
+    return fresh;
   }
   ++counters_.refused_memory;
   return Fail(ErrorCode::kOutOfMemory,
@@ -247,6 +306,7 @@ void Shard::Overwrite(PartitionState& state, const Key& key, Ref ref, const Item
 // Replaces `old` (0: there is none) by a tombstone, or, unless `keep`, by nothing. Never fails:
 // where nothing is left of the removal, the partition counts it as evicted.
 void Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
+  if (reuse_.Samples(key.hash)) reuse_.Forget(key.hash);
   PartitionState& state = StateOf(key.partition);
   const Content content{
       .version = version, .expiry = ForgetAt(state.info, version), .tombstone = true};
@@ -258,7 +318,7 @@ void Shard::PutTombstone(const Key& key, Ref old, Version version, bool keep) {
   if (keep) ++counters_.tombstones_evicted;
   NoteEvicted(key.partition, version);
   // Making room may have evicted the old record.
-  if (const Ref left = Lookup(key); left != 0) Discard({&state.table, &state, key.hash}, left);
+  if (const Ref left = Lookup(key); left != 0) Discard({&state.index, &state, key.hash}, left);
 }
 
 // False: there is no room for it.
@@ -287,7 +347,7 @@ bool Shard::ReplaceByTombstone(PartitionState& state, const Key& key, Ref old,
   item.WriteHeader(shape, content.version, content.expiry, 0);
   key.bytes.copy(item.key_space(), key.bytes.size());
   Account(state, key.hash, old, /*added=*/false);
-  state.table.Replace(key.hash, old, slot);
+  ReplaceInIndex({&state.index, &state, key.hash}, old, slot);
   FreeRecord(old);
   wheel_.Insert(slot, now_);
   Account(state, key.hash, slot, /*added=*/true);
@@ -296,6 +356,8 @@ bool Shard::ReplaceByTombstone(PartitionState& state, const Key& key, Ref old,
 
 Result<RecordView> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Version version,
                                     UnixMillis now) {
+  if (IsHashedAnew(key)) [[unlikely]]
+    return SetExpiry(Current(key), expiry_ms, version, now);
   now_ = now;
   const Ref ref = Lookup(key);
   if (!IsLive(ref, now)) return RecordView{};
@@ -320,7 +382,7 @@ Result<RecordView> Shard::SetExpiry(const Key& key, UnixMillis expiry_ms, Versio
   Account(state, key.hash, ref, /*added=*/false);
   Rewrite(ref, target, shape, version, expiry_ms);
   if (target != ref) {
-    state.table.Replace(key.hash, ref, target);
+    ReplaceInIndex({&state.index, &state, key.hash}, ref, target);
     arena_->Free(ref);
   }
   Account(state, key.hash, target, /*added=*/true);
@@ -354,13 +416,97 @@ void Shard::Expire(Ref ref, UnixMillis now) {
     return;
   }
   ++counters_.expired;
+  NoteLeft(*place.state, {place.hash, item.version(), /*expired=*/true});
+  if (reuse_.Samples(place.hash)) reuse_.Forget(place.hash);
   // What a peer may still lack must not be forgotten, or its older version would come back.
-  if (ForgetAt(place.state->info, item.version()) > now) {
-    const Key key = MakeKey(item.key(), partition_count_);
-    PutTombstone(key, ref, item.version(), place.state->info.keeps_tombstones);
+  const PartitionInfo& info = place.state->info;
+  if (!IsForgotten(info, item.version()) && ForgetAt(info, item.version()) > now) {
+    const Key key = KeyOf(item.key());
+    PutTombstone(key, ref, item.version(), info.keeps_tombstones);
     return;
   }
   Discard(place, ref);
+}
+
+// ---- What left at the owner --------------------------------------------------------------------
+
+// A record of a live index, not a tombstone, was evicted or has expired.
+void Shard::NoteLeft(PartitionState& state, const EvictedRecord& record) {
+  if (state.info.role != Role::kOwner || !state.info.keeps_tombstones) return;
+  if (eviction_log_.Add(IndexOf(state), record)) {
+    state.info.has_evicted = true;
+  } else {
+    ++counters_.evictions_untold;
+  }
+}
+
+void Shard::TakeEvicted(PartitionId partition, std::size_t count_max,
+                        std::vector<EvictedRecord>& evicted) {
+  PartitionState& state = StateOf(partition);
+  eviction_log_.Take(IndexOf(state), count_max, evicted);
+  state.info.has_evicted = eviction_log_.Has(IndexOf(state));
+}
+
+void Shard::ForgetEvicted(PartitionState& state) {
+  eviction_log_.Clear(IndexOf(state));
+  state.info.has_evicted = false;
+}
+
+bool Shard::DropEvicted(PartitionId partition, const EvictedRecord& evicted, UnixMillis now) {
+  now_ = now;
+  PartitionState& state = StateOf(partition);
+  const Ref ref = state.index.FindVersion(evicted.hash, evicted.version, space_);
+  if (ref == 0 || ItemAt(ref).is_tombstone()) return false;
+  if (evicted.expired) {
+    Expire(ref, now);
+    return true;
+  }
+  ++counters_.evicted_by_owner;
+  state.info.newest_evicted = std::max(state.info.newest_evicted, evicted.version);
+  Discard({&state.index, &state, evicted.hash}, ref);
+  return true;
+}
+
+// ---- Removals that all holders have ------------------------------------------------------------
+
+// One that finds no place in the list is remembered for the usual time.
+void Shard::ListRemoval(Removals& removals, std::uint64_t hash, Version version) {
+  if ((removals_listed_ + 1) * sizeof(Removal) > memory_bytes_ / kRemovalsShare) {
+    ++counters_.tombstones_unlisted;
+    return;
+  }
+  removals.Add({version, hash});
+  ++removals_listed_;
+}
+
+Version Shard::ForgetRemovals(PartitionId partition, Version version, std::size_t removals_max) {
+  PartitionState& state = StateOf(partition);
+  Removals& removals = removals_[IndexOf(state)];
+  Version newest = 0;
+  for (std::size_t taken = 0; !removals.empty() && removals.oldest().version <= version; ++taken) {
+    // Those of one version go together.
+    if (taken >= removals_max && removals.oldest().version != newest) break;
+    const Removal removal = removals.Take();
+    --removals_listed_;
+    newest = removal.version;
+    const Ref ref = state.index.FindVersion(removal.hash, removal.version, space_);
+    if (ref == 0 || !ItemAt(ref).is_tombstone()) continue;
+    Discard({&state.index, &state, removal.hash}, ref);
+    ++counters_.tombstones_forgotten;
+  }
+  const bool all = removals.empty() || removals.oldest().version > version;
+  TakeForgotten(partition, std::max(state.info.newest_forgotten, all ? version : newest));
+  return newest == 0 ? 0 : state.info.newest_forgotten;
+}
+
+Version Shard::OldestRemoval(PartitionId partition) const {
+  const Removals& removals = removals_[IndexOf(StateOf(partition))];
+  return removals.empty() ? 0 : removals.oldest().version;
+}
+
+void Shard::TakeForgotten(PartitionId partition, Version newest_forgotten) {
+  clock_.Observe(newest_forgotten);
+  StateOf(partition).info.newest_forgotten = newest_forgotten;
 }
 
 void Shard::Account(PartitionState& state, std::uint64_t hash, Ref ref, bool added) {
@@ -371,10 +517,13 @@ void Shard::Account(PartitionState& state, std::uint64_t hash, Ref ref, bool add
     counters_.tombstones += one;
     state.tombstone_bytes += one * arena_->SlotBytes(ref);
     tombstone_bytes_ += one * arena_->SlotBytes(ref);
+    if (added) ListRemoval(removals_[IndexOf(state)], hash, item.version());
   } else {
     state.info.records += one;
     counters_.records += one;
     state.info.value_bytes += one * item.value_bytes();
+    CountShare(state.info, one * (item.value_bytes() + MemoryShares::kRecordBytes));
+    if (added && reuse_.Samples(hash)) reuse_.OnUse(hash, BytesOf(item), IndexOf(state));
     if (item.has_expiry()) {
       const std::uint64_t seconds = ExpirySeconds(item.expiry());
       state.info.expiring += one;
@@ -384,6 +533,11 @@ void Shard::Account(PartitionState& state, std::uint64_t hash, Ref ref, bool add
     }
   }
   state.info.digest += one * MixDigest(hash, item.version());
+  if (IsRehashed(state, ref)) [[unlikely]] {
+    const std::uint64_t rehashed = rehash_->index.HashOf(ref, space_);
+    rehash_->digest += one * MixDigest(rehashed, item.version());
+    if (added && item.is_tombstone()) ListRemoval(rehash_->removals, rehashed, item.version());
+  }
   if (added) state.newest = std::max(state.newest, item.version());
 }
 

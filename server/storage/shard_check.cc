@@ -13,39 +13,65 @@ bool Agree(const PartitionInfo& a, const PartitionInfo& b) {
 
 }  // namespace
 
-// Counts a table's records into `counted`, and all its slots into `slots`. False: a record is
+// Counts an index's records into `counted`, and all its slots into `tally`. False: a record is
 // broken.
-bool Shard::CheckTable(const PartitionTable& table, Version flushed, Tally& tally,
+bool Shard::CheckIndex(const PartitionIndex& index, Version flushed, Tally& tally,
                        PartitionInfo& counted) const {
-  if (table.block() == 0) return table.size() == 0;
-  ++tally.slots;
-  for (std::uint32_t bucket = 0; bucket < table.bucket_count(); ++bucket) {
-    for (std::uint32_t entry = 0; entry < kBucketEntries; ++entry) {
-      const Ref ref = table.At(bucket, entry);
-      if (ref == 0) continue;
-      const ItemView item = ItemAt(ref);
-      if (item.is_chunk() || item.version() <= flushed) return false;
-      if (item.shape().slot_bytes() > arena_->SlotBytes(ref)) return false;
+  bool whole = true;
+  const auto check = [&](Ref ref) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    const ItemView item = ItemAt(ref);
+    whole = whole && !item.is_chunk() && item.version() > flushed &&
+            item.shape().slot_bytes() <= arena_->SlotBytes(ref);
+    if (!whole) return;
+    ++tally.slots;
+    if (item.has_expiry()) tally.expiring.insert(ref);
+    std::size_t value_bytes = item.inline_bytes();
+    for (Ref next = item.first_chunk(); next != 0 && whole; next = Chunk(arena_->At(next)).next()) {
+      whole = ItemAt(next).is_chunk() && Chunk(arena_->At(next)).owner() == ref;
+      value_bytes += Chunk(arena_->At(next)).bytes();
       ++tally.slots;
-      if (item.has_expiry()) tally.expiring.insert(ref);
-      std::size_t value_bytes = item.inline_bytes();
-      for (Ref next = item.first_chunk(); next != 0; next = Chunk(arena_->At(next)).next()) {
-        if (!ItemAt(next).is_chunk() || Chunk(arena_->At(next)).owner() != ref) return false;
-        value_bytes += Chunk(arena_->At(next)).bytes();
-        ++tally.slots;
-      }
-      if (value_bytes != item.value_bytes()) return false;
-      counted.digest += MixDigest(HashOfItem(arena_->base(), ref), item.version());
-      counted.value_bytes += item.is_tombstone() ? 0 : value_bytes;
-      ++(item.is_tombstone() ? counted.tombstones : counted.records);
-      if (item.has_expiry() && !item.is_tombstone()) {
-        ++counted.expiring;
-        counted.expiry_seconds += ExpirySeconds(item.expiry());
-      }
-      if (item.is_tombstone()) tally.tombstone_bytes += arena_->SlotBytes(ref);
     }
-  }
-  return true;
+    whole = whole && value_bytes == item.value_bytes();
+    counted.digest += MixDigest(index.HashOf(ref, space_), item.version());
+    counted.value_bytes += item.is_tombstone() ? 0 : value_bytes;
+    ++(item.is_tombstone() ? counted.tombstones : counted.records);
+    if (item.has_expiry() && !item.is_tombstone()) {
+      ++counted.expiring;
+      counted.expiry_seconds += ExpirySeconds(item.expiry());
+    }
+    if (item.is_tombstone()) tally.tombstone_bytes += arena_->SlotBytes(ref);
+  };
+  index.ForEachLeaf(space_, [&](const PartitionIndex::Leaf& leaf) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    if (leaf.link->at != 0) ++tally.slots;
+    PartitionIndex::ForEach(leaf, space_, check);
+  });
+  index.ForEachBranch(space_, [&](Ref) { ++tally.slots; });
+  return whole;
+}
+
+// It has the records of its partition before `next`, and no others.
+bool Shard::CheckRehash(Tally& tally) const {
+  const PartitionIndex& index = rehash_->index;
+  const PartitionState& state = *rehash_->state;
+  std::uint64_t digest = 0;
+  bool whole = index.CheckInvariants(space_);
+  index.ForEachLeaf(space_, [&](const PartitionIndex::Leaf& leaf) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+    if (leaf.link->at != 0) ++tally.slots;
+    PartitionIndex::ForEach(leaf, space_, [&](Ref ref) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+      const Key key{space_.KeyOf(ref), state.index.HashOf(ref, space_)};
+      whole = whole && state.index.Contains(key.hash, ref, space_) && BelongsToRehashed(state, key);
+      digest += MixDigest(leaf.HashOf(ref, space_), ItemAt(ref).version());
+    });
+  });
+  index.ForEachBranch(space_, [&](Ref) { ++tally.slots; });
+  std::uint32_t before = 0;
+  state.index.ForEachLeaf(
+      space_, [&](const PartitionIndex::Leaf& leaf) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+        PartitionIndex::ForEach(leaf, space_, [&](Ref ref) GYRE_NO_THREAD_SAFETY_ANALYSIS {
+          before += BelongsToRehashed(state, {space_.KeyOf(ref), leaf.HashOf(ref, space_)}) ? 1 : 0;
+        });
+      });
+  return whole && digest == rehash_->digest && before == index.size();
 }
 
 bool Shard::CheckInvariants() const {
@@ -54,28 +80,34 @@ bool Shard::CheckInvariants() const {
   std::uint64_t tombstones = 0;
   std::uint64_t expiring = 0;
   std::uint64_t expiry_seconds = 0;
+  std::uint64_t shares = 0;
   for (const PartitionState& state : partitions_) {
+    if (state.info.role != Role::kAbsent) {
+      shares += state.info.value_bytes + state.info.records * MemoryShares::kRecordBytes;
+    }
     PartitionInfo counted;
-    if (!state.table.CheckInvariants(arena_->base())) return false;
-    if (!CheckTable(state.table, state.info.flushed, tally, counted)) return false;
+    if (!state.index.CheckInvariants(space_)) return false;
+    if (!CheckIndex(state.index, state.info.flushed, tally, counted)) return false;
     if (!Agree(counted, state.info)) return false;
     records += counted.records;
     tombstones += counted.tombstones;
     expiring += counted.expiring;
     expiry_seconds += counted.expiry_seconds;
   }
+  if (shares != shares_.owned_bytes + shares_.copied_bytes) return false;
   if (records != counters_.records || tombstones != counters_.tombstones) return false;
   if (expiring != counters_.expiring || expiry_seconds != counters_.expiry_seconds) return false;
   if (tally.tombstone_bytes != tombstone_bytes_) return false;
-  for (const DroppedTable& dropped : dropped_tables_) {
+  for (const DroppedIndex& dropped : dropped_) {
     PartitionInfo unused;
-    if (!CheckTable(dropped.table, 0, tally, unused)) return false;
+    if (!CheckIndex(dropped.index, 0, tally, unused)) return false;
   }
+  if (rehash_ && !CheckRehash(tally)) return false;
   bool all_expire = true;
   const bool wheel_holds = wheel_.CheckInvariants(
       [&](Ref ref) { all_expire = tally.expiring.erase(ref) == 1 && all_expire; });
-  return wheel_holds && all_expire && tally.expiring.empty() && arena_->CheckInvariants() &&
-         arena_->SlotsUsed() == tally.slots;
+  return wheel_holds && reuse_.CheckInvariants() && all_expire && tally.expiring.empty() &&
+         arena_->CheckInvariants() && arena_->SlotsUsed() == tally.slots;
 }
 
 }  // namespace gyre

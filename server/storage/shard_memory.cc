@@ -9,7 +9,7 @@ namespace {
 
 // A value stands whole in a coarse slot only if that wastes at most 1/8.
 constexpr std::size_t kWasteShare = 8;
-// Records freed from dropped tables before the caller looks for a slot again.
+// Records freed from dropped indexes before the caller looks for a slot again.
 constexpr std::size_t kSweepStep = 64;
 // Beyond this share of the memory, tombstones leave like records that nobody uses, and one for a key
 // that is not here takes the place of another.
@@ -17,11 +17,14 @@ constexpr std::size_t kTombstoneShare = 8;
 // Pages that a large record may need beyond its whole ones: its head and tail, and what the records
 // of others that cannot leave at the moment hold.
 constexpr std::size_t kPagesSpare = 8;
-// Records of a page whose places in the index are fetched together.
-constexpr int kSlotsForeseen = 16;
-// Tables grow at the comfortable size less up to this share of it.
-constexpr std::uint64_t kTableLimitSpread = 12;
-constexpr std::uint32_t kGoldenRatio32 = 0x9e3779b9;  // 2^32 / 1.618: multiples spread evenly
+// A shard that has evicted a page's worth of records asks the others for so many pages, if theirs are
+// worth clearly less than its own: what moves must not come back at once.
+constexpr std::uint32_t kPagesAnAsk = 4;
+constexpr double kAskMargin = 1.25;
+// Where there are copies, others evict for some of its new records: a page is worth less than it seems.
+constexpr double kAskMarginBesideCopies = 2.5;
+// Free slots that a class keeps for copies, at most.
+constexpr std::size_t kFreeSlotsShare = 32;
 
 }  // namespace
 
@@ -58,14 +61,24 @@ ItemShape Shard::ShapeOf(std::size_t key_bytes, const Content& content) const {
   return shape;
 }
 
-bool Shard::CanEverFit(const ItemShape& shape) const {
+// Whether the record can be stored, though others may have to leave; borrows the pages that are
+// lacking even so.
+bool Shard::EnsurePagesFor(const ItemShape& shape) {
   const std::size_t bytes = shape.key_bytes + shape.value_bytes;
   if (bytes <= arena_->classes().fine_bytes_max()) return true;
-  const std::size_t pages = bytes / (arena_->page_bytes() - 2 * kLineBytes) + kPagesSpare;
-  return arena_->TablePages() + pages <= arena_->pages_limit();
+  const std::size_t pages =
+      bytes / (arena_->page_bytes() - 2 * kLineBytes) + kPagesSpare + arena_->TablePages();
+  if (pages <= arena_->pages_limit()) return true;
+  const std::size_t lacking = pages - arena_->pages_limit();
+  const bool borrowed = arena_->Borrow(lacking);
+  // Others fill the pool again, or for the next time.
+  if (pool_ != nullptr && !pool_->HasPlenty()) {
+    pool_->Ask(shard_index_, 0, static_cast<std::uint32_t>(lacking));
+  }
+  return borrowed;
 }
 
-// A new record, not yet in table, wheel and totals, or 0.
+// A new record, not yet in index, wheel and totals, or 0.
 Ref Shard::Build(const Key& key, const ItemShape& shape, const Content& content) {
   const Ref ref = AllocateRecordSlot(shape.slot_bytes());
   if (ref == 0) return 0;
@@ -115,6 +128,18 @@ void Shard::SetOwner(Ref first_chunk, Ref owner) {
 
 // ---- Freeing -----------------------------------------------------------------------------------
 
+std::size_t Shard::MemoryOf(const RecordView& record) const {
+  // Buckets are this full, where keys come and go.
+  constexpr std::size_t kIndexBytes = sizeof(Bucket) * 10 / (kBucketEntries * 9) + 1;
+  const Ref head = arena_->RefOf(record.header_);
+  std::size_t bytes = kIndexBytes + arena_->SlotBytes(head);
+  for (Ref chunk = ItemAt(head).first_chunk(); chunk != 0;
+       chunk = Chunk(arena_->At(chunk)).next()) {
+    bytes += arena_->SlotBytes(chunk);
+  }
+  return bytes;
+}
+
 void Shard::FreeChunks(Ref head) {
   for (Ref next = ItemAt(head).first_chunk(); next != 0;) {
     const Ref freed = next;
@@ -123,7 +148,7 @@ void Shard::FreeChunks(Ref head) {
   }
 }
 
-// Slots and wheel; table and totals are the caller's.
+// Slots and wheel; index and totals are the caller's.
 void Shard::FreeRecord(Ref ref) {
   if (ItemAt(ref).has_expiry()) wheel_.Remove(ref);
   FreeChunks(ref);
@@ -132,31 +157,48 @@ void Shard::FreeRecord(Ref ref) {
 
 void Shard::Discard(const Place& place, Ref ref) {
   if (place.state != nullptr) Account(*place.state, place.hash, ref, /*added=*/false);
-  place.table->Erase(place.hash, ref);
+  EraseFromIndex(place, ref);
   FreeRecord(ref);
 }
 
 Shard::Place Shard::PlaceOf(Ref ref) {
-  const Key key = MakeKey(ItemAt(ref).key(), partition_count_);
+  const Key key = KeyOf(ItemAt(ref).key());
   PartitionState& state = StateOf(key.partition);
-  if (state.table.Contains(key.hash, ref)) return {&state.table, &state, key.hash};
-  for (DroppedTable& dropped : dropped_tables_) {
-    if (dropped.partition == key.partition && dropped.table.Contains(key.hash, ref)) {
-      return {&dropped.table, nullptr, key.hash};
-    }
+  if (state.index.Contains(key.hash, ref, space_)) return {&state.index, &state, key.hash};
+  for (DroppedIndex& dropped : dropped_) {
+    if (dropped.partition != key.partition) continue;
+    const std::uint64_t hash = dropped.index.HashOf(ref, space_);
+    if (dropped.index.Contains(hash, ref, space_)) return {&dropped.index, nullptr, hash};
   }
-  assert(false && "a record is in no table");
+  assert(false && "a record is in no index");
   return {};
 }
 
-void Shard::Evict(Ref ref) {
-  const Place place = PlaceOf(ref);
+void Shard::Evict(Ref ref, std::uint64_t ShardStats::*cause) {
+  Evict(ref, KeyOf(ItemAt(ref).key()), cause);
+}
+
+// `key` is the record's.
+void Shard::Evict(Ref ref, const Key& key, std::uint64_t ShardStats::*cause) {
+  PartitionState& state = StateOf(key.partition);
+  // One look at the index where it is the only one that has the record.
+  const bool erased = !IsRehashing(state) && state.index.EraseIfThere(key.hash, ref, space_);
+  const Place place = erased ? Place{&state.index, &state, key.hash} : PlaceOf(ref);
   if (place.state != nullptr) {
-    ++(ItemAt(ref).is_tombstone() ? counters_.tombstones_evicted : counters_.evicted);
-    Version& newest = place.state->info.newest_evicted;
-    newest = std::max(newest, ItemAt(ref).version());
+    const ItemView item = ItemAt(ref);
+    if (item.is_tombstone()) {
+      ++counters_.tombstones_evicted;
+    } else {
+      ++counters_.evicted;
+      ++(counters_.*cause);
+      if (IsCopy(place.state->info.role)) ++counters_.evicted_copies;
+      NoteLeft(*place.state, {place.hash, item.version()});
+    }
+    state.info.newest_evicted = std::max(state.info.newest_evicted, item.version());
   }
-  Discard(place, ref);
+  if (!erased) return Discard(place, ref);
+  Account(state, key.hash, ref, /*added=*/false);
+  FreeRecord(ref);
 }
 
 // ---- Finding room ------------------------------------------------------------------------------
@@ -177,7 +219,26 @@ Ref Shard::AllocateOrEvict(ClassId id, std::size_t bytes) {
   }
 }
 
-bool Shard::TombstonesAreMany() const { return tombstone_bytes_ > memory_bytes_ / kTombstoneShare; }
+// Whether one that is owned leaves for `fresh`, a new record, though it found a slot: that was for a copy.
+bool Shard::PaysForNew(const PartitionInfo& info, Ref fresh) const {
+  if (info.role != Role::kOwner || gives_way_ != GivesWay::kOwned || !node_is_full_) return false;
+  if (shares_.CopiesExceed(1)) return false;
+  const ClassId id = arena_->ClassOf(fresh);
+  return arena_->FreeSlots(id) * kFreeSlotsShare <= arena_->use(id).slots_used;
+}
+
+void Shard::GiveWayFor(Ref fresh) {
+  evictor_.Pin(0, fresh);
+  const Ref victim = evictor_.Victim(arena_->ClassOf(fresh), /*tombstones_may_leave=*/false);
+  evictor_.Pin(0, 0);
+  if (victim == 0 || ItemAt(victim).uses() > 0 || IsOfCopy(ItemAt(victim))) return;
+  Evict(victim, &ShardStats::evicted_for_record);
+}
+
+bool Shard::TombstonesAreMany() const {
+  const std::size_t bytes = arena_->pages_limit() * arena_->page_bytes();
+  return tombstone_bytes_ > std::max(memory_bytes_, bytes) / kTombstoneShare;
+}
 
 // Whether one more may be added. Where they are many, an older one goes for it, so that deleting
 // keys that are not here costs live records no more than the share: one of its class, else of the
@@ -188,14 +249,14 @@ bool Shard::MakeRoomForTombstone(std::size_t bytes) {
   for (ClassId id = 0; old == 0 && id <= arena_->classes().record_run(); ++id) {
     old = evictor_.NextTombstone(id);
   }
-  if (old != 0) Evict(old);
+  if (old != 0) Evict(old, &ShardStats::evicted_for_record);
   return old != 0;
 }
 
-// Frees at least one slot of the class, or a page, or a record of a dropped table; false: nothing
+// Frees at least one slot of the class, or a page, or a record of a dropped index; false: nothing
 // more can be freed.
 bool Shard::MakeRoom(ClassId id) {
-  if (SweepDroppedTables(kSweepStep) > 0) return true;
+  if (SweepDroppedIndexes(kSweepStep) > 0) return true;
   const bool tombstones_may_leave = TombstonesAreMany();
   if (MakeRoomByEviction(id, tombstones_may_leave)) return true;
   return !tombstones_may_leave && MakeRoomByEviction(id, /*tombstones_may_leave=*/true);
@@ -207,21 +268,59 @@ bool Shard::MakeRoomByEviction(ClassId id, bool tombstones_may_leave) {
       return true;
     }
     if (const Ref victim = evictor_.Victim(id, tombstones_may_leave)) {
-      Evict(victim);
+      AskOthers(id);
+      Evict(victim, &ShardStats::evicted_for_record);
       const SlabArena::ClassUse& use = arena_->use(id);
-      if (use.hand != 0) LookAheadSlots(use.hand, use.hand_slot, 1);  // for the next eviction
+      if (use.hand != 0) LookAheadSlot(use.hand, use.hand_slot);  // for the next eviction
       return true;
     }
   }
   return TakePageFor(id, /*must=*/true, tombstones_may_leave);
 }
 
+// For pages that are worth less than those of the class.
+void Shard::AskOthers(ClassId id) {
+  if (pool_ == nullptr || ++evictions_unasked_ < arena_->classes().at(id).slot_count) return;
+  evictions_unasked_ = 0;
+  const double margin = gives_way_ == GivesWay::kAny ? kAskMargin : kAskMarginBesideCopies;
+  pool_->Ask(shard_index_, margin * evictor_.DonationValue(id), kPagesAnAsk);
+}
+
+// Gives the pool pages that other shards asked for. Returns what of the budget it used: about the
+// records of those pages.
+std::size_t Shard::DonatePages(std::size_t budget) {
+  if (pool_ == nullptr) return 0;
+  evictor_.TellTime();
+  pages_owed_ = std::min(pages_owed_ + pool_->Asked(shard_index_), PagePool::kAskedMax);
+  std::size_t used = 0;
+  const ClassId any = arena_->classes().ForTable(1);
+  for (; pages_owed_ > 0 && used < budget; --pages_owed_) {
+    if (!arena_->MayGive() || pool_->HasPlenty()) {
+      pages_owed_ = 0;
+      break;
+    }
+    const std::optional<ClassId> donor = evictor_.Donor(any, /*must=*/true, {});
+    if (!donor) continue;
+    used += arena_->classes().at(*donor).slot_count;
+    const Evictor::DonatedPage donated = evictor_.PageToDonate(*donor, /*must=*/true);
+    if (donated.page == 0) continue;
+    if (!EmptyPage(donated, &ShardStats::evicted_for_page, TombstonesAreMany())) continue;
+    ++counters_.pages_moved;
+    arena_->ReturnIdle(1);
+  }
+  pool_->Offer(shard_index_, arena_->MayGive() ? evictor_.BestDonationValue() : 0);
+  return used;
+}
+
 // Makes another class give a page away.
 bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
+  const auto cause = arena_->classes().IsTable(id) ? &ShardStats::evicted_for_table
+                                                   : &ShardStats::evicted_for_page;
+
   Evictor::Tried tried;
   while (const std::optional<ClassId> donor = evictor_.Donor(id, must, tried)) {
     const Evictor::DonatedPage donated = evictor_.PageToDonate(*donor, must);
-    if (donated.page != 0 && EmptyPage(donated, tombstones_may_leave)) {
+    if (donated.page != 0 && EmptyPage(donated, cause, tombstones_may_leave)) {
       ++counters_.pages_moved;
       return true;
     }
@@ -232,37 +331,50 @@ bool Shard::TakePageFor(ClassId id, bool must, bool tombstones_may_leave) {
   return false;
 }
 
-// Fetches what the index has of the next records of the page, together: each is somewhere else in
-// memory. Returns the slot behind them.
-std::uint32_t Shard::LookAheadSlots(PageId page, std::uint32_t slot, int count) const {
-  for (; count > 0; --count, ++slot) {
-    const Ref at = arena_->NextTaken(page, slot);
-    if (at == 0) break;
+// Fetches what the index has of the next record of the page.
+void Shard::LookAheadSlot(PageId page, std::uint32_t slot) const {
+  const Ref at = arena_->NextTaken(page, slot);
+  if (at == 0) return;
+  const ItemView item = ItemAt(at);
+  if (!item.is_chunk()) Prefetch(KeyOf(item.key()));
+}
+
+// Likewise of the next ones, together, for each is somewhere else in memory; keeps their keys.
+void Shard::LookAheadSlots(PageId page, std::uint32_t slot, SlotsAhead& ahead) const {
+  ahead.count = ahead.next = 0;
+  for (Ref at; ahead.count < kSlotsAheadMax && (at = arena_->NextTaken(page, slot)) != 0; ++slot) {
     const ItemView item = ItemAt(at);
-    if (!item.is_chunk()) Prefetch(MakeKey(item.key(), partition_count_));
+    SlotsAhead::Slot& seen = ahead.slots[ahead.count++];
+    seen.at = at;
+    if (item.is_chunk()) continue;
+    seen.key = KeyOf(item.key());
+    Prefetch(seen.key);
   }
-  return slot;
 }
 
 // Moves or evicts all that the page holds. False if something had to stay.
-bool Shard::EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_leave) {
+bool Shard::EmptyPage(const Evictor::DonatedPage& donated, std::uint64_t ShardStats::*cause,
+                      bool tombstones_may_leave) {
   const PageId page = donated.page;
   const ClassId id = arena_->PageClass(page);
   const bool can_move = arena_->classes().at(id).slot_count > 1;
   arena_->ClosePage(page);
+  SlotsAhead ahead;
   std::uint32_t slot = 0;
-  std::uint32_t lookahead = 0;
   for (Ref at; arena_->PageUsed(page) > 0 && (at = arena_->NextTaken(page, slot)) != 0; ++slot) {
-    if (slot >= lookahead) lookahead = LookAheadSlots(page, slot, kSlotsForeseen);
+    // A closed page gets no record: those that are not there any more are passed over.
+    while (ahead.next < ahead.count && ahead.slots[ahead.next].at != at) ++ahead.next;
+    if (ahead.next == ahead.count) LookAheadSlots(page, slot, ahead);
     const Ref record = evictor_.OwnerOf(at);
     if (evictor_.IsPinned(record)) continue;
     const ItemView item = ItemAt(record);
-    const bool worth_moving = donated.by_moving || item.uses() > 0 || item.is_tombstone();
+    const bool worth_moving =
+        donated.by_moving || item.uses() > 0 || item.is_tombstone() || evictor_.Spares(item);
     if (can_move && worth_moving) {
       // A colder record elsewhere makes way.
       if (arena_->use(id).open == 0) {
         const Ref victim = evictor_.Victim(id, /*tombstones_may_leave=*/false);
-        if (victim != 0 && victim != record) Evict(victim);
+        if (victim != 0 && victim != record) Evict(victim, cause);
       }
       if (arena_->use(id).open != 0) {
         MoveSlot(at);
@@ -270,7 +382,7 @@ bool Shard::EmptyPage(const Evictor::DonatedPage& donated, bool tombstones_may_l
       }
     }
     if (item.is_tombstone() && !tombstones_may_leave) continue;
-    Evict(record);
+    record == at ? Evict(record, ahead.slots[ahead.next].key, cause) : Evict(record, cause);
   }
   if (arena_->PageUsed(page) == 0) return true;
   arena_->ReopenPage(page);
@@ -285,7 +397,7 @@ void Shard::MoveSlot(Ref from) {
     MoveChunk(from, to);
   } else {
     const Place place = PlaceOf(from);
-    place.table->Replace(place.hash, from, to);
+    ReplaceInIndex(place, from, to);
     if (ItemAt(to).has_expiry()) wheel_.Moved(from, to);
     SetOwner(ItemAt(to).first_chunk(), to);
   }
@@ -302,49 +414,6 @@ void Shard::MoveChunk(Ref from, Ref to) {
   Ref previous = owner.first_chunk();
   while (Chunk(arena_->At(previous)).next() != from) previous = Chunk(arena_->At(previous)).next();
   Chunk(arena_->At(previous)).set_next(to);
-}
-
-// ---- Tables ------------------------------------------------------------------------------------
-
-// How full a partition's table may get. Evenly spread keys fill all tables alike: without a limit
-// of its own for each, all would be rebuilt in the same moment.
-std::uint32_t Shard::TableLimit(PartitionId partition) const {
-  const std::uint64_t most = StateOf(partition).table.comfortable_size();
-  const std::uint64_t share = (partition * kGoldenRatio32) >> 16;  // of 2^16, spread evenly
-  return static_cast<std::uint32_t>(most - (most / kTableLimitSpread * share >> 16));
-}
-
-// False: not one more record can be indexed.
-bool Shard::EnsureTableRoom(PartitionId partition) {
-  PartitionState& state = StateOf(partition);
-  const PartitionTable& table = state.table;
-  if (table.size() < TableLimit(partition)) return true;
-  const std::size_t buckets = table.bucket_count();
-  return Resize(state, std::max(buckets + 1, buckets * 5 / 4), /*may_evict=*/true) ||
-         table.HasRoom();
-}
-
-// Moves the table to at least so many buckets. False: no room, nothing has changed.
-bool Shard::Resize(PartitionState& state, std::size_t buckets, bool may_evict) {
-  const SizeClasses& classes = arena_->classes();
-  const ClassId id = classes.ForTable(buckets);
-  const std::size_t bytes = buckets * sizeof(Bucket);
-  Ref block = 0;
-  if (may_evict) {
-    block = AllocateOrEvict(id, bytes);
-  } else {
-    block = classes.IsRun(id) ? arena_->AllocateRun(id, bytes) : arena_->Allocate(id);
-  }
-  if (block == 0) return false;
-  const Ref old = state.table.block();
-  const auto count = static_cast<std::uint32_t>(arena_->SlotBytes(block) / sizeof(Bucket));
-  if (!state.table.Rebuild(arena_->At(block), block, count, arena_->base())) {
-    arena_->Free(block);
-    return false;
-  }
-  if (old != 0) arena_->Free(old);
-  ++counters_.tables_rebuilt;
-  return true;
 }
 
 }  // namespace gyre

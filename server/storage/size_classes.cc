@@ -76,11 +76,9 @@ SizeClasses::SizeClasses(std::size_t page_bytes) {
     const std::size_t stretched = Stretched(page_bytes, slots, kLineBytes);
     Add(page_bytes, stretched, kLineBytes);
     if (slots == 1) break;
-    lines = std::max(stretched / kLineBytes + 1, stretched / kLineBytes * 5 / 4);
+    lines = std::max(stretched / kLineBytes + 1, stretched / kLineBytes * 8 / 7);
     lines = std::min(lines, Stretched(page_bytes, 1, kLineBytes) / kLineBytes);
   }
-  table_run_ = static_cast<ClassId>(count_++);
-  classes_[table_run_] = SizeClass{0, 1, kRunOffset};
 }
 
 ClassId SizeClasses::ForLargeRecord(std::size_t bytes) const {
@@ -92,10 +90,11 @@ ClassId SizeClasses::ForLargeRecord(std::size_t bytes) const {
 
 ClassId SizeClasses::ForTable(std::size_t lines) const {
   const auto* begin = classes_.data() + tables_begin_;
-  const auto* end = classes_.data() + table_run_;
+  const auto* end = classes_.data() + count_;
   const auto* found =
       std::lower_bound(begin, end, lines * kLineBytes,
                        [](const SizeClass& c, std::size_t bytes) { return c.slot_bytes < bytes; });
+  assert(found != end);
   return static_cast<ClassId>(found - classes_.data());
 }
 

@@ -9,9 +9,9 @@
 // each size is stretched until its slots fill the page, so what is lost at a page's end is less
 // than 4 bytes a slot. The mean loss to rounding is 2 to 4 bytes up to 192, then 3%.
 //
-// Table classes hold the partitions' index tables: whole cache lines, aligned, steps of 1/4.
+// Table classes hold the segments of the indexes: whole cache lines, aligned, steps of 1/7.
 //
-// Run classes stand for what is longer than a page: one slot over several contiguous pages.
+// The run class stands for what is longer than a page: one slot over several contiguous pages.
 #pragma once
 
 #include <array>
@@ -51,12 +51,11 @@ class SizeClasses {
   // The classes of 16, 8, 4, 2 and 1 slots a page.
   ClassId Coarse(std::size_t slots_a_page_log2) const { return coarse_[slots_a_page_log2]; }
 
-  // The smallest table class of at least `lines` cache lines; the table run class where none does.
+  // The smallest table class of at least `lines` cache lines, of which a page holds one or more.
   ClassId ForTable(std::size_t lines) const;
 
   ClassId record_run() const { return record_run_; }
-  ClassId table_run() const { return table_run_; }
-  bool IsRun(ClassId id) const { return id == record_run_ || id == table_run_; }
+  bool IsRun(ClassId id) const { return id == record_run_; }
   bool IsTable(ClassId id) const { return id >= tables_begin_; }
 
  private:
@@ -69,11 +68,10 @@ class SizeClasses {
   std::size_t count_ = 0;
   std::size_t fine_bytes_max_ = 0;
   ClassId record_run_ = 0;
-  ClassId tables_begin_ = 0;  // record classes, record run, table classes, table run
-  ClassId table_run_ = 0;
+  ClassId tables_begin_ = 0;  // record classes, record run, table classes
 };
 
-// A run's one slot begins here in its first page; a multiple of a cache line, for tables.
+// A run's one slot begins here in its first page.
 inline constexpr std::size_t kRunOffset = kLineBytes;
 
 }  // namespace gyre

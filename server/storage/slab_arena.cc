@@ -22,8 +22,8 @@
 namespace gyre {
 namespace {
 
-// Address space a byte of limit, so that runs find contiguous room in it.
-constexpr std::size_t kRegionFactor = 4;
+// Address space beyond the limit, in shares, so that runs find contiguous room in it.
+constexpr std::size_t kSpareShares = 3;
 constexpr std::size_t kRegionPagesSlack = 64;
 constexpr std::size_t kRegionBytesMax = (std::size_t{1} << 32) * kGranuleBytes;
 // Open pages that SparsestPage looks at.
@@ -62,38 +62,47 @@ Mapping Mapping::Reserve(std::size_t bytes) {
 
 Result<std::unique_ptr<SlabArena>> SlabArena::Create(std::size_t limit_bytes,
                                                      std::size_t page_bytes) {
+  const std::size_t pages = limit_bytes / page_bytes;
+  return Create({.floor_pages = pages, .share_pages = pages, .reach_pages = pages}, page_bytes);
+}
+
+std::size_t SlabArena::PagesOf(const Lending& lending) {
+  return lending.reach_pages + kSpareShares * lending.share_pages;
+}
+
+Result<std::unique_ptr<SlabArena>> SlabArena::Create(const Lending& lending,
+                                                     std::size_t page_bytes) {
   assert(std::has_single_bit(page_bytes) && page_bytes >= kPageBytesMin &&
          page_bytes <= kPageBytesMax);
-  const std::size_t pages_limit = limit_bytes / page_bytes;
   // Where address space is rationed (ulimit -v, strict overcommit), as much as the limit needs will
   // do.
-  for (const std::size_t factor : {kRegionFactor, std::size_t{1}}) {
+  for (const std::size_t room : {PagesOf(lending), lending.share_pages}) {
     const std::size_t region_pages =
-        std::min(factor * pages_limit + kRegionPagesSlack, kRegionBytesMax / page_bytes);
+        std::min(room + kRegionPagesSlack, kRegionBytesMax / page_bytes);
     Mapping region = Mapping::Reserve(region_pages * page_bytes);
     Mapping pages = Mapping::Reserve(region_pages * sizeof(Page));
     if (region.data() == nullptr || pages.data() == nullptr) continue;
     // With huge pages the first byte of a page would commit 2 MiB: resident memory would not follow
     // our counts.
     madvise(region.data(), region_pages * page_bytes, MADV_NOHUGEPAGE);
-    return std::unique_ptr<SlabArena>(new SlabArena(std::move(region), std::move(pages),
-                                                    region_pages, pages_limit,
-                                                    std::countr_zero(page_bytes)));
+    return std::unique_ptr<SlabArena>(new SlabArena(
+        std::move(region), std::move(pages), region_pages, std::countr_zero(page_bytes), lending));
   }
   return Fail(ErrorCode::kOutOfMemory,
-              "cannot reserve " + std::to_string(limit_bytes) +
+              "cannot reserve " + std::to_string(lending.share_pages * page_bytes) +
                   " bytes of address space: lower --memory or raise ulimit -v");
 }
 
-SlabArena::SlabArena(Mapping region, Mapping pages, std::size_t region_pages,
-                     std::size_t pages_limit, int page_shift)
+SlabArena::SlabArena(Mapping region, Mapping pages, std::size_t region_pages, int page_shift,
+                     const Lending& lending)
     : region_(std::move(region)),
       page_memory_(std::move(pages)),
       classes_(std::size_t{1} << page_shift),
       region_pages_(region_pages),
-      pages_limit_(pages_limit),
       page_shift_(page_shift),
+      lending_(lending),
       pages_(reinterpret_cast<Page*>(page_memory_.data())),
+      pages_limit_(lending.floor_pages),
       virgin_((region_pages + 63) / 64, 0) {
   for (std::size_t page = 1; page < region_pages; ++page) {
     SetVirgin(static_cast<PageId>(page), true);
@@ -112,6 +121,20 @@ void SlabArena::SetVirgin(PageId page, bool virgin) {
   }
 }
 
+bool SlabArena::Borrow(std::size_t pages) {
+  const bool beyond_share = pages_limit_ + pages > lending_.share_pages;
+  if (lending_.pool == nullptr || !lending_.pool->Take(pages, beyond_share)) return false;
+  pages_limit_ += pages;
+  return true;
+}
+
+void SlabArena::GiveBack() {
+  const std::size_t kept = std::max(lending_.floor_pages, pages_resident());
+  if (lending_.pool == nullptr || pages_limit_ <= kept) return;
+  lending_.pool->Give(pages_limit_ - kept);
+  pages_limit_ = kept;
+}
+
 PageId SlabArena::TakePage() {
   if (idle_ != 0) {
     const PageId page = idle_;
@@ -120,7 +143,7 @@ PageId SlabArena::TakePage() {
     ++pages_used_;
     return page;
   }
-  if (pages_resident() >= pages_limit_) return 0;
+  if (pages_resident() >= pages_limit_ && !Borrow(1)) return 0;
   for (; virgin_hint_ < virgin_.size(); ++virgin_hint_) {
     if (virgin_[virgin_hint_] == 0) continue;
     const auto page = static_cast<PageId>(
@@ -179,7 +202,9 @@ Ref SlabArena::Allocate(ClassId id) {
 Ref SlabArena::AllocateRun(ClassId id, std::size_t bytes) {
   assert(classes_.IsRun(id));
   const std::size_t pages = RunPages(bytes);
-  if (pages_used_ + pages > pages_limit_) return 0;
+  if (pages_used_ + pages > pages_limit_ && !Borrow(pages_used_ + pages - pages_limit_)) {
+    return 0;
+  }
   if (pages_resident() + pages > pages_limit_) ReturnIdle(pages_resident() + pages - pages_limit_);
   const PageId first = TakeVirginRun(pages);
   if (first == 0) return 0;
@@ -374,11 +399,6 @@ std::size_t SlabArena::TablePages() const {
   std::size_t pages = 0;
   for (std::size_t id = 0; id < classes_.count(); ++id) {
     if (classes_.IsTable(static_cast<ClassId>(id))) pages += uses_[id].pages;
-  }
-  const PageId first = uses_[classes_.table_run()].hand;
-  for (PageId run = first; run != 0;
-       run = pages_[run].ring_next == first ? 0 : pages_[run].ring_next) {
-    pages += pages_[run].run_pages - 1;
   }
   return pages;
 }

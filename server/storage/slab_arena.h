@@ -6,8 +6,9 @@
 //
 // States of a page: virgin (address space only), idle (was used, its memory is kept for the next
 // taker), in use by a size class, or part of a run. `limit` bounds idle + in use, so the resident
-// memory never exceeds it; the region is larger than the limit, so that contiguous runs find
-// address space: single pages are taken from the low end, runs from the high end.
+// memory never exceeds it; it grows by what the node's pool has (page_pool.h) and shrinks to a floor.
+// The region is larger than the limit, so that contiguous runs find address space: single pages are
+// taken from the low end, runs from the high end.
 //
 // A page whose last slot is freed becomes idle at once: no class holds an empty page. Per class
 // there is a ring of its pages, on which the eviction hand walks, and a list of those with a free
@@ -26,6 +27,7 @@
 
 #include "proto/result.h"
 #include "storage/item.h"
+#include "storage/page_pool.h"
 #include "storage/size_classes.h"
 
 namespace gyre {
@@ -55,6 +57,17 @@ class SlabArena {
   // `limit_bytes` is rounded down to whole pages. kOutOfMemory if the address space cannot be
   // reserved.
   static Result<std::unique_ptr<SlabArena>> Create(std::size_t limit_bytes, std::size_t page_bytes);
+  // What an arena has of a pool: so many pages always, so many as its equal share, and all at most,
+  // for which it reserves address space if it can be had. The pool outlives it; null: `floor` is all.
+  struct Lending {
+    PagePool* pool = nullptr;
+    std::size_t floor_pages = 0;
+    std::size_t share_pages = 0;
+    std::size_t reach_pages = 0;
+  };
+  static Result<std::unique_ptr<SlabArena>> Create(const Lending& lending, std::size_t page_bytes);
+  // Of the address space that it reserves.
+  static std::size_t PagesOf(const Lending& lending);
   ~SlabArena();
 
   const SizeClasses& classes() const { return classes_; }
@@ -64,10 +77,13 @@ class SlabArena {
   std::size_t pages_resident() const { return pages_used_ + pages_idle_; }
   char* base() const { return region_.data(); }
   char* At(Ref ref) const { return region_.data() + std::size_t{ref} * kGranuleBytes; }
+  Ref RefOf(const char* at) const {
+    return static_cast<Ref>(static_cast<std::size_t>(at - region_.data()) / kGranuleBytes);
+  }
 
   // A slot of the class, or 0 if it has no free one and no page is left.
   Ref Allocate(ClassId id);
-  // One slot of at least `bytes` over contiguous pages, or 0. `id` is a run class.
+  // One slot of at least `bytes` over contiguous pages, or 0. `id` is the run class.
   Ref AllocateRun(ClassId id, std::size_t bytes);
   // Pages that such a run takes.
   std::size_t RunPages(std::size_t bytes) const {
@@ -78,6 +94,13 @@ class SlabArena {
   ClassId ClassOf(Ref ref) const { return pages_[PageOf(ref)].class_id; }
   // Of the slot that begins at `ref`.
   std::size_t SlotBytes(Ref ref) const;
+
+  // Raises the limit by so many pages of the pool. False: it has not so many, or there is none.
+  bool Borrow(std::size_t pages);
+  // Gives the pool what is unused of the limit, down to the floor.
+  void GiveBack();
+  // Whether it has more than its floor.
+  bool MayGive() const { return lending_.pool != nullptr && pages_limit_ > lending_.floor_pages; }
 
   // Gives up to `pages_max` idle pages back to the system; says how many.
   std::size_t ReturnIdle(std::size_t pages_max);
@@ -117,7 +140,7 @@ class SlabArena {
   // The page of the class with the fewest taken slots among the first few open ones.
   PageId SparsestPage(ClassId id) const;
 
-  // Held by the partitions' tables, which cannot be evicted.
+  // Held by the indexes, which cannot be evicted.
   std::size_t TablePages() const;
   // Taken, in all classes.
   std::size_t SlotsUsed() const;
@@ -139,8 +162,8 @@ class SlabArena {
     bool is_closed;  // gives out no slots: its records are moving away
   };
 
-  SlabArena(Mapping region, Mapping pages, std::size_t region_pages, std::size_t pages_limit,
-            int page_shift);
+  SlabArena(Mapping region, Mapping pages, std::size_t region_pages, int page_shift,
+            const Lending& lending);
 
   char* PageAt(PageId page) const { return region_.data() + (std::size_t{page} << page_shift_); }
   std::uint64_t* Bitmap(PageId page) const {
@@ -160,10 +183,11 @@ class SlabArena {
   const Mapping page_memory_;
   const SizeClasses classes_;
   const std::size_t region_pages_;
-  const std::size_t pages_limit_;
   const int page_shift_;
+  const Lending lending_;
   Page* const pages_;  // in page_memory_
 
+  std::size_t pages_limit_;
   std::size_t pages_used_ = 0;
   std::size_t pages_idle_ = 0;
   PageId idle_ = 0;                    // list of idle pages, linked through open_next

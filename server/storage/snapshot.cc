@@ -21,8 +21,10 @@ Status WritePartition(Shard& shard, PartitionId partition, UnixMillis taken_ms,
   const bool counts = as_of - tombstone_ttl_ms < info.outage.end;
   const UnixMillis since = std::max<UnixMillis>(info.outage.end - as_of, 0);
   const UnixMillis outage = counts ? std::max<UnixMillis>(info.outage.length - since, 0) : 0;
+  // What was forgotten is as good as evicted when it comes back: no older record of others is taken.
+  const Version newest_evicted = std::max(info.newest_evicted, info.newest_forgotten);
   Status status =
-      writer.Add(SnapshotPartition{partition, info.flushed, info.newest_evicted, as_of, outage});
+      writer.Add(SnapshotPartition{partition, info.flushed, newest_evicted, as_of, outage});
   std::uint64_t cursor = 0;
   do {
     // At the time 0 nothing has expired yet: what has is written with its expiry.

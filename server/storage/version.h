@@ -42,6 +42,8 @@ class VersionClock {
   // For the versions from now on; they still grow, so that none comes twice.
   void set_node(std::uint8_t node) { node_ = node; }
 
+  // No version that was returned is higher; each that will be is.
+  Version newest() const { return (last_ << kVersionNodeBits) | node_; }
   // Of the newest version returned or observed; the next is of this one or a later.
   UnixMillis millis() const { return static_cast<UnixMillis>(last_ >> kVersionCountBits); }
   // Higher than every version of `millis` and before from now on.

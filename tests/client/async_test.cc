@@ -1,7 +1,6 @@
-// Pipelining, scattering, bounds, threads and shutdown.
+// Many requests at once, bounds, threads and shutdown.
 #include <atomic>
 #include <future>
-#include <set>
 #include <thread>
 
 #include "client/fixture.h"
@@ -11,35 +10,35 @@ namespace {
 
 class AsyncTest : public ClientTest {};
 
-TEST_F(AsyncTest, FuturesOfManyRequests) {
+TEST_F(AsyncTest, ManyRequestsAtOnce) {
   Connect();
-  std::vector<std::future<Result<bool>>> sets;
+  std::vector<Operation<Result<bool>>> sets;
   for (int i = 0; i < 500; ++i) {
     sets.push_back(client().SetAsync("k" + std::to_string(i), std::to_string(i)));
   }
-  for (auto& set : sets) EXPECT_TRUE(*set.get());
+  for (auto& set : sets) EXPECT_TRUE(*set.Get());
   auto get = client().GetAsync("k77");
   auto sum = client().IncrAsync("k78", 2);
   auto del = client().DelAsync("k79");
   auto ping = client().ExecuteAsync({"PING"});
-  EXPECT_EQ((**get.get()).value, "77");
-  EXPECT_EQ(*sum.get(), 80);
-  EXPECT_TRUE(*del.get());
-  EXPECT_EQ(ping.get()->text, "PONG");
+  EXPECT_EQ((**get.Get()).value, "77");
+  EXPECT_EQ(*sum.Get(), 80);
+  EXPECT_TRUE(*del.Get());
+  EXPECT_EQ(ping.Get()->text, "PONG");
 }
 
 TEST_F(AsyncTest, WritesOfOneKeyKeepTheirOrder) {
   Options options = DefaultOptions();
   options.connections_per_node = 3;
   Connect(options);
-  std::vector<std::future<Result<Value>>> appends;
+  std::vector<Operation<Result<Value>>> appends;
   std::string expected;
   for (int i = 0; i < 300; ++i) {
     const std::string piece = std::to_string(i) + ",";
     appends.push_back(client().ExecuteAsync({"APPEND", "log", piece}));
     expected += piece;
   }
-  for (auto& append : appends) EXPECT_TRUE(append.get().ok());
+  for (auto& append : appends) EXPECT_TRUE(append.Get().ok());
   EXPECT_EQ(Read("log"), expected);
 }
 
@@ -48,11 +47,11 @@ TEST_F(AsyncTest, CallbacksMaySendMore) {
   std::promise<std::string> last;
   std::function<void(int)> step = [&](int left) {
     if (left == 0) {
-      client().GetAsync(
-          "chain", [&](Result<std::optional<Record>> record) { last.set_value((**record).value); });
+      client().GetAsync("chain").Then(
+          [&](Result<std::optional<Record>> record) { last.set_value((**record).value); });
       return;
     }
-    client().IncrAsync("chain", 1, [&, left](Result<std::int64_t> sum) {
+    client().IncrAsync("chain").Then([&, left](Result<std::int64_t> sum) {
       EXPECT_TRUE(sum.ok());
       step(left - 1);
     });
@@ -64,67 +63,11 @@ TEST_F(AsyncTest, CallbacksMaySendMore) {
 TEST_F(AsyncTest, ABlockingCallInACallbackIsRefused) {
   Connect();
   std::promise<std::vector<ErrorCode>> codes;
-  client().GetAsync("k", [&](Result<std::optional<Record>>) {
+  client().GetAsync("k").Then([&](const auto&) {
     codes.set_value({CodeOf(client().Get("k")), CodeOf(client().RefreshRing()),
                      CodeOf(client().MGet({"k"}).at(0))});
   });
   for (const ErrorCode code : codes.get_future().get()) EXPECT_EQ(code, ErrorCode::kNotAllowed);
-}
-
-// ---- Many keys ---------------------------------------------------------------------------------
-
-TEST_F(AsyncTest, MGetScattersOverTheOwners) {
-  Connect();
-  std::vector<KeyValue> entries;
-  std::vector<std::string> keys;
-  for (int i = 0; i < 300; ++i) {
-    entries.push_back({"key" + std::to_string(i), "value" + std::to_string(i)});
-    keys.push_back(entries.back().key);
-  }
-  for (const auto& stored : client().MSet(entries)) EXPECT_TRUE(stored && *stored);
-  keys.insert(keys.begin() + 5, "missing");
-  const auto records = client().MGet(keys);
-  ASSERT_EQ(records.size(), 301u);
-  EXPECT_FALSE(records[5]->has_value());
-  EXPECT_EQ((**records[4]).value, "value4");
-  EXPECT_EQ((**records[6]).value, "value5");
-  EXPECT_EQ((**records[300]).value, "value299");
-  for (std::size_t node = 0; node < 3; ++node) EXPECT_GT(cluster_.node(node).count("GET"), 0u);
-  EXPECT_EQ(client().GetStats().stale_replies, 0u);
-  for (const auto& removed : client().MDel(keys)) EXPECT_TRUE(removed.ok());
-  EXPECT_EQ(cluster_.store().size(), 0u);
-}
-
-TEST_F(AsyncTest, MGetSurvivesADeathInTheMiddle) {
-  Connect();
-  std::vector<std::string> keys;
-  for (int i = 0; i < 100; ++i) {
-    keys.push_back("key" + std::to_string(i));
-    cluster_.store().Put(keys.back(), "v");
-  }
-  cluster_.Kill(1);
-  for (const auto& record : client().MGet(keys)) {
-    ASSERT_TRUE(record && *record) << record.error().message;
-  }
-}
-
-TEST_F(AsyncTest, OneFailureCostsOnlyItsKey) {
-  Connect();
-  const std::string bad = cluster_.KeyOwnedBy(1);
-  const std::string good = cluster_.KeyOwnedBy(2);
-  Mischief refuse;
-  wire::Error* error = refuse.reply.emplace().mutable_value()->mutable_error();
-  error->set_code(static_cast<std::uint32_t>(ErrorCode::kOutOfMemory));
-  cluster_.node(1).Misbehave("SET", refuse);
-  const auto stored = client().MSet({{bad, "1"}, {good, "2"}});
-  EXPECT_EQ(CodeOf(stored[0]), ErrorCode::kOutOfMemory);
-  EXPECT_TRUE(stored[1] && *stored[1]);
-}
-
-TEST_F(AsyncTest, NoKeysNoRequests) {
-  Connect();
-  EXPECT_TRUE(client().MGet({}).empty());
-  EXPECT_TRUE(client().MSet({}).empty());
 }
 
 // ---- Bounds ------------------------------------------------------------------------------------
@@ -134,7 +77,7 @@ TEST_F(AsyncTest, TooMuchInFlightIsRefusedNotQueued) {
   options.in_flight_bytes_max = 10000;
   Connect(options);
   for (std::size_t i = 0; i < 3; ++i) cluster_.node(i).Pause();
-  std::vector<std::future<Result<bool>>> sets;
+  std::vector<Operation<Result<bool>>> sets;
   for (int i = 0; i < 100; ++i) {
     sets.push_back(client().SetAsync("k" + std::to_string(i), std::string(500, 'x')));
   }
@@ -143,7 +86,7 @@ TEST_F(AsyncTest, TooMuchInFlightIsRefusedNotQueued) {
   int stored = 0;
   int overloaded = 0;
   for (auto& set : sets) {
-    const Result<bool> result = set.get();
+    const Result<bool> result = set.Get();
     stored += result.ok() ? 1 : 0;
     overloaded += !result.ok() && result.error().code == ErrorCode::kOverloaded ? 1 : 0;
   }
@@ -157,11 +100,18 @@ TEST_F(AsyncTest, BlockingCallsWaitForRoom) {
   Options options = DefaultOptions();
   options.in_flight_bytes_max = 5000;
   Connect(options);
-  std::vector<KeyValue> entries;
-  for (int i = 0; i < 200; ++i) entries.push_back({"k" + std::to_string(i), std::string(500, 'x')});
-  for (const auto& stored : client().MSet(entries)) {
-    EXPECT_TRUE(stored && *stored) << stored.error().message;
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 50; ++i) {
+        const std::string key = std::to_string(thread) + ":" + std::to_string(i);
+        if (!client().Set(key, std::string(4000, 'x'))) ++failures;
+      }
+    });
   }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
 }
 
 // ---- Threads and the end -----------------------------------------------------------------------
@@ -232,8 +182,8 @@ TEST_F(AsyncTest, DestructionEndsWhatIsInFlight) {
   cluster_.node(1).AwaitCount("INCRBY", 1);
   auto read = client().GetAsync(key);
   client_.reset();
-  EXPECT_EQ(CodeOf(read.get()), ErrorCode::kClosed);
-  EXPECT_EQ(CodeOf(write.get()), ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(CodeOf(read.Get()), ErrorCode::kClosed);
+  EXPECT_EQ(CodeOf(write.Get()), ErrorCode::kUnknownOutcome);
 }
 
 TEST_F(AsyncTest, CancelAllEndsWhatIsInFlightAndNothingElse) {
@@ -245,8 +195,8 @@ TEST_F(AsyncTest, CancelAllEndsWhatIsInFlightAndNothingElse) {
   cluster_.node(1).AwaitCount("INCRBY", 1);
   auto read = client().GetAsync(key);
   client().CancelAll();
-  EXPECT_EQ(CodeOf(read.get()), ErrorCode::kCancelled);
-  EXPECT_EQ(CodeOf(write.get()), ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(CodeOf(read.Get()), ErrorCode::kCancelled);
+  EXPECT_EQ(CodeOf(write.Get()), ErrorCode::kUnknownOutcome);
   cluster_.node(1).Resume();
   EXPECT_TRUE(client().Set(key, "2"));
   EXPECT_EQ(Read(key), "2");
@@ -255,7 +205,7 @@ TEST_F(AsyncTest, CancelAllEndsWhatIsInFlightAndNothingElse) {
 TEST_F(AsyncTest, ACallbackMayDestroyTheClient) {
   Connect();
   std::promise<void> destroyed;
-  client().GetAsync("k", [&](Result<std::optional<Record>>) {
+  client().GetAsync("k").Then([&](const auto&) {
     client_.reset();
     destroyed.set_value();
   });

@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Protocols, BenchWireTest, ::testing::ValuesIn(Streams()
                          [](const auto& info) { return std::string(info.param.name); });
 
 std::string Requests(BenchProtocol protocol) {
-  ByteQueue out;
+  ByteQueue<> out;
   const auto wire = BenchWire::Make(protocol, "abc");
   wire->AppendGet(7, out);
   wire->AppendSet(123456789, out);

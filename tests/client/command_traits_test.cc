@@ -8,13 +8,13 @@
 namespace gyre::client {
 namespace {
 
-struct Case {
+struct RoutingCase {
   std::vector<std::string_view> args;
   std::size_t key_index;
   Effect effect;
 };
 
-class CommandTraitsTest : public ::testing::TestWithParam<Case> {};
+class CommandTraitsTest : public ::testing::TestWithParam<RoutingCase> {};
 
 TEST_P(CommandTraitsTest, Traits) {
   const CommandTraits traits = TraitsOf(GetParam().args);
@@ -25,43 +25,53 @@ TEST_P(CommandTraitsTest, Traits) {
 INSTANTIATE_TEST_SUITE_P(
     Table, CommandTraitsTest,
     ::testing::Values(
-        Case{{"GET", "k"}, 1, Effect::kRead}, Case{{"get", "k"}, 1, Effect::kRead},
-        Case{{"GET"}, 0, Effect::kRead}, Case{{"SET", "k", "v"}, 1, Effect::kIdempotentWrite},
-        Case{{"SET", "k", "v", "EX", "10"}, 1, Effect::kIdempotentWrite},
-        Case{{"SET", "k", "NX"}, 1, Effect::kIdempotentWrite},  // NX is the value
-        Case{{"SET", "k", "v", "nx"}, 1, Effect::kWrite},
-        Case{{"SET", "k", "v", "XX"}, 1, Effect::kWrite},
-        Case{{"SET", "k", "v", "GET"}, 1, Effect::kWrite},
-        Case{{"mc.cas", "k", "0", "0", "7", "v"}, 1, Effect::kWrite},
-        Case{{"INCR", "k"}, 1, Effect::kWrite}, Case{{"APPEND", "k", "v"}, 1, Effect::kWrite},
-        Case{{"GETDEL", "k"}, 1, Effect::kWrite}, Case{{"DEL", "k"}, 1, Effect::kIdempotentWrite},
-        Case{{"SETRANGE", "k", "0", "NX"}, 1, Effect::kIdempotentWrite},  // data, not an option
-        Case{{"EXPIRE", "k", "10"}, 1, Effect::kIdempotentWrite},
-        Case{{"EXPIRE", "k", "10", "NX"}, 1, Effect::kWrite},
-        Case{{"pexpire", "k", "10", "xx"}, 1, Effect::kWrite},
-        Case{{"EXPIREAT", "k", "10", "GT"}, 1, Effect::kWrite},
-        Case{{"PEXPIREAT", "k", "10", "LT"}, 1, Effect::kWrite},
-        Case{{"PERSIST", "k"}, 1, Effect::kIdempotentWrite},
-        Case{{"GETEX", "k", "EX", "10"}, 1, Effect::kIdempotentWrite},
-        Case{{"SUBSTR", "k", "0", "1"}, 1, Effect::kRead}, Case{{"MC.GET", "k"}, 1, Effect::kRead},
-        Case{{"mc.gat", "10", "k"}, 2, Effect::kIdempotentWrite},
-        Case{{"mc.gat", "10"}, 0, Effect::kIdempotentWrite},
-        Case{{"mc.touch", "k", "10"}, 1, Effect::kIdempotentWrite},
-        Case{{"OBJECT", "ENCODING", "k"}, 2, Effect::kRead},
-        Case{{"object", "freq", "k"}, 2, Effect::kRead}, Case{{"OBJECT", "HELP"}, 0, Effect::kRead},
-        Case{{"OBJECT", "SOMETHINGNEW", "k"}, 0, Effect::kWrite},
-        Case{{"CONFIG", "GET", "*"}, 0, Effect::kRead},
-        Case{{"CONFIG", "SET", "log-level", "info"}, 0, Effect::kIdempotentWrite},
-        Case{{"REBALANCE"}, 0, Effect::kRead},
-        Case{{"REBALANCE", "PAUSE"}, 0, Effect::kIdempotentWrite},
-        Case{{"DRAIN", "n1"}, 0, Effect::kIdempotentWrite},
-        Case{{"UNDRAIN", "n1"}, 0, Effect::kWrite}, Case{{"RING"}, 0, Effect::kRead},
-        Case{{"PING"}, 0, Effect::kRead},
-        Case{{"gyre.count", "7"}, 0, Effect::kRead},  // the number of a partition
-        Case{{}, 0, Effect::kWrite}, Case{{""}, 0, Effect::kWrite},
-        Case{{"DBSIZE"}, 0, Effect::kRead}, Case{{"KEYS", "*"}, 0, Effect::kRead},
-        Case{{"LOCATE", "k"}, 0, Effect::kRead}, Case{{"FLUSHALL"}, 0, Effect::kIdempotentWrite},
-        Case{{"SOMETHINGNEW", "k"}, 0, Effect::kWrite}));
+        RoutingCase{{"GET", "k"}, 1, Effect::kRead}, RoutingCase{{"get", "k"}, 1, Effect::kRead},
+        RoutingCase{{"GET"}, 0, Effect::kRead},
+        RoutingCase{{"SET", "k", "v"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"SET", "k", "v", "EX", "10"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"SET", "k", "NX"}, 1, Effect::kIdempotentWrite},  // NX is the value
+        RoutingCase{{"SET", "k", "v", "nx"}, 1, Effect::kWrite},
+        RoutingCase{{"SET", "k", "v", "XX"}, 1, Effect::kWrite},
+        RoutingCase{{"SET", "k", "v", "GET"}, 1, Effect::kWrite},
+        RoutingCase{{"mc.cas", "k", "0", "0", "7", "v"}, 1, Effect::kWrite},
+        RoutingCase{{"INCR", "k"}, 1, Effect::kWrite},
+        RoutingCase{{"APPEND", "k", "v"}, 1, Effect::kWrite},
+        RoutingCase{{"GETDEL", "k"}, 1, Effect::kWrite},
+        RoutingCase{{"DEL", "k"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{
+            {"SETRANGE", "k", "0", "NX"}, 1, Effect::kIdempotentWrite},  // data, not an option
+        RoutingCase{{"EXPIRE", "k", "10"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"EXPIRE", "k", "10", "NX"}, 1, Effect::kWrite},
+        RoutingCase{{"pexpire", "k", "10", "xx"}, 1, Effect::kWrite},
+        RoutingCase{{"EXPIREAT", "k", "10", "GT"}, 1, Effect::kWrite},
+        RoutingCase{{"PEXPIREAT", "k", "10", "LT"}, 1, Effect::kWrite},
+        RoutingCase{{"PERSIST", "k"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"GETEX", "k", "EX", "10"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"SUBSTR", "k", "0", "1"}, 1, Effect::kRead},
+        RoutingCase{{"MC.GET", "k"}, 1, Effect::kRead},
+        RoutingCase{{"mc.gat", "10", "k"}, 2, Effect::kIdempotentWrite},
+        RoutingCase{{"mc.gat", "10"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"mc.touch", "k", "10"}, 1, Effect::kIdempotentWrite},
+        RoutingCase{{"OBJECT", "ENCODING", "k"}, 2, Effect::kRead},
+        RoutingCase{{"object", "freq", "k"}, 2, Effect::kRead},
+        RoutingCase{{"OBJECT", "HELP"}, 0, Effect::kRead},
+        RoutingCase{{"OBJECT", "SOMETHINGNEW", "k"}, 0, Effect::kWrite},
+        RoutingCase{{"CONFIG", "GET", "*"}, 0, Effect::kRead},
+        RoutingCase{{"CONFIG", "SET", "log-level", "info"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"REBALANCE"}, 0, Effect::kRead},
+        RoutingCase{{"REBALANCE", "PAUSE"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"RINGCONFIG", "GET"}, 0, Effect::kRead},
+        RoutingCase{{"RINGCONFIG", "SET", "log-level", "info"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"RINGCONFIG", "UNSET", "log-level"}, 0, Effect::kWrite},
+        RoutingCase{{"DRAIN", "n1"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"UNDRAIN", "n1"}, 0, Effect::kWrite}, RoutingCase{{"RING"}, 0, Effect::kRead},
+        RoutingCase{{"PING"}, 0, Effect::kRead},
+        RoutingCase{{"gyre.count", "7"}, 0, Effect::kRead},  // the number of a partition
+        RoutingCase{{}, 0, Effect::kWrite}, RoutingCase{{""}, 0, Effect::kWrite},
+        RoutingCase{{"DBSIZE"}, 0, Effect::kRead}, RoutingCase{{"KEYS", "*"}, 0, Effect::kRead},
+        RoutingCase{{"LOCATE", "k"}, 0, Effect::kRead},
+        RoutingCase{{"FLUSHALL"}, 0, Effect::kIdempotentWrite},
+        RoutingCase{{"SOMETHINGNEW", "k"}, 0, Effect::kWrite}));
 
 }  // namespace
 }  // namespace gyre::client

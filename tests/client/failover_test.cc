@@ -46,7 +46,7 @@ TEST_F(FailoverTest, AReadInFlightOutlivesItsOwner) {
   auto read = client().GetAsync(key);
   cluster_.node(1).AwaitCount("GET", 1);
   cluster_.Kill(1);
-  EXPECT_EQ((**read.get()).value, "kept");
+  EXPECT_EQ((**read.Get()).value, "kept");
 }
 
 TEST_F(FailoverTest, ASilentOwnerIsPassedOver) {
@@ -82,7 +82,7 @@ TEST_F(FailoverTest, ReadsWaitForTheTakeover) {
   // The next holder is asked, cannot help yet, and is asked again.
   cluster_.node(2).AwaitCount("GET", 2);
   cluster_.TakeOver(1);
-  EXPECT_EQ((**read.get()).value, "kept");
+  EXPECT_EQ((**read.Get()).value, "kept");
 }
 
 TEST_F(FailoverTest, HoldersThatCouldNotHelpAreAskedAgainWhileTheOwnerIsSilent) {
@@ -161,6 +161,18 @@ TEST_F(FailoverTest, AnIncrWhoseAnswerIsLostIsUnknownAndNotRepeated) {
   EXPECT_EQ(*client().Incr(key), 2) << "the next one goes through";
 }
 
+TEST_F(FailoverTest, AWriteThatMetAGoodbyeIsRepeated) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  Mischief goodbye;
+  AppendFrame(FrameType::kGoodbye, 0, "", goodbye.bytes);
+  goodbye.close = true;
+  cluster_.node(1).Misbehave("INCRBY", goodbye);
+  EXPECT_EQ(*client().Incr(key), 1);
+  EXPECT_EQ(cluster_.node(1).count("INCRBY"), 1u);
+  EXPECT_EQ(client().GetStats().unknown_outcomes, 0u);
+}
+
 TEST_F(FailoverTest, AnIdempotentWriteWhoseAnswerIsLostIsRepeated) {
   Connect();
   const std::string key = cluster_.KeyOwnedBy(1);
@@ -204,7 +216,7 @@ TEST_F(FailoverTest, AWriteDoesNotWaitForASilentNodeThatIsDead) {
   auto write = client().SetAsync(key, "v");
   cluster_.node(1).AwaitCount("SET", 1);
   cluster_.DeclareDead(1);
-  EXPECT_TRUE(*write.get());
+  EXPECT_TRUE(*write.Get());
   EXPECT_EQ(cluster_.store().Get(key), "v");
 }
 
@@ -215,7 +227,7 @@ TEST_F(FailoverTest, AnIncrOnASilentNodeThatIsDeadIsUnknown) {
   auto sum = client().IncrAsync(key, 1);
   cluster_.node(1).AwaitCount("INCRBY", 1);
   cluster_.DeclareDead(1);
-  const auto answer = sum.get();
+  const auto answer = sum.Get();
   EXPECT_EQ(CodeOf(answer), ErrorCode::kUnknownOutcome);
   EXPECT_NE(answer.error().message.find("dead"), std::string::npos) << answer.error().message;
 }
@@ -398,6 +410,27 @@ INSTANTIATE_TEST_SUITE_P(
             // The link's ids are small: one of these is the request's.
             Frame(gyre::FrameType::kReply, 2, "\xff") + Frame(gyre::FrameType::kReply, 3, "\xff")}),
     [](const auto& info) { return std::string(info.param.name); });
+
+// It says that nothing was written, so nothing may be, however long the connection was full.
+TEST_F(FailoverTest, AWriteThatWasNotSentInTimeIsNotSentLater) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  const std::string elsewhere = cluster_.KeyOwnedBy(2);
+  cluster_.node(1).Pause();
+  auto first = client().SetAsync(key, "first");
+  cluster_.node(1).AwaitCount("SET", 1);  // and it reads no further
+  // More than the kernel takes for a node that does not read.
+  auto large = client().SetAsync(key, std::string(FakeNode::kUnreadBytesMax + (1 << 20), 'x'));
+  ASSERT_EQ(Read(elsewhere), "(none)");  // by then it was handed to the connection
+  EXPECT_EQ(CodeOf(client().Del(key, {.deadline = 50ms})), ErrorCode::kTimeout);
+  auto last = client().IncrAsync(key);  // behind where it stood
+  cluster_.node(1).Resume();
+  EXPECT_TRUE(first.Get());
+  EXPECT_TRUE(large.Get());
+  EXPECT_FALSE(last.Get());
+  EXPECT_EQ(cluster_.node(1).count("DEL"), 0u);
+  EXPECT_NE(Read(key), "(none)");
+}
 
 TEST_F(FailoverTest, AnswersToForgottenRequestsAreDropped) {
   Connect();

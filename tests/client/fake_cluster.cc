@@ -42,8 +42,8 @@ std::vector<std::string> ArgsOf(const wire::Request& request) {
 bool HasKey(const std::string& command) {
   return command != "RING" && command != "STATUS" && command != "PING" && command != "LOCATE" &&
          command != "DRAIN" && command != "UNDRAIN" && command != "REMOVE" &&
-         command != "REBALANCE" && command != "KEYS" && command != "SCAN" && command != "DBSIZE" &&
-         command != "FLUSHALL";
+         command != "REBALANCE" && command != "ADVISE" && command != "KEYS" && command != "SCAN" &&
+         command != "DBSIZE" && command != "FLUSHALL";
 }
 
 }  // namespace
@@ -65,6 +65,9 @@ void FakeNode::Listen() {
   listener_ = socket(AF_INET, SOCK_STREAM, 0);
   const int on = 1;
   setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  // Fixed, for its connections too: by itself the kernel may let it grow to any size.
+  const int receive_bytes = 64 << 10;
+  setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -312,10 +315,23 @@ std::string FakeCluster::RingBytes() const {
   return told_.SerializeAsString();
 }
 
-void FakeCluster::Status(wire::Value& reply) const {
-  reply.set_bulk(
-      R"({"cluster":"fake","nodes":[{"name":"n1","state":"alive","items":12,"memory_bytes":1048576},)"
-      R"({"name":"n2","state":"dead"}]})");
+// As a node tells it; n2 says that it is dead.
+void FakeCluster::Status(std::size_t at, wire::Value& reply) const {
+  std::string members;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const std::string name = "n" + std::to_string(i + 1);
+    const std::string& address = nodes_[i]->address();
+    const std::size_t colon = address.rfind(':');
+    members += std::string(i == 0 ? "" : ",") + R"({"name":")" + name + R"(","id":")" + name +
+               R"(","state":")" + (i == 1 ? "dead" : "alive") + R"(","host":")" +
+               address.substr(0, colon) + R"(","port":)" + address.substr(colon + 1) +
+               R"(,"owned_partitions":2,"complete_partitions":4})";
+  }
+  reply.set_bulk(R"({"name":"n)" + std::to_string(at + 1) +
+                 R"(","cluster":"fake","version":"9.9.9","uptime_seconds":60,"records":12,)" +
+                 R"("memory":{"used_bytes":1048576,"limit_bytes":2097152},)" +
+                 R"("ring":{"partitions":64,"replicas":2,"unowned":0,"under_replicated":0},)" +
+                 R"("members":[)" + members + "]}");
 }
 
 void FakeCluster::Execute(std::size_t at, const wire::Request& request, wire::Reply& reply) {
@@ -328,7 +344,7 @@ void FakeCluster::Execute(std::size_t at, const wire::Request& request, wire::Re
   };
   if (name == "RING") return value.set_bulk(RingBytes());
   if (name == "PING") return value.set_outcome(wire::PONG);
-  if (name == "STATUS") return Status(value);
+  if (name == "STATUS") return Status(at, value);
   if (name == "REBALANCE") {
     const std::scoped_lock lock(mutex_);
     for (std::size_t i = 1; i < args.size(); ++i) rebalance_ += (i == 1 ? "/" : " ") + args[i];
@@ -341,6 +357,7 @@ void FakeCluster::Execute(std::size_t at, const wire::Request& request, wire::Re
         R"({"name":"n1","answered":true,"paused":false,"progress_percent":25.0,"eta_seconds":3},)"
         R"({"name":"n2","answered":false}]})");
   }
+  if (name == "ADVISE") return value.set_bulk(advice());
   if (name == "LOCATE" && args.size() == 2) {
     wire::List* map = value.mutable_list();
     map->set_shape(wire::List::MAP);

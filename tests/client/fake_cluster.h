@@ -37,6 +37,10 @@ class FakeCluster;
 
 class FakeNode {
  public:
+  // The kernel takes less for one that does not read: its receive buffer is small, and send buffers
+  // are bounded by tcp_wmem (4 MiB by default).
+  static constexpr std::size_t kUnreadBytesMax = std::size_t{11} << 20;
+
   FakeNode(FakeCluster& cluster, std::size_t index);
   ~FakeNode();
 
@@ -127,6 +131,11 @@ class FakeCluster {
     const std::scoped_lock lock(mutex_);
     return rebalance_;
   }
+  // What ADVISE answers.
+  void Advise(std::string json) {
+    const std::scoped_lock lock(mutex_);
+    advice_ = std::move(json);
+  }
   // What UNDRAIN was asked for so far.
   std::string undrained() const {
     const std::scoped_lock lock(mutex_);
@@ -143,12 +152,17 @@ class FakeCluster {
   // Answers anything but what a prank caught.
   void Execute(std::size_t at, const wire::Request& request, wire::Reply& reply);
   wire::RingView TrueRing() const;
-  void Status(wire::Value& reply) const;
+  void Status(std::size_t at, wire::Value& reply) const;
+  std::string advice() const {
+    const std::scoped_lock lock(mutex_);
+    return advice_;
+  }
 
   FakeStore store_;
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   mutable std::mutex mutex_;
   std::string rebalance_;
+  std::string advice_;
   std::string undrained_;
   std::vector<std::size_t> owners_;  // the truth, by partition
   std::vector<bool> on_ring_;

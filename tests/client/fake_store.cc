@@ -55,6 +55,7 @@ void FakeStore::Set(const std::vector<std::string>& args, wire::Value& reply) {
     if (option == "XX") allowed = exists;
     if (option == "KEEPTTL" && exists) item.ttl_ms = old->second.ttl_ms;
     if (option == "PX") item.ttl_ms = *ToInteger(args[++i]);
+    if (option == "PXAT") item.expiry_ms = *ToInteger(args[++i]);
     if (option == "EX") item.ttl_ms = *ToInteger(args[++i]) * 1000;
   }
   if (!allowed) return reply.set_null(true);
@@ -117,6 +118,8 @@ bool FakeStore::Execute(const std::vector<std::string>& args, wire::Value& reply
     reply.set_integer(had ? 1 : 0);
   } else if (name == "PTTL") {
     reply.set_integer(!exists ? -2 : item->second.ttl_ms == 0 ? -1 : item->second.ttl_ms);
+  } else if (name == "PEXPIRETIME") {
+    reply.set_integer(!exists ? -2 : item->second.expiry_ms == 0 ? -1 : item->second.expiry_ms);
   } else if (name == "KEYS") {
     wire::List* list = reply.mutable_list();
     for (const auto& [key, unused] : items_) list->add_values()->set_bulk(key);

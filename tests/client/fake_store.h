@@ -27,7 +27,8 @@ class FakeStore {
     std::string value;
     std::uint32_t flags = 0;
     std::uint64_t version = 0;
-    std::int64_t ttl_ms = 0;  // 0: none; the fake's time stands still
+    std::int64_t ttl_ms = 0;     // 0: none; the fake's time stands still
+    std::int64_t expiry_ms = 0;  // as PXAT gave it; 0: none
   };
 
   void Set(const std::vector<std::string>& args, wire::Value& reply);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <coroutine>
+#include <exception>
 #include <optional>
 #include <string>
 #include <utility>
@@ -53,6 +55,17 @@ class ClientTest : public testing::Test {
 
   FakeCluster cluster_;
   std::optional<Client> client_;
+};
+
+// A coroutine that runs by itself.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
 };
 
 template <typename T>

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "client/fixture.h"
-#include "client/foreign_protocol.h"
 
 namespace {
 bool is_child = false;
@@ -46,14 +45,18 @@ class MisuseTest : public ClientTest {
                                     CodeOf(client.MDel({"k"})[0]),
                                     CodeOf(client.Execute({"PING"})),
                                     CodeOf(client.ExecuteOn("127.0.0.1:1", {"PING"})),
-                                    CodeOf(client.GetAsync("k").get()),
-                                    CodeOf(client.SetAsync("k", "v").get()),
-                                    CodeOf(client.DelAsync("k").get()),
-                                    CodeOf(client.IncrAsync("k").get()),
-                                    CodeOf(client.ExecuteAsync({"PING"}).get()),
+                                    CodeOf(client.GetAsync("k").Get()),
+                                    CodeOf(client.SetAsync("k", "v").Get()),
+                                    CodeOf(client.DelAsync("k").Get()),
+                                    CodeOf(client.IncrAsync("k").Get()),
+                                    CodeOf(client.ExecuteAsync({"PING"}).Get()),
+                                    CodeOf(client.ExecuteMany({{"PING"}})[0]),
+                                    CodeOf(client.MGetAsync({"k"}).Get()[0]),
+                                    CodeOf(client.Watch()),
                                     CodeOf(client.RefreshRing())};
-    client.GetAsync("k", [&](const auto& result) { codes.push_back(CodeOf(result)); });
-    client.ExecuteAsync({"PING"}, [&](const auto& result) { codes.push_back(CodeOf(result)); });
+    const auto note = [&](const auto& result) { codes.push_back(CodeOf(result)); };
+    client.GetAsync("k").Then(note);
+    client.MSetAsync({{"k", "v"}}).Then([&](const auto& results) { note(results[0]); });
     client.CancelAll();
     EXPECT_TRUE(client.Ring().nodes.empty());
     EXPECT_TRUE(client.Locate("k").holders.empty());
@@ -86,6 +89,24 @@ TEST_F(MisuseTest, AMovedFromClientAnswersWithErrors) {
   EXPECT_TRUE(moved.Set("k", "v"));
 }
 
+// The node would send it to whoever else uses the connection.
+TEST_F(MisuseTest, SharedConnectionsAreNotSubscribed) {
+  Connect();
+  const Result<Value> refused = client_->Execute({"feed", "FROM", "0"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kNotAllowed);
+  EXPECT_THAT(refused.error().message, HasSubstr("Client::Watch"));
+}
+
+TEST_F(MisuseTest, AFeedIsRefusedWithoutNodesThatHaveOne) {
+  Connect();
+  const Result<Feed> feed = client_->Watch({.open_within = 300ms});
+  ASSERT_FALSE(feed.ok());
+  EXPECT_EQ(feed.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(feed.error().message, HasSubstr("partitions can be read; last: "));
+  EXPECT_THAT(client_->Watch({.cursor = "no cursor"}).error().message, HasSubstr("no cursor"));
+}
+
 TEST_F(MisuseTest, MovingOntoAClientEndsTheOldOne) {
   Connect();
   cluster_.node(1).Pause();
@@ -94,7 +115,7 @@ TEST_F(MisuseTest, MovingOntoAClientEndsTheOldOne) {
   Result<Client> other = Client::Connect(DefaultOptions());
   ASSERT_TRUE(other);
   client() = std::move(*other);
-  EXPECT_EQ(CodeOf(waiting.get()), ErrorCode::kClosed);
+  EXPECT_EQ(CodeOf(waiting.Get()), ErrorCode::kClosed);
   cluster_.node(1).Resume();
   EXPECT_TRUE(client().Set(key, "v"));
   Client& same = client();
@@ -143,6 +164,37 @@ TEST_F(MisuseTest, AForkedChildEndsAndItsParentGoesOn) {
   EXPECT_TRUE(client().Set("k", "v"));
   EXPECT_TRUE(global->Get("k"));
   global.reset();
+}
+
+Detached NoteEnd(Operation<Result<bool>> operation, ErrorCode& code) {
+  const Result<bool> result = co_await operation;
+  code = result ? ErrorCode::kInternal : result.error().code;
+}
+
+TEST_F(MisuseTest, AForkedChildDoesNotWaitForItsParentsCalls) {
+  Connect();
+  const std::string key = cluster_.KeyOwnedBy(1);
+  auto complete = client().SetAsync(key, "v");
+  ASSERT_TRUE(complete.WaitFor(kPatience));
+  cluster_.node(1).Pause();
+  auto waited = client().SetAsync(key, "1");
+  auto told = client().MSetAsync({{key, "2"}, {key, "3"}});
+  auto awaited = client().SetAsync(key, "4");
+  const int status = ExitOfChild([&] {
+    if (waited.WaitFor(kPatience)) return 1;
+    if (CodeOf(waited.Get()) != ErrorCode::kNotAllowed) return 2;
+    std::vector<Result<bool>> results;
+    told.Then([&](std::vector<Result<bool>> all) { results = std::move(all); });
+    if (results.size() != 2 || CodeOf(results[1]) != ErrorCode::kNotAllowed) return 3;
+    ErrorCode code = ErrorCode::kInternal;
+    NoteEnd(std::move(awaited), code);
+    if (code != ErrorCode::kNotAllowed) return 4;
+    return complete.Get() ? 0 : 5;
+  });
+  EXPECT_EQ(status, 0);
+  cluster_.node(1).Resume();
+  EXPECT_TRUE(waited.Get()) << "the parent's goes on";
+  EXPECT_EQ(told.Get().size(), 2u);
 }
 
 // ---- Beyond the bounds -------------------------------------------------------------------------
@@ -270,11 +322,6 @@ TEST_F(MisuseTest, APortOfAnotherProtocolIsNamedAtOnce) {
     EXPECT_THAT(client.error().message, HasSubstr(says));
     EXPECT_THAT(client.error().message, HasSubstr("--port"));
   }
-}
-
-TEST(ForeignProtocolTest, AFrameIsNoForeigner) {
-  for (const char* begin : {"", "G", "GY", "GY\x01"}) EXPECT_TRUE(BeginsAsFrame(begin));
-  for (const char* begin : {"E", "GE", "gy"}) EXPECT_FALSE(BeginsAsFrame(begin));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-# Compiles HEADERS/gyre/client.h by itself, and a program of the example in its opening comment, with each compiler that
-# is here.
+# Compiles each of HEADERS/gyre by itself, and a program of the example in the opening comment of client.h, with each
+# compiler that is here.
 set(header ${HEADERS}/gyre/client.h)
 file(STRINGS ${header} lines REGEX "^//   +[^ ]" ENCODING UTF-8)
 set(example "")
@@ -9,12 +9,14 @@ foreach(line IN LISTS lines)
     string(APPEND example "${line}\n")
   endif()
 endforeach()
-if(NOT example MATCHES "Client::Connect.*Set\\(.*Get\\(")
+if(NOT example MATCHES "Client::Connect.*Set\\(.*Get\\(.*Then\\(")
   message(FATAL_ERROR "no example at the top of ${header}, but:\n${example}")
 endif()
 
 file(MAKE_DIRECTORY ${STAGE})
-file(WRITE ${STAGE}/alone.cc "#include <gyre/client.h>\n")
+foreach(name client operation result)
+  file(WRITE ${STAGE}/${name}.cc "#include <gyre/${name}.h>\n")
+endforeach()
 file(
   WRITE ${STAGE}/example.cc
   "#include <gyre/client.h>\n"
@@ -28,7 +30,7 @@ foreach(name g++ clang++)
   if(NOT compiler_${name})
     continue()
   endif()
-  foreach(source alone example)
+  foreach(source client operation result example)
     execute_process(
       COMMAND ${compiler_${name}} -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
               -I${HEADERS} ${STAGE}/${source}.cc RESULT_VARIABLE status ERROR_VARIABLE errors)

@@ -86,6 +86,17 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{{"set", "k", "-v"}, kExitUsage, "gyre set --help"},
         UsageCase{{"set", "k", "v", "EX", "9", "--nx"}, kExitUsage, "not both"},
         UsageCase{{"getrange", "k", "0"}, kExitUsage, "KEY START END"},
+        UsageCase{{"plan", "move", "n1"}, kExitUsage, "add or remove"},
+        UsageCase{{"config", "set", "timeout"}, kExitUsage, "NAME VALUE"},
+        UsageCase{{"config", "diff", "--node", "n1"}, kExitUsage, "all nodes"},
+        UsageCase{{"config", "unset"}, kExitUsage, "NAME ..."},
+        UsageCase{{"config", "get", "--ring", "a", "b"}, kExitUsage, "one PATTERN"},
+        UsageCase{{"config", "diff", "--ring"}, kExitUsage, "get, set and unset"},
+        UsageCase{{"config", "get", "--ring", "--node", "n1"}, kExitUsage, "say one of them"},
+        UsageCase{{"-r", "-1", "ping"}, kExitUsage, "gyre ping --help"},
+        UsageCase{{"--stat", "--nosuch"}, kExitUsage, "gyre stat --help"},
+        UsageCase{{"get", "k", "--stat"}, kExitUsage, "--stat stands for a command"},
+        UsageCase{{"bench", "--protocol", "resp", "--clean"}, kExitUsage, "native"},
         UsageCase{{"help", "gte"}, kExitUsage, "did you mean get"},
         UsageCase{{"help", "getrange"}, kExitDone, "Usage: gyre getrange KEY START END [OPTIONS]"},
         UsageCase{{"GETRANGE", "--help"}, kExitDone, "Usage: gyre getrange KEY START END"},
@@ -253,16 +264,25 @@ TEST_F(ToolTest, AcksTravel) {
 // ---- The cluster -------------------------------------------------------------------------------
 
 TEST_F(ToolTest, StatusForPeopleAndScripts) {
-  const std::string text = Done({"status"});
-  EXPECT_THAT(text, HasSubstr("cluster: fake"));
-  EXPECT_THAT(text, HasSubstr("1.0 MiB"));
-  EXPECT_EQ(DoneJson({"status"})["nodes"][1]["state"], "dead");
+  const Outcome status = Run({"status"});
+  EXPECT_EQ(status.status, kExitRefused) << "n2 is dead";
+  EXPECT_THAT(status.out, StartsWith("DEGRADED  cluster fake"));
+  EXPECT_THAT(status.out, HasSubstr("n2 dead"));
+  EXPECT_THAT(status.out, HasSubstr("9.9.9"));
+  EXPECT_THAT(status.out, HasSubstr("50%"));
+  const Json document = Json::parse(Run({"status", "-o", "json"}).out);
+  EXPECT_EQ(document["verdict"], "DEGRADED");
+  EXPECT_EQ(document["findings"][0]["code"], "node_dead");
+  EXPECT_EQ(document["nodes"][1]["state"], "dead");
+  EXPECT_EQ(document["nodes"][2]["version"], "9.9.9");
+  EXPECT_EQ(document["cluster"], "fake") << "what the node tells is there as well";
+  EXPECT_THAT(Run({"status", "--all"}).out, HasSubstr("used: 1.0 MiB"));
 }
 
 TEST_F(ToolTest, Ring) {
   const std::string text = Done({"ring"});
-  EXPECT_THAT(text, StartsWith("3 nodes, 64 partitions, 2 copies"));
-  EXPECT_THAT(text, HasSubstr(cluster_.node(2).address()));
+  EXPECT_THAT(text, StartsWith("64 partitions"));
+  EXPECT_THAT(text, HasSubstr("n3"));
   const auto ring = DoneJson({"ring"});
   int owned = 0;
   for (const auto& node : ring["nodes"]) owned += node["partitions_owned"].get<int>();
@@ -298,8 +318,48 @@ TEST_F(ToolTest, RebalanceShowsHowFarItIs) {
                                "to go; limit 1.0 MiB/s\nleaving: n3, 6 partitions left\n"));
   EXPECT_THAT(text, HasSubstr("no answer"));
   EXPECT_EQ(DoneJson({"rebalance"})["left_bytes"], 3145728);
-  EXPECT_EQ(DoneJson({"status"})["rebalance"]["eta_seconds"], 3);
-  EXPECT_THAT(Done({"status"}), HasSubstr("progress: 25.0%"));
+  EXPECT_EQ(Json::parse(Run({"status", "-o", "json"}).out)["rebalance"]["eta_seconds"], 3);
+}
+
+TEST_F(ToolTest, AdviseAnswersInOneLineAndSaysWhy) {
+  const auto advice = [](int nodes, int advised, const std::string& against) {
+    return R"({"cluster":"fake","nodes":)" + std::to_string(nodes) + R"(,"advised_nodes":)" +
+           std::to_string(advised) + R"(,"wanted_nodes":4,"direction":"out","signals":{)" +
+           R"("memory":{"known":true,"nodes":4,"allows_in":false,"text":"would gain 4.1"},)" +
+           R"("busy":{"known":true,"nodes":3,"allows_in":true,"text":"loops are busy 31%"},)" +
+           R"("network":{"known":false,"nodes":3,"allows_in":true,"text":"unknown"}},"against":[)" +
+           against + R"(],"forecasts":[{"nodes":3,"hit_ratio":0.92,"busy_ratio":0.31,)" +
+           R"("network_ratio":null,"memory_ratio":1},{"nodes":4,"hit_ratio":0.961}]})";
+  };
+  cluster_.Advise(advice(3, 4, ""));
+  Outcome outcome = Run({"advise"});
+  EXPECT_EQ(outcome.status, kExitRefused) << "something is advised";
+  EXPECT_THAT(outcome.out, StartsWith("SCALE OUT  cluster fake"));
+  EXPECT_THAT(outcome.out, HasSubstr(" + memory   would gain 4.1\n"));
+  EXPECT_THAT(outcome.out, HasSubstr(" - busy     loops are busy 31%\n"));
+  EXPECT_THAT(outcome.out, HasSubstr(" ? network  unknown\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("92.0%"));
+  EXPECT_THAT(outcome.out, HasSubstr("96.1%"));
+
+  cluster_.Advise(advice(3, 3, R"({"code":"cooldown","text":"cooldown: 2m"})"));
+  outcome = Run({"advise"});
+  EXPECT_EQ(outcome.status, kExitDone);
+  EXPECT_THAT(outcome.out, StartsWith("STAY  cluster fake"));
+  EXPECT_THAT(outcome.out, HasSubstr("4 asked for now"));
+  EXPECT_THAT(outcome.out, HasSubstr(" ! cooldown: 2m\n"));
+  EXPECT_EQ(DoneJson({"advise"})["advised_nodes"], 3);
+
+  cluster_.Advise(advice(4, 3, ""));
+  EXPECT_THAT(Run({"advise"}).out, StartsWith("SCALE IN  cluster fake"));
+  // Nothing that a node sends makes it fail.
+  for (const char* odd :
+       {R"({"nodes":0,"advised_nodes":0})", R"({"nodes":"x","signals":[1],"against":7})",
+        R"({"nodes":2,"advised_nodes":3,"signals":{"busy":1},"forecasts":[3]})"}) {
+    cluster_.Advise(odd);
+    EXPECT_EQ(Run({"advise"}).status, kExitRefused) << odd;
+  }
+  cluster_.Advise("no JSON");
+  EXPECT_THAT(Run({"advise"}).err, HasSubstr("not a JSON object"));
 }
 
 TEST_F(ToolTest, RebalanceIsPausedResumedAndLimited) {
@@ -426,7 +486,7 @@ TEST_F(ToolTest, ErrorsInAPipeNameTheLine) {
 }
 
 TEST_F(ToolTest, TheShellKnowsTheToolsWords) {
-  EXPECT_THAT(Piped("ring\n"), StartsWith("3 nodes"));
+  EXPECT_THAT(Piped("ring\n"), StartsWith("64 partitions"));
   EXPECT_EQ(Piped("set k v --ttl 5s\nPTTL k\n"), "OK\n5000\n");
   EXPECT_THAT(Piped("help\n"), HasSubstr("quit"));
   EXPECT_THAT(Piped("help get\n"), StartsWith("Prints a value\nUsage: gyre get KEY"));
@@ -442,8 +502,37 @@ TEST_F(ToolTest, AnOptionHoldsForItsLineAlone) {
       "{\"keys\":1}\n1\nvv\nnot stored: the condition is not met\nOK\n");
 }
 
+TEST_F(ToolTest, ACommandIsRepeated) {
+  EXPECT_EQ(Done({"-r", "3", "incr", "n"}), "1\n2\n3\n");
+  EXPECT_EQ(Done({"incr", "n", "--repeat", "2", "--pause", "0.001"}), "4\n5\n");
+  EXPECT_EQ(Piped("incr n -r 2\nincr n\n"), "6\n7\n8\n") << "of one line alone";
+  EXPECT_EQ(Run({"-r", "2", "get", "missing"}).status, kExitRefused);
+}
+
+TEST_F(ToolTest, PipeRunsWhatItReads) {
+  const Outcome good = Run({"pipe"}, "SET a 'x y'\n# nothing\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
+  EXPECT_EQ(good.status, kExitDone) << good.err;
+  EXPECT_THAT(good.out, StartsWith("2 commands, 0 errors, "));
+  EXPECT_EQ(cluster_.store().Get("a"), "x y");
+  const Outcome bad = Run({"pipe", "-o", "json"}, "INCR a\nSET 'open\nSET b 1\n");
+  EXPECT_EQ(bad.status, kExitRefused);
+  const Json summary = Json::parse(bad.out);
+  EXPECT_EQ(summary["errors"], 2);
+  EXPECT_EQ(summary["complete"], true);
+  EXPECT_EQ(cluster_.store().Get("b"), "1");
+  EXPECT_EQ(Run({}, "pipe\n").status, kExitUsage);
+}
+
+TEST_F(ToolTest, HelpOfAGroupAndOfAContainer) {
+  EXPECT_THAT(Done({"help", "operator"}), HasSubstr("\n  status "));
+  EXPECT_THAT(Done({"help", "redis"}), HasSubstr("getrange KEY START END"));
+  EXPECT_THAT(Done({"help", "values"}), HasSubstr("\n  get KEY "));
+  EXPECT_THAT(Done({"help", "object"}), HasSubstr("encoding <key>"));
+  EXPECT_EQ(Run({"help", "nosuchgroup"}).status, kExitUsage);
+}
+
 TEST_F(ToolTest, WhatTheShellCannotDoItSays) {
-  EXPECT_THAT(Run({}, "get k --connect 127.0.0.1:1\n").err, HasSubstr("leave it"));
+  EXPECT_THAT(Run({}, "get k --connect 127.0.0.1:1\n").err, HasSubstr("connect HOST"));
   EXPECT_THAT(Run({}, "set k -x\n").err, HasSubstr("standard input has the commands"));
 }
 

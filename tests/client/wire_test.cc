@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proto/frame.h"
+#include "proto/native_reply.h"
 #include "proto_gen/native.pb.h"
 
 namespace gyre::client {
@@ -31,7 +32,7 @@ TEST(WireTest, ARequestIsWhatProtobufReads) {
   const std::string binary("\0\xff\r\n", 4);
   const Result<std::string> request = EncodeRequest({"SET", "key", binary}, 2);
   ASSERT_TRUE(request);
-  ByteQueue out;
+  ByteQueue<> out;
   AppendRequestFrame(42, *request, 300, out);
 
   const auto header = DecodeFrameHeader(out.data(), 1000);
@@ -49,7 +50,7 @@ TEST(WireTest, ARequestIsWhatProtobufReads) {
 }
 
 TEST(WireTest, ARequestWithoutAcksOrDeadlineLeavesThemOut) {
-  ByteQueue out;
+  ByteQueue<> out;
   AppendRequestFrame(1, *EncodeRequest({"PING"}, 0), 0, out);
   EXPECT_EQ(out.size(), FrameHeader::kBytes + 2 + 4);
 }
@@ -146,11 +147,13 @@ TEST(WireTest, FieldsOfANewerReleaseAreSkipped) {
 }
 
 TEST(WireTest, UnknownErrorCodesAreInternal) {
-  EXPECT_EQ(ErrorCodeFromWire(11), ErrorCode::kUnknownOutcome);
-  EXPECT_EQ(ErrorCodeFromWire(16), ErrorCode::kNotAllowed);
-  EXPECT_EQ(ErrorCodeFromWire(17), ErrorCode::kInternal);
-  EXPECT_EQ(ErrorCodeFromWire(64), ErrorCode::kInternal)
-      << "the client's own cannot come from a node";
+  const auto from_wire = [](std::uint32_t code) {
+    return ValueOf([&](auto& v) { v.mutable_error()->set_code(code); }).error;
+  };
+  EXPECT_EQ(from_wire(11), ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(from_wire(16), ErrorCode::kNotAllowed);
+  EXPECT_EQ(from_wire(17), ErrorCode::kInternal);
+  EXPECT_EQ(from_wire(64), ErrorCode::kInternal) << "the client's own cannot come from a node";
 }
 
 struct Nonsense {

@@ -74,6 +74,38 @@ TEST(QuoteTest, Table) {
   EXPECT_EQ(Quote("\u009b1m"), R"("\xc2\x9b1m")");  // a control sequence to some terminals
 }
 
+TEST(OpenQuoteTest, AsSplitWordsSeesIt) {
+  for (const char* open : {"set k 'one", "\"", "get \"a\\\"", "set k 'a\\' b", "x\ny 'z"}) {
+    EXPECT_TRUE(HasOpenQuote(open)) << open;
+    EXPECT_FALSE(SplitWords(open)) << open;
+  }
+  for (const char* closed : {"", "set k 'one'", "get \"a\\\"b\"", "# it's a comment", "  #'"}) {
+    EXPECT_FALSE(HasOpenQuote(closed)) << closed;
+  }
+}
+
+TEST(SplitPipeTest, Table) {
+  const auto cut = SplitPipe("keys a* | sort | uniq");
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(cut->command, "keys a* ");
+  EXPECT_EQ(cut->program, " sort | uniq");
+  for (const char* none : {"", "set k '|' ", "set k \"a | b\"", "get a|b", "keys |", "keys | ",
+                           "| sort", "set k 'open | x"}) {
+    EXPECT_FALSE(SplitPipe(none)) << none;
+  }
+}
+
+TEST(AsWordTest, SplitWordsGivesItBack) {
+  for (const std::string word : {"plain", "gr\u00fc\u00dfe", "a b", "", "-x", "#", "|", "it's",
+                                 "a\"b", "a\\nb", "a\nb", "\xff"}) {
+    const auto words = SplitWords("get " + AsWord(word));
+    ASSERT_TRUE(words) << word;
+    ASSERT_EQ(words->size(), 2u) << word;
+    EXPECT_EQ((*words)[1].text, word);
+  }
+  EXPECT_EQ(AsWord("plain:1"), "plain:1");
+}
+
 TEST(ReadableTest, Table) {
   for (const char* plain : {"v", "a b", "gr\u00fc\u00dfe", "[1,2]", "-5", "it's \"so\""}) {
     EXPECT_EQ(Readable(plain), plain);
@@ -102,14 +134,6 @@ TEST(Base64Test, TheVectorsOfRfc4648) {
                                                        {"fooba", "Zm9vYmE="},
                                                        {"foobar", "Zm9vYmFy"}};
   for (const auto& [bytes, text] : table) EXPECT_EQ(Base64(bytes), text);
-}
-
-TEST(HumanTest, Table) {
-  EXPECT_EQ(HumanBytes(12), "12 B");
-  EXPECT_EQ(HumanBytes(1536), "1.5 KiB");
-  EXPECT_EQ(HumanBytes(268435456), "256 MiB");
-  EXPECT_EQ(HumanCount(999), "999");
-  EXPECT_EQ(HumanCount(1500000), "1.5M");
 }
 
 }  // namespace

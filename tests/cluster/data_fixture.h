@@ -42,11 +42,18 @@ struct DataNode {
     engine_options.shard_count = 2;
     engine_options.version_node = static_cast<std::uint8_t>(node);
     engine = std::move(*Engine::Create(engine_options));
-    table = std::make_unique<ReplicationTable>(partitions);
+    table = std::make_unique<ReplicationTable>(TableOptionsFor(*engine));
+    table->ordered = true;
+    table->forgets = true;
     replicator = std::make_unique<ReplicatorImpl>(options, *engine, *table, views, transport,
                                                   [this] { return world.now(); });
     service = std::make_unique<PeerService>(*engine, *table, views, control,
                                             [this] { return world.unix_now(); });
+    service->set_tasks(
+        {[this](std::function<void()> task) { transport.After(Duration{}, std::move(task)); },
+         [this](Duration delay, std::function<void()> task) {
+           transport.After(delay, std::move(task));
+         }});
     for (PartitionId partition = 0; partition < partitions; ++partition) {
       Shard& shard = engine->ShardOf(partition);
       MutexLock lock(shard.mutex());
@@ -63,6 +70,7 @@ struct DataNode {
     MutexLock lock(engine->ShardOf(partition).mutex());
     ReplicaSet& set = table->sets[partition];
     set.count = 0;
+    set.all_serve = !targets.empty();
     for (const ReplicaSet::Target& target : targets) set.targets[set.count++] = target;
     table->revision.fetch_add(1);
   }
@@ -78,7 +86,7 @@ struct DataNode {
     const auto stored =
         shard.Store(k, value, kNeverExpires, 0, shard.NextVersion(world.unix_now()));
     EXPECT_TRUE(stored);
-    return replicator->Submit(k.partition, *stored);
+    return replicator->SubmitOne(Effect::Put(k, *stored));
   }
   Replicator::Ticket Delete(const std::string& key) {
     const Key k = engine->KeyOf(key);
@@ -86,7 +94,7 @@ struct DataNode {
     MutexLock lock(shard.mutex());
     const Version version = shard.NextVersion(world.unix_now());
     shard.Remove(k, version, world.unix_now());
-    return replicator->SubmitRemoval(k, version);
+    return replicator->SubmitOne(Effect::Remove(k, version));
   }
   // "-" for a miss.
   std::string Read(const std::string& key) {

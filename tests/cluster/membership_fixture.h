@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/log.h"
 #include "base/prng.h"
 #include "membership/membership.h"
 #include "support/test_signer.h"
@@ -254,10 +255,11 @@ class VirtualCluster {
     }
   }
   void Do(std::uint64_t, StateChanged&) {}
+  void Do(std::uint64_t, SettingsChanged&) {}
   void Do(std::uint64_t, LeaseHeard&) {}
   void Do(std::uint64_t number, DeclaredDead&) { ++nodes_.at(number)->declared_dead; }
-  void Do(std::uint64_t number, LogLine& line) {
-    if (keep_logs) nodes_.at(number)->logs.push_back(std::move(line.text));
+  void Do(std::uint64_t number, LogEvent& event) {
+    if (keep_logs) nodes_.at(number)->logs.push_back(ToText(event));
   }
   void Do(std::uint64_t number, SendDatagram& datagram) {
     ++datagrams_;
@@ -354,7 +356,7 @@ class VirtualCluster {
 };
 
 // Tests of a cluster that has formed, with all its members on the ring.
-class MembershipTest : public testing::Test {
+class MembershipTest : public ::testing::Test {
  protected:
   void Form(std::uint64_t count, const MembershipOptions& options = {}) {
     cluster.StartMany(count, options);

@@ -8,11 +8,13 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/log.h"
 #include "ownership/ownership.h"
 #include "sim/world.h"
 
@@ -31,7 +33,10 @@ class OwnershipCluster {
     std::unique_ptr<Ownership> ownership;
     std::map<PartitionId, Role> roles;
     std::map<PartitionId, std::vector<ReplicaSet::Target>> targets;
+    std::set<PartitionId> all_serve;
+    std::map<NodeId, std::size_t> compared_with;               // how often, in recoveries
     std::vector<std::pair<PartitionId, std::uint64_t>> pulls;  // begun, not ended
+    std::size_t pulls_begun = 0;
     std::set<PartitionId> begun_empty;
     std::vector<std::string> log;
     ClusterViewPtr view;
@@ -72,9 +77,10 @@ class OwnershipCluster {
     state_.members[id].state = MemberState::kDead;
     state_.ring[id] = RingEntry{id, "", 1, 1, false};
   }
-  void Leave(const NodeId& id) {  // SIGTERM: about to stop
+  // SIGTERM: about to stop, with a snapshot or not.
+  void Leave(const NodeId& id, UnixMillis returns_as_of = 0) {
     state_.holdings[id].leaving = true;
-    Carry(id, machines_[id].ownership->BeginLeave(now_));
+    Carry(id, machines_[id].ownership->BeginLeave(now_, returns_as_of));
     Tell();
   }
   std::size_t OnlyAt(const NodeId& id) {
@@ -115,6 +121,8 @@ class OwnershipCluster {
     recoveries_end_ = end;
     Settle();
   }
+  // The first comparison of each partition with that node brings something.
+  void SetGainsFrom(const NodeId& node) { gains_from_ = node; }
   void SetPullsEnd(bool end) {
     pulls_end_ = end;
     Settle();
@@ -176,6 +184,8 @@ class OwnershipCluster {
   }
   void Perform(const NodeId& id, const SetTargets& action) {
     machines_[id].targets[action.partition] = action.targets;
+    machines_[id].all_serve.erase(action.partition);
+    if (action.all_serve) machines_[id].all_serve.insert(action.partition);
   }
   void Perform(const NodeId& id, const MarkSettled& action) {
     for (ReplicaSet::Target& target : machines_[id].targets[action.partition]) {
@@ -190,6 +200,7 @@ class OwnershipCluster {
   }
   void Perform(const NodeId& id, const StartPull& action) {
     machines_[id].pulls.emplace_back(action.partition, action.pull);
+    machines_[id].pulls_begun += action.writes_only ? 0 : 1;
   }
   void Perform(const NodeId& id, const StartRecovery& action) {
     recoveries_.push_back({id, action.node, {action.partition}});
@@ -221,7 +232,7 @@ class OwnershipCluster {
   }
   void Perform(const NodeId& id, const PublishView& action) { machines_[id].view = action.view; }
   void Perform(const NodeId& id, const LogEvent& action) {
-    machines_[id].log.push_back(action.text);
+    machines_[id].log.push_back(ToText(action));
   }
 
   void CountOwners() {
@@ -298,9 +309,13 @@ class OwnershipCluster {
   void EndRecovery(const Request& recovery) {
     if (!machines_.contains(recovery.from)) return;
     const bool answered = machines_.contains(recovery.to);
-    const std::vector<Ownership::RecoveryEnd> ends{
-        {recovery.partitions.front(), recovery.to,
-         answered ? RecoveryOutcome::kAgreed : RecoveryOutcome::kFailed}};
+    ++machines_[recovery.from].compared_with[recovery.to];
+    const bool gains = answered && gains_from_ == recovery.to &&
+                       gained_.insert(recovery.partitions.front()).second;
+    const std::vector<Ownership::RecoveryEnd> ends{{recovery.partitions.front(), recovery.to,
+                                                    gains      ? RecoveryOutcome::kGained
+                                                    : answered ? RecoveryOutcome::kAgreed
+                                                               : RecoveryOutcome::kFailed}};
     Carry(recovery.from, machines_[recovery.from].ownership->OnRecovered(now_, ends));
   }
   bool EndOnePull() {
@@ -323,6 +338,8 @@ class OwnershipCluster {
   std::uint64_t incarnation_ = 0;
   bool pulls_end_ = true;
   bool recoveries_end_ = true;
+  std::optional<NodeId> gains_from_;
+  std::set<PartitionId> gained_;
   std::size_t worst_owner_count_ = 0;
 };
 

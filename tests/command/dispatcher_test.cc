@@ -90,6 +90,10 @@ TEST_F(DispatcherTest, CallsAndErrorsAreCounted) {
   EXPECT_EQ(counts_of("get").found, 2U);
   EXPECT_EQ(counts_of("get").missing, 1U);
   EXPECT_GT(counts_of("get").nanoseconds, 0U);
+  const CommandHistogram::Snapshot durations =
+      node().dispatcher().command_durations()[CommandTable::Get().Find("get")->index];
+  EXPECT_EQ(durations.count, counts_of("get").calls);
+  EXPECT_LE(durations.sum, Duration(counts_of("get").nanoseconds));
   EXPECT_EQ(counts_of("incr").errors, 1U);
   EXPECT_EQ(counts_of("select").errors, 1U);
 }
@@ -98,7 +102,7 @@ TEST_F(DispatcherTest, CommandStatsAreNamedAsInRedis) {
   std::vector<CommandCounts> counts(CommandTable::Get().commands().size());
   counts[CommandTable::Get().Find("get")->index] = {
       .calls = 4, .nanoseconds = 5000, .rejected = 2, .errors = 1};
-  const Admin::Fields expected = {
+  const Fields expected = {
       {"cmdstat_get", "calls=4,usec=5,usec_per_call=1.25,rejected_calls=2,failed_calls=1"}};
   EXPECT_EQ(CommandStatsFields(counts), expected);
 }

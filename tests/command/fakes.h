@@ -1,10 +1,13 @@
 // Stand-ins for what a dispatcher works with: a clock that tests turn, and services that remember.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,31 +70,27 @@ class FakeReplicator final : public Replicator {
   };
 
   Status Check(PartitionId, std::uint32_t) override { return check; }
-  Ticket Submit(PartitionId partition, const RecordView& record) override {
-    if (forgets) return ++newest;
-    Sent one{.partition = partition,
-             .key = std::string(record.key()),
-             .version = record.version(),
-             .expiry_ms = record.expiry_ms(),
-             .flags = record.flags(),
-             .tombstone = record.is_tombstone()};
-    if (!one.tombstone) {
-      record.ForEachChunk([&](std::string_view chunk) { one.value += chunk; });
+  Ticket Submit(PartitionId partition, std::span<const Effect> group) override {
+    ++newest;
+    if (forgets) return newest;
+    groups.push_back(group.size());
+    for (const Effect& effect : group) {
+      EXPECT_EQ(effect.key->partition, partition);
+      Sent one{.partition = partition,
+               .key = std::string(effect.key->bytes),
+               .version = effect.version,
+               .tombstone = effect.kind == Effect::Kind::kRemove,
+               .flush = effect.kind == Effect::Kind::kFlush};
+      if (effect.kind == Effect::Kind::kPut) {
+        EXPECT_EQ(effect.record.key(), effect.key->bytes);
+        EXPECT_EQ(effect.record.version(), effect.version);
+        one.expiry_ms = effect.record.expiry_ms();
+        one.flags = effect.record.flags();
+        effect.record.ForEachChunk([&](std::string_view chunk) { one.value += chunk; });
+      }
+      sent.push_back(std::move(one));
     }
-    sent.push_back(std::move(one));
-    return ++newest;
-  }
-  Ticket SubmitRemoval(const Key& key, Version version) override {
-    if (forgets) return ++newest;
-    sent.push_back({.partition = key.partition,
-                    .key = std::string(key.bytes),
-                    .version = version,
-                    .tombstone = true});
-    return ++newest;
-  }
-  Ticket SubmitFlush(PartitionId partition, Version version) override {
-    sent.push_back({.partition = partition, .version = version, .flush = true});
-    return ++newest;
+    return newest;
   }
   void Await(Ticket ticket, std::uint32_t acks, Done done) override {
     if (forgets) return done(outcome);
@@ -123,21 +122,40 @@ class FakeReplicator final : public Replicator {
   Ticket newest = 0;
   int flushes = 0;
   std::vector<Sent> sent;
+  std::vector<std::size_t> groups;  // effects in each
   std::vector<std::pair<Ticket, std::uint32_t>> awaited;
   std::vector<Ticket> awaited_all;
   std::vector<Done> held;
 };
 
-class FakeAdmin final : public Admin {
+class FakeReport final : public NodeReport {
  public:
-  Fields Info(std::string_view section) override {
-    if (section == "server") return {{"redis_version", "7.0.15"}, {"tcp_port", "6379"}};
-    return {{"section", std::string(section)}};
+  std::vector<Fields> Info(std::span<const std::string_view> sections) override {
+    std::vector<Fields> all;
+    for (const std::string_view section : sections) {
+      all.push_back(section == "server" ? Fields{{"redis_version", "7.0.15"}, {"tcp_port", "6379"}}
+                                        : Fields{{"section", std::string(section)}});
+    }
+    return all;
   }
   std::optional<Fields> MemcachedStats(std::string_view argument) override {
     if (!argument.empty()) return std::nullopt;
     return Fields{{"pid", "42"}, {"threads", "1"}};
   }
+  void ResetStats() override { ++resets; }
+  std::string AdviceJson() override { return R"({"advised_nodes":3})"; }
+  std::string StatusJson() override { return R"({"name":"n1"})"; }
+  std::string RestartCheckJson(const NodeId& node) override {
+    return R"({"node":")" + node.ToString() + R"(","safe":true,"reasons":[]})";
+  }
+  std::vector<HotKey> ReadHotKeys() override { return hot_keys; }
+
+  int resets = 0;
+  std::vector<HotKey> hot_keys;
+};
+
+class FakeSettings final : public NodeSettings {
+ public:
   Fields ConfigGet(std::string_view pattern) override {
     Fields found;
     for (const auto& [name, value] : config) {
@@ -154,8 +172,43 @@ class FakeAdmin final : public Admin {
     for (const auto& [name, value] : changes) config[std::string(name)] = value;
     return {};
   }
-  void ResetStats() override { ++resets; }
-  std::string StatusJson() override { return R"({"name":"n1"})"; }
+
+  Status ConfigUnset(std::span<const std::string_view> names) override {
+    for (const std::string_view name : names) {
+      if (config.erase(std::string(name)) == 0) {
+        return Fail(ErrorCode::kInvalidArgument, "Unknown option '" + std::string(name) + "'");
+      }
+    }
+    return {};
+  }
+  Result<std::vector<SettingChange>> RingConfigSet(const Changes& changes) override {
+    std::vector<SettingChange> all;
+    for (const auto& [name, value] : changes) {
+      if (config.count(std::string(name)) == 0) {
+        return Fail(ErrorCode::kInvalidArgument, "Unknown option '" + std::string(name) + "'");
+      }
+      all.push_back({std::string(name), std::string(value)});
+    }
+    return all;
+  }
+  Result<std::vector<SettingChange>> RingConfigUnset(
+      std::span<const std::string_view> names) override {
+    std::vector<SettingChange> all;
+    for (const std::string_view name : names) all.push_back({std::string(name), std::nullopt});
+    return all;
+  }
+  std::string RingConfigJson(std::string_view pattern) override {
+    return R"({"ring":")" + std::string(pattern) + R"("})";
+  }
+  std::string ConfigSourcesJson(std::string_view pattern) override {
+    return R"({"sources":")" + std::string(pattern) + R"("})";
+  }
+
+  std::map<std::string, std::string> config = {{"maxmemory", "1000"}, {"log-level", "info"}};
+};
+
+class FakeRing final : public RingOperator {
+ public:
   void Drain(const NodeId& node, Done done) override {
     drained.emplace_back(node, std::move(done));
   }
@@ -167,9 +220,6 @@ class FakeAdmin final : public Admin {
     removed.push_back(node);
     done(Fail(ErrorCode::kNotAllowed, "the node is alive; use drain"));
   }
-  std::string RestartCheckJson(const NodeId& node) override {
-    return R"({"node":")" + node.ToString() + R"(","safe":true,"reasons":[]})";
-  }
   void SetRebalance(const RebalanceChange& change, Done done) override {
     if (change.paused) rebalance.paused = *change.paused;
     if (change.own_limits) rebalance.bytes_per_second.reset();
@@ -180,8 +230,13 @@ class FakeAdmin final : public Admin {
     done(rebalance.paused ? R"({"paused":true})" : R"({"paused":false})");
   }
 
-  std::map<std::string, std::string> config = {{"maxmemory", "1000"}, {"log-level", "info"}};
-  int resets = 0;
+  void ChangeSettings(std::vector<SettingChange> changes, Done done) override {
+    if (changes.size() > 2) return done(Fail(ErrorCode::kTooLarge, "too many at once"));
+    for (SettingChange& change : changes) changed.push_back(std::move(change));
+    done({});
+  }
+
+  std::vector<SettingChange> changed;
   std::vector<std::pair<NodeId, Done>> drained;
   std::vector<NodeId> undrained;
   std::vector<NodeId> removed;

@@ -26,6 +26,27 @@ TEST_F(KeyCommandTest, TypesAndEncodings) {
           {"OBJECT BOGUS k", "invalid_argument: unknown subcommand 'BOGUS'. Try OBJECT HELP."}});
 }
 
+TEST_F(KeyCommandTest, MemoryUsageIsWhatTheRecordTakes) {
+  Expect(
+      {{"MEMORY USAGE nothing", "nil"},
+       {"SET k v", "OK"},
+       {"MEMORY USAGE k SAMPLES x", "invalid_argument: value is not an integer or out of range"},
+       {"MEMORY USAGE k SAMPLES -1", "invalid_argument: syntax error"},
+       {"MEMORY USAGE k SAMPLE 5", "invalid_argument: syntax error"},
+       {"MEMORY USAGE k SAMPLES", "invalid_argument: syntax error"},
+       {"MEMORY USAGE", "invalid_argument: wrong number of arguments for 'memory|usage' command"},
+       {"MEMORY DOCTOR", "invalid_argument: unknown subcommand 'DOCTOR'. Try MEMORY HELP."}});
+  std::int64_t before = 0;
+  for (const std::size_t bytes : {1U, 100U, 1000U, 60'000U, 1'000'000U}) {
+    Run("SET k " + std::string(bytes, 'v'));
+    const std::int64_t taken = std::stoll(Text("MEMORY USAGE k SAMPLES 0"));
+    EXPECT_GT(taken, static_cast<std::int64_t>(bytes));
+    EXPECT_LT(taken, static_cast<std::int64_t>(bytes + bytes / 4 + 64)) << bytes;
+    EXPECT_GT(taken, before);
+    before = taken;
+  }
+}
+
 TEST_F(KeyCommandTest, ExpiriesAreSetAndRead) {
   const std::int64_t second = now() / 1000;
   Expect({{"TTL k", "-2"},

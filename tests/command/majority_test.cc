@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "command/test_cluster.h"
-#include "leases/lease_table.h"
 
 namespace gyre::testing {
 namespace {
@@ -17,10 +16,10 @@ class MajorityTest : public ClusterTest {
       Lease(partition, seconds(100));
     }
   }
-  LeaseTable& leases() { return *cluster_.node(1).leases; }
+  LeaseTable& leases() { return *cluster_.node(1).replication.fence.leases(); }
   void Lease(PartitionId partition, Duration span) {
     for (std::size_t i = 0; i < cluster_.size(); ++i) {
-      LeaseTable& table = *cluster_.node(i).leases;
+      LeaseTable& table = *cluster_.node(i).replication.fence.leases();
       table.LimitStamps(Timeline::kStart + 1'000'000);
       table.Extend(partition, cluster_.time.steady_now(), cluster_.time.steady_now() + span);
     }
@@ -91,7 +90,7 @@ TEST_F(MajorityTest, AnExpiredLeaseIsNone) {
 TEST_F(MajorityTest, WhatALeaseRanOutOverIsThrownAway) {
   EXPECT_EQ(Run(1, "SET " + key_ + " 5"), "OK");
   const auto stop_once = [this] {
-    cluster_.node(1).lease_reads = 0;
+    cluster_.node(1).fence_reads = 0;
     cluster_.node(1).stop_after_reads = 1;  // the second look at the clock is a minute later
   };
   Lease(partition_, milliseconds(500));

@@ -188,7 +188,7 @@ TEST_F(MemcachedCommandTest, TheServer) {
                    {"mc.stats nothing", "unknown_command: unknown argument"},
                    {"mc.stats reset", "(RESET)"},
                    {"mc.verbosity 1", "OK"}});
-  EXPECT_EQ(node().admin.resets, 1);
+  EXPECT_EQ(node().report.resets, 1);
   EXPECT_TRUE(Memcached("mc.version").starts_with("(VERSION "));
   Memcached("mc.quit");
   EXPECT_TRUE(node().memcached_client.close_after_reply);

@@ -53,6 +53,18 @@ TEST_F(NodeCommandTest, AfterARefusedSelectNothingIsWritten) {
           {"GET k", "nil"}});
 }
 
+TEST_F(NodeCommandTest, Advise) {
+  EXPECT_TRUE(Text("ADVISE").starts_with("unknown_command")) << "the operator's alone";
+  EXPECT_EQ(Operator("ADVISE"), "\"{\"advised_nodes\":3}\"");
+}
+
+TEST_F(NodeCommandTest, HotKeys) {
+  EXPECT_TRUE(Text("HOTKEYS").starts_with("unknown_command")) << "the operator's alone";
+  EXPECT_EQ(Operator("HOTKEYS"), "[]");
+  node().report.hot_keys = {{1, "item:17", true, 4100.4}, {2, "long", false, 12}};
+  EXPECT_EQ(Operator("HOTKEYS"), "[[\"item:17\", 4100, 1], [\"long\", 12, 0]]");
+}
+
 TEST_F(NodeCommandTest, RepliesCanBeSwitchedOff) {
   Run("CLIENT REPLY OFF");
   EXPECT_TRUE(node().client.mute());
@@ -144,7 +156,7 @@ TEST_F(NodeCommandTest, Config) {
           {"CONFIG SET log-level debug x",
            "invalid_argument: wrong number of arguments for 'config|set' command"},
           {"CONFIG RESETSTAT", "OK"}});
-  EXPECT_EQ(node().admin.resets, 1);
+  EXPECT_EQ(node().report.resets, 1);
 }
 
 TEST_F(NodeCommandTest, CommandDescribesTheTable) {
@@ -215,12 +227,12 @@ TEST_F(NodeCommandTest, DrainAndRemove) {
   request.args = {"DRAIN", "n1"};
   const auto slot = node().Start(request, node().operator_client);
   EXPECT_FALSE(slot->finished());
-  ASSERT_EQ(node().admin.drained.size(), 1U);
-  EXPECT_EQ(node().admin.drained[0].first, node().info.id);
-  node().admin.drained[0].second({});
+  ASSERT_EQ(node().ring.drained.size(), 1U);
+  EXPECT_EQ(node().ring.drained[0].first, node().info.id);
+  node().ring.drained[0].second({});
   EXPECT_EQ(TextOf(slot->reply()), "OK");
   EXPECT_EQ(Operator("UNDRAIN n1"), "OK");
-  EXPECT_EQ(node().admin.undrained, std::vector<NodeId>{node().info.id});
+  EXPECT_EQ(node().ring.undrained, std::vector<NodeId>{node().info.id});
   EXPECT_EQ(Operator("REMOVE " + node().info.id.ToString()),
             "not_allowed: the node is alive; use drain");
   EXPECT_EQ(Operator("REMOVE " + node().info.id.ToRedisId()),
@@ -244,12 +256,39 @@ TEST_F(NodeCommandTest, Rebalance) {
        {"REBALANCE LIMIT",
         "invalid_argument: wrong number of arguments for 'rebalance|limit' command"},
        {"REBALANCE FASTER", "invalid_argument: unknown subcommand 'FASTER'. Try REBALANCE HELP."}});
-  EXPECT_EQ(node().admin.rebalance.bytes_per_second, 5'000'000U);
+  EXPECT_EQ(node().ring.rebalance.bytes_per_second, 5'000'000U);
   ExpectOperator({{"REBALANCE LIMIT 0", "OK"}});
-  EXPECT_EQ(node().admin.rebalance.bytes_per_second, 0U);
+  EXPECT_EQ(node().ring.rebalance.bytes_per_second, 0U);
   ExpectOperator({{"REBALANCE PAUSE", "OK"}, {"REBALANCE LIMIT default", "OK"}});
-  EXPECT_EQ(node().admin.rebalance.bytes_per_second, std::nullopt);
-  EXPECT_TRUE(node().admin.rebalance.paused) << "the limit alone";
+  EXPECT_EQ(node().ring.rebalance.bytes_per_second, std::nullopt);
+  EXPECT_TRUE(node().ring.rebalance.paused) << "the limit alone";
+}
+
+TEST_F(NodeCommandTest, RingConfig) {
+  ExpectOperator(
+      {{"RINGCONFIG GET", "\"{\"ring\":\"*\"}\""},
+       {"RINGCONFIG GET log*", "\"{\"ring\":\"log*\"}\""},
+       {"RINGCONFIG SOURCES max*", "\"{\"sources\":\"max*\"}\""},
+       {"ringconfig set log-level debug maxmemory 5", "[\"log-level\", \"maxmemory\"]"},
+       {"RINGCONFIG UNSET maxmemory", "[\"maxmemory\"]"},
+       {"RINGCONFIG SET log-level",
+        "invalid_argument: wrong number of arguments for 'ringconfig|set' command"},
+       {"RINGCONFIG SET log-level debug maxmemory",
+        "invalid_argument: wrong number of arguments for 'ringconfig|set' command"},
+       {"RINGCONFIG SET nothing 1", "invalid_argument: Unknown option 'nothing'"},
+       {"RINGCONFIG UNSET a b c", "too_large: too many at once"},
+       {"RINGCONFIG", "invalid_argument: wrong number of arguments for 'ringconfig' command"}});
+  const std::vector<SettingChange>& changed = node().ring.changed;
+  ASSERT_EQ(changed.size(), 3U);
+  EXPECT_EQ(changed[0].name, "log-level");
+  EXPECT_EQ(changed[1].value, "5");
+  EXPECT_EQ(changed[2].value, std::nullopt);
+  EXPECT_EQ(Run("RINGCONFIG GET").error, ErrorCode::kUnknownCommand) << "the native port alone";
+}
+
+TEST_F(NodeCommandTest, ConfigUnset) {
+  EXPECT_EQ(Text("CONFIG UNSET log-level"), "OK");
+  EXPECT_EQ(Text("CONFIG UNSET nothing"), "invalid_argument: Unknown option 'nothing'");
 }
 
 // ---- The ring -----------------------------------------------------------------------------------

@@ -38,13 +38,11 @@ inline std::vector<std::string> Words(std::string_view line) {
 // nil, OK, STORED, "bulk", 42, (text), [list], {map: pairs}, and an error as its code and message:
 // "invalid_argument: syntax error". A record shows its value, as RESP does.
 inline std::string TextOf(const Reply& reply) {
-  static constexpr std::string_view kWords[] = {"OK",        "STORED",  "NOT_STORED", "EXISTS",
-                                                "NOT_FOUND", "DELETED", "TOUCHED",    "PONG"};
   switch (reply.kind) {
     case Reply::Kind::kNull:
       return "nil";
     case Reply::Kind::kOutcome:
-      return std::string(kWords[static_cast<std::size_t>(reply.outcome)]);
+      return std::string(OutcomeWord(reply.outcome));
     case Reply::Kind::kText:
       return "(" + reply.bytes + ")";
     case Reply::Kind::kBulk:

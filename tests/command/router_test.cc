@@ -17,9 +17,7 @@ class RouterTest : public ClusterTest {
   std::string RunOnClusterPort(std::size_t index, const std::string& line) {
     return TextOf(cluster_.RunAs(index, cluster_.node(index).cluster_client, Words(line)));
   }
-  const RouterStats& stats(std::size_t index) {
-    return cluster_.node(index).dispatcher().router_stats();
-  }
+  RouterStats stats(std::size_t index) { return cluster_.node(index).dispatcher().router_stats(); }
 
   // Partition 1 is node 1's.
   const PartitionId partition_ = 1;
@@ -109,9 +107,9 @@ class StoppedOwner : public RouterTest {
  protected:
   void SetUp() override {
     EXPECT_EQ(Run(1, "SET " + key_ + " old"), "OK");
-    self_fence().Confirm(SteadyNow() - 2 * SelfFence::kFor);
+    self_fence().Confirm(cluster_.time.steady_now() - 2 * SelfFence::kFor);
   }
-  SelfFence& self_fence() { return cluster_.node(1).replication.self_fence; }
+  SelfFence& self_fence() { return cluster_.node(1).replication.fence.self(); }
   std::shared_ptr<TestSlot> StartWaited(const std::string& line) {
     Request request = RequestOf(line);
     request.waited = true;
@@ -134,6 +132,24 @@ TEST_F(StoppedOwner, ReadsThatWaitedForItWaitUntilItKnowsWhoOwns) {
   ASSERT_TRUE(two->finished());
   EXPECT_EQ(TextOf(one->reply()), "\"new\"");
   EXPECT_EQ(TextOf(two->reply()), "[\"new\", \"new\"]");
+}
+
+// Declared dead and owner again between two looks at what waits. A node that sent a write was told of the
+// death, and had it carried out elsewhere.
+TEST_F(StoppedOwner, AWriteOfANodeThatWaitedThroughItsDeathIsNotCarriedOut) {
+  Request forwarded = RequestOf("SET " + key_ + " stale");
+  forwarded.id = 9;
+  forwarded.hops = 1;
+  const auto stale = Start(1, forwarded);
+  const auto own = Start(1, RequestOf("SET " + key_ + " waited"));
+  EXPECT_FALSE(stale->finished());
+  self_fence().Overrule();
+  self_fence().Confirm(TimePoint::max());
+  cluster_.time.Advance(milliseconds(200));
+  ASSERT_TRUE(stale->finished() && own->finished());
+  EXPECT_TRUE(TextOf(stale->reply()).starts_with("not_owner")) << TextOf(stale->reply());
+  EXPECT_EQ(TextOf(own->reply()), "OK") << "its client knows no other node";
+  EXPECT_EQ(Run(1, "GET " + key_), "\"waited\"");
 }
 
 TEST_F(StoppedOwner, StillOwningItAnswersThem) {
@@ -346,14 +362,71 @@ TEST_F(RouterTest, ALostWriteIsNeverCalledOk) {
   EXPECT_EQ(Run(0, "GET " + key_), "\"v\"");
 }
 
-TEST_F(RouterTest, WhatMayBeRepeatedIs) {
-  cluster_.node(1).lose_replies = 1;
+TEST_F(RouterTest, ALostReadIsRepeated) {
   EXPECT_EQ(Run(0, "SET " + key_ + " v"), "OK");
   cluster_.node(1).lose_requests = 2;
   EXPECT_EQ(Run(0, "GET " + key_), "\"v\"");
+}
+
+TEST_F(RouterTest, ALostWriteThatMayBeRepeatedIsOnceItsOwnerIsKnownToBeGone) {
+  cluster_.node(1).lose_replies = 1;
+  const auto slot = Start(0, "SET " + key_ + " v");
+  cluster_.time.Advance(milliseconds(100));
+  EXPECT_FALSE(slot->finished());
+  cluster_.dead = {1};
+  cluster_.Give(partition_, 2);
+  cluster_.Publish();
+  cluster_.time.Advance(milliseconds(100));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(TextOf(slot->reply()), "OK");
+  EXPECT_EQ(cluster_.node(2).received.back(), "SET " + key_ + " v");
+}
+
+TEST_F(RouterTest, SoIsOneWhoseOwnerWasStartedAgain) {
+  cluster_.node(1).lose_requests = 1;
+  const auto slot = Start(0, "SET " + key_ + " v");
+  cluster_.time.Advance(milliseconds(100));
+  cluster_.incarnation_of[1] = 2;
+  cluster_.Publish();
+  cluster_.time.Advance(milliseconds(100));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(TextOf(slot->reply()), "OK");
+}
+
+// It may still have the command in a buffer, and execute it after the repetition and after later
+// writes.
+TEST_F(RouterTest, ALostWriteIsNotRepeatedWhileItsOwnerLives) {
+  cluster_.node(1).lose_requests = 1;
+  const auto slot = Start(0, "SET " + key_ + " v");
+  cluster_.Give(partition_, 2);
+  cluster_.Publish();
+  cluster_.time.Advance(seconds(1));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(slot->reply().error, ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(Run(2, "GET " + key_), "nil");
+}
+
+// Where it was passed on, a third node may have it, whose death nobody here would learn of.
+TEST_F(RouterTest, AWriteThatWasPassedOnIsNotRepeated) {
+  // Node 0 does not know yet that node 2 owns the partition.
+  cluster_.Give(partition_, 2);
+  cluster_.SetOwnerInView(partition_, 2);
+  cluster_.PublishTo(1);
+  cluster_.PublishTo(2);
+  EXPECT_EQ(Run(0, "SET " + key_ + " v"), "OK");
   EXPECT_EQ(std::count(cluster_.node(1).received.begin(), cluster_.node(1).received.end(),
                        "SET " + key_ + " v"),
-            2);
+            2)
+      << "refused, and then passed on";
+  EXPECT_EQ(stats(1).forwarded, 1U);
+
+  const auto slot = Start(0, "SET " + key_ + " w");
+  cluster_.time.Advance(std::chrono::microseconds(250));  // it was refused
+  cluster_.node(1).lose_replies = 1;
+  cluster_.time.Advance(milliseconds(10));
+  ASSERT_TRUE(slot->finished());
+  EXPECT_EQ(slot->reply().error, ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(Run(2, "GET " + key_), "\"w\"");
 }
 
 TEST_F(RouterTest, ARepeatedWriteThatFailsIsOfUnknownOutcome) {
@@ -364,6 +437,26 @@ TEST_F(RouterTest, ARepeatedWriteThatFailsIsOfUnknownOutcome) {
   cluster_.time.Advance(seconds(3));
   ASSERT_TRUE(slot->finished());
   EXPECT_EQ(slot->reply().error, ErrorCode::kUnknownOutcome);
+}
+
+// The promise of "too few replicas" is that nothing was written; here the first owner may have.
+TEST_F(RouterTest, ARepeatedWriteThatIsRefusedIsOfUnknownOutcome) {
+  for (const std::size_t heir : {0U, 2U}) {  // the node that was asked, or another
+    cluster_.dead = {};
+    cluster_.Give(partition_, 1);
+    cluster_.Publish();
+    cluster_.node(1).lose_replies = 1;
+    cluster_.node(heir).replicator.check = Fail(ErrorCode::kTooFewReplicas, "only 1");
+    const auto slot = Start(0, "SET " + key_ + " v");
+    cluster_.time.Advance(milliseconds(1));
+    cluster_.dead = {1};
+    cluster_.Give(partition_, static_cast<MemberIndex>(heir));
+    cluster_.Publish();
+    cluster_.time.Advance(seconds(3));
+    ASSERT_TRUE(slot->finished());
+    EXPECT_EQ(slot->reply().error, ErrorCode::kUnknownOutcome) << TextOf(slot->reply());
+    EXPECT_NE(slot->reply().bytes.find("only 1"), std::string::npos);
+  }
 }
 
 TEST_F(RouterTest, AnOwnerThatIsSilentTimesOut) {

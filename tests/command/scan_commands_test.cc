@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <set>
 
 #include "command/scan_cursor.h"
 #include "command/test_cluster.h"
+#include "support/key_hashes.h"
 
 namespace gyre::testing {
 namespace {
@@ -245,15 +247,54 @@ TEST_F(ScanTest, FlushWaitsForAHandover) {
   EXPECT_EQ(TextOf(Run(0, {"DBSIZE"})), "0");
 }
 
+constexpr std::uint64_t kLastPosition = ScanCursor::PositionOf(~std::uint64_t{0});
+
 TEST(ScanCursorTest, HoldsWhatItIsGiven) {
-  const ScanCursor cursor{.partition = 16383, .position = (std::uint64_t{1} << 39) - 1};
-  const ScanCursor back = ScanCursor::Decode(cursor.Encode());
-  EXPECT_EQ(back.partition, cursor.partition);
-  EXPECT_EQ(back.position, cursor.position);
-  EXPECT_EQ(static_cast<std::uint64_t>(static_cast<double>(cursor.Encode())), cursor.Encode());
-  EXPECT_TRUE(ScanCursor::IsValid(cursor.Encode(), 16384));
-  EXPECT_FALSE(ScanCursor::IsValid(cursor.Encode(), 1024));
+  const std::shared_ptr<const KeyHash> secret = TestKeyHash(1);
+  for (const KeyHash* hash : {&KeyHash::Plain(), secret.get()}) {
+    const ScanCursorCodec codec(*hash);
+    for (const std::uint64_t position : {std::uint64_t{0}, std::uint64_t{256}, kLastPosition}) {
+      const std::uint64_t cursor = codec.Encode({.partition = 16383, .position = position});
+      const ScanCursor back = codec.Decode(cursor);
+      EXPECT_EQ(back.partition, 16383u);
+      EXPECT_EQ(back.position, position);
+      EXPECT_EQ(static_cast<std::uint64_t>(static_cast<double>(cursor)), cursor);
+      EXPECT_TRUE(ScanCursor::IsValid(cursor, 16384));
+      EXPECT_FALSE(ScanCursor::IsValid(cursor, 1024));
+    }
+  }
   EXPECT_FALSE(ScanCursor::IsValid(std::uint64_t{1} << 53, 1024));
+  EXPECT_EQ(ScanCursorCodec(*TestKeyHash(1)).Encode({}), 0u) << "0 is the begin and the end alone";
+}
+
+// The order of cursors and of the positions that they stand for have nothing to do with each other.
+TEST(ScanCursorTest, DoesNotTellTheHash) {
+  const ScanCursorCodec codec(*TestKeyHash(1));
+  constexpr std::uint64_t kCursors = 4096;
+  std::uint64_t ascents = 0;
+  std::uint64_t last = 0;
+  for (std::uint64_t i = 1; i <= kCursors; ++i) {
+    const std::uint64_t position = i * (kLastPosition / kCursors) / 256 * 256;
+    const std::uint64_t cursor = codec.Encode({.partition = 7, .position = position});
+    ascents += cursor > last ? 1 : 0;
+    last = cursor;
+    EXPECT_NE(cursor >> 14, position);
+  }
+  EXPECT_GT(ascents, kCursors / 2 - 200);
+  EXPECT_LT(ascents, kCursors / 2 + 200);
+}
+
+// What was given under another secret begins the partition anew, nearly always.
+TEST(ScanCursorTest, OfAnotherSecretBeginsThePartitionAnew) {
+  const ScanCursorCodec codec(*TestKeyHash(1));
+  const ScanCursorCodec other(*TestKeyHash(2));
+  int anew = 0;
+  for (std::uint64_t i = 1; i <= 1000; ++i) {
+    const ScanCursor cursor = codec.Decode(other.Encode({.partition = 7, .position = i << 20}));
+    EXPECT_EQ(cursor.partition, 7u);
+    anew += cursor.position == 0 ? 1 : 0;
+  }
+  EXPECT_GT(anew, 980);
 }
 
 }  // namespace

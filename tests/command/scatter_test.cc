@@ -72,10 +72,18 @@ TEST_F(ScatterTest, ArgumentsBeforeTheKeysGoAlong) {
   EXPECT_EQ(Run(2, {"TTL", cluster_.KeyIn(1)}), "100");
 }
 
-TEST_F(ScatterTest, TheFirstErrorIsTheAnswer) {
+// "Too few replicas" says that nothing was written.
+TEST_F(ScatterTest, AWriteThatFailsInPartIsOfUnknownOutcome) {
   cluster_.node(2).replicator.check = Fail(ErrorCode::kTooFewReplicas, "only 1");
-  EXPECT_EQ(Run(0, SetAll()), "too_few_replicas: only 1");
+  EXPECT_EQ(Run(0, SetAll()), "unknown_outcome: some of the keys were written, and then: only 1");
   EXPECT_EQ(Run(0, {"GET", cluster_.KeyIn(0)}), "\"0\"") << "other nodes' keys are set";
+}
+
+TEST_F(ScatterTest, TheFirstErrorIsTheAnswerWhereNothingWasWritten) {
+  for (std::size_t i = 0; i < 3; ++i) {
+    cluster_.node(i).replicator.check = Fail(ErrorCode::kTooFewReplicas, "only 1");
+  }
+  EXPECT_EQ(Run(0, SetAll()), "too_few_replicas: only 1");
 }
 
 TEST_F(ScatterTest, EveryKeyNeedsItsCopies) {
@@ -128,7 +136,14 @@ TEST_F(ScatterTest, PartsAreGroupedAnewAfterAFailover) {
 
 TEST_F(ScatterTest, ALostPartOfASafeCommandIsRepeated) {
   cluster_.node(1).lose_replies = 1;
-  EXPECT_EQ(Run(0, SetAll()), "OK");
+  const auto set = Start(0, SetAll());
+  cluster_.time.Advance(milliseconds(100));
+  EXPECT_FALSE(set->finished()) << "node 1 may still execute it";
+  cluster_.incarnation_of[1] = 2;
+  cluster_.Publish();
+  cluster_.time.Advance(milliseconds(100));
+  ASSERT_TRUE(set->finished());
+  EXPECT_EQ(TextOf(set->reply()), "OK");
   cluster_.node(2).lose_requests = 1;
   EXPECT_EQ(Run(0, OnAll("MGET")), AllNumbers());
 }

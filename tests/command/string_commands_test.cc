@@ -220,6 +220,15 @@ TEST_F(CommandTest, ValuesAreBounded) {
   EXPECT_EQ(Run("INCR k").error, ErrorCode::kWrongType);
 }
 
+TEST_F(CommandTest, AnMsetOfWhichAPartWasWrittenDoesNotSayThatNothingWas) {
+  const std::string large(node().engine->options().value_bytes_max + 1, 'x');
+  const Reply reply = RunWords({"MSET", "a", "1", "b", large});
+  EXPECT_EQ(reply.error, ErrorCode::kUnknownOutcome) << TextOf(reply);
+  EXPECT_TRUE(reply.bytes.starts_with("some of the keys were written")) << reply.bytes;
+  EXPECT_EQ(Text("GET a"), "\"1\"");
+  EXPECT_EQ(RunWords({"MSET", "b", large}).error, ErrorCode::kTooLarge);
+}
+
 TEST_F(CommandTest, ReplicasGetResultsNotOperations) {
   Expect({{"SET n 1 EX 10", "OK"},
           {"INCR n", "2"},

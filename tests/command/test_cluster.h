@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@
 #include "command/dispatcher.h"
 #include "command/fakes.h"
 #include "command/reply_text.h"
-#include "protocol/native_codec.h"
+#include "support/native_bytes.h"
 
 namespace gyre::testing {
 
@@ -47,11 +48,18 @@ class TestSlot final : public ReplySlot {
 
 class TestResponder final : public Responder {
  public:
-  explicit TestResponder(TestSlot& slot) : slot_(slot) {}
+  // `subscribed`: where what was subscribed to is kept; null: the protocol has no push.
+  explicit TestResponder(TestSlot& slot, std::unique_ptr<PushSource>* subscribed = nullptr)
+      : slot_(slot), subscribed_(subscribed) {}
   ReplyWriter& writer() override { return slot_.writer(); }
   PendingReply Defer() override {
     deferred_ = true;
     return PendingReply(slot_);
+  }
+  std::shared_ptr<PushWaker> Subscribe(std::unique_ptr<PushSource> source) override {
+    if (subscribed_ == nullptr) return nullptr;
+    *subscribed_ = std::move(source);
+    return std::make_shared<Waker>();
   }
   // After Handle.
   void Returned() {
@@ -59,7 +67,12 @@ class TestResponder final : public Responder {
   }
 
  private:
+  struct Waker final : PushWaker {  // tests call Write themselves
+    void Wake() override {}
+  };
+
   TestSlot& slot_;
+  std::unique_ptr<PushSource>* const subscribed_;
   bool deferred_ = false;
 };
 
@@ -70,7 +83,10 @@ class TestNode final : public Transport {
  public:
   TestNode(TestCluster& cluster, std::uint8_t number, const DispatcherOptions& options,
            bool majority);
-  ~TestNode() override { dispatcher_.reset(); }
+  ~TestNode() override {
+    subscription.reset();
+    dispatcher_.reset();
+  }
 
   void Call(const NodeId& to, FrameType type, std::string payload, Duration deadline,
             Done done) override;
@@ -79,7 +95,11 @@ class TestNode final : public Transport {
   // Handles a request of `session`; the slot may be filled later.
   std::shared_ptr<TestSlot> Start(const Request& request, Session& session);
   Dispatcher& dispatcher() { return *dispatcher_; }
-  void Crash() { dispatcher_.reset(); }
+  Services services();
+  void Crash() {
+    subscription.reset();
+    dispatcher_.reset();
+  }
 
   void SetRole(PartitionId partition, Role role);
   Role RoleOf(PartitionId partition);
@@ -90,21 +110,23 @@ class TestNode final : public Transport {
   std::unique_ptr<Engine> engine;
   ViewPublisher views;
   SessionRegistry sessions;
+  // The clock of its fence may jump by a minute after some readings: the process is stopped there.
   ReplicationTable replication;
-  // --consistency majority. Its clock may jump by a minute after some readings: the process is
-  // stopped there.
-  std::unique_ptr<LeaseTable> leases;
-  int lease_reads = 0;
+  int fence_reads = 0;
   int stop_after_reads = -1;
   std::function<void()> on_clock_read;  // what other threads do meanwhile
   FakeReplicator replicator;
-  FakeAdmin admin;
+  FakeReport report;
+  FakeSettings settings;
+  FakeRing ring;
   FakePeers peers;
   Session client;          // RESP
   Session cluster_client;  // RESP, cluster port
   Session memcached_client;
   Session operator_client;  // native
   Session peer;             // native: what other nodes forward
+
+  std::unique_ptr<PushSource> subscription;  // of whichever session
 
   // ---- The network to this node.
   bool down = false;                  // calls fail before they are sent
@@ -159,12 +181,14 @@ class TestCluster {
     view->replicas = 2;
     for (const auto& node : nodes_) view->members.push_back(node->info);
     for (const MemberIndex suspect : suspects) view->members[suspect].state = MemberState::kSuspect;
+    for (const MemberIndex each : dead) view->members[each].state = MemberState::kDead;
+    for (const auto& [each, number] : incarnation_of) view->members[each].incarnation = number;
     view->on_ring.assign(nodes_.size(), true);
     view->self = index;
     view->owner = owners_;
     for (const MemberIndex owner : owners_) {
       const auto next = static_cast<MemberIndex>((owner + 1) % nodes_.size());
-      std::vector<MemberIndex> holders;
+      MemberList holders;
       if (owner != kNoMember) holders.push_back(owner);
       if (owner != kNoMember && next != owner) holders.push_back(next);
       view->complete.push_back(holders);
@@ -217,7 +241,10 @@ class TestCluster {
   }
 
   Timeline time;
-  std::vector<MemberIndex> suspects;  // in views that are published from now on
+  // In views that are published from now on.
+  std::vector<MemberIndex> suspects;
+  std::vector<MemberIndex> dead;
+  std::map<MemberIndex, std::uint64_t> incarnation_of;
 
  private:
   std::vector<std::unique_ptr<TestNode>> nodes_;
@@ -240,7 +267,14 @@ inline MemberInfo TestNode::MakeInfo(std::uint8_t number) {
 
 inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
                           const DispatcherOptions& options, bool majority)
-    : info(MakeInfo(number)), replication(TestCluster::kPartitions), cluster_(cluster) {
+    : info(MakeInfo(number)),
+      replication(
+          {.partition_count = TestCluster::kPartitions, .shard_count = 4, .majority = majority},
+          [this] {
+            const bool stopped = stop_after_reads >= 0 && fence_reads++ == stop_after_reads;
+            return cluster_.time.steady_now() + (stopped ? std::chrono::minutes(1) : Duration{});
+          }),
+      cluster_(cluster) {
   auto created = Engine::Create({.memory_bytes = std::size_t{64} << 20,
                                  .value_bytes_max = std::size_t{4} << 20,
                                  .partition_count = TestCluster::kPartitions,
@@ -248,12 +282,6 @@ inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
                                  .version_node = number});
   EXPECT_TRUE(created) << created.error().message;
   engine = std::move(*created);
-  if (majority) {
-    leases = std::make_unique<LeaseTable>(TestCluster::kPartitions, [this] {
-      const bool stopped = stop_after_reads >= 0 && lease_reads++ == stop_after_reads;
-      return cluster_.time.steady_now() + (stopped ? std::chrono::minutes(1) : Duration{});
-    });
-  }
   client.id = sessions.NextId();
   client.connected_ms = Timeline::kStart;
   client.peer_address = "127.0.0.1:50001";
@@ -265,23 +293,26 @@ inline TestNode::TestNode(TestCluster& cluster, std::uint8_t number,
   operator_client.protocol = Protocol::kNative;
   peer.protocol = Protocol::kNative;
   peer.peer = info.id;
-  dispatcher_ =
-      std::make_unique<Dispatcher>(Services{.engine = *engine,
-                                            .views = views,
-                                            .sessions = sessions,
-                                            .replication = replication,
-                                            .admin = admin,
-                                            .replicator = replicator,
-                                            .transport = *this,
-                                            .peers = peers,
-                                            .leases = leases.get(),
-                                            .unix_now = [this] { return cluster_.time.unix_now(); },
-                                            .steady_now =
-                                                [this] {
-                                                  if (on_clock_read) on_clock_read();
-                                                  return cluster_.time.steady_now();
-                                                }},
-                                   options);
+  dispatcher_ = std::make_unique<Dispatcher>(services(), options);
+}
+
+inline Services TestNode::services() {
+  return {.engine = *engine,
+          .views = views,
+          .sessions = sessions,
+          .replication = replication,
+          .report = report,
+          .settings = settings,
+          .replicator = replicator,
+          .transport = *this,
+          .peers = peers,
+          .ring = ring,
+          .unix_now = [this] { return cluster_.time.unix_now(); },
+          .steady_now =
+              [this] {
+                if (on_clock_read) on_clock_read();
+                return cluster_.time.steady_now();
+              }};
 }
 
 inline void TestNode::SetRole(PartitionId partition, Role role) {
@@ -305,8 +336,10 @@ inline std::shared_ptr<TestSlot> TestNode::Start(const Request& request, Session
   auto slot = std::make_shared<TestSlot>();
   slots.push_back(slot);
   slot->AddRef();  // for the call: the last handle that goes ends an unanswered request
-  TestResponder responder(*slot);
+  const bool pushes = session.protocol != Protocol::kMemcached;
+  TestResponder responder(*slot, pushes ? &subscription : nullptr);
   dispatcher_->Handle(request, session, responder);
+  session.push_source = subscription.get();
   responder.Returned();
   slot->Unref();
   dispatcher_->EndOfBatch();
@@ -329,19 +362,16 @@ inline void TestNode::Call(const NodeId& to, FrameType type, std::string payload
   }
   cluster_.time.After(kHop, [this, target, payload = std::move(payload), deadline,
                              done = std::move(done)]() mutable {
-    // As the native port does: the frame decoded, the reply encoded.
-    std::string frame;
-    AppendFrame(FrameType::kRequest, 1, payload, frame);
-    auto codec = std::make_shared<NativeCodec>(CodecLimits{});
-    Request request;
-    const Decoded decoded = codec->Decode(frame, request);
-    ASSERT_EQ(decoded.status, Decoded::Status::kRequest);
-    std::string line;
-    for (const std::string_view arg : request.args) line += std::string(arg) + " ";
-    line.pop_back();
-    target->received.push_back(line);
-
-    const std::shared_ptr<TestSlot> slot = target->Start(request, target->peer);
+    // As the native port does.
+    std::shared_ptr<TestSlot> slot;
+    const bool whole = WithNativeRequest(payload, [&](const Request& request) {
+      std::string line;
+      for (const std::string_view arg : request.args) line += std::string(arg) + " ";
+      line.pop_back();
+      target->received.push_back(line);
+      slot = target->Start(request, target->peer);
+    });
+    ASSERT_TRUE(whole);
     const bool lost = target->lose_replies > 0;
     if (lost) {
       --target->lose_replies;
@@ -349,15 +379,9 @@ inline void TestNode::Call(const NodeId& to, FrameType type, std::string payload
     }
     const TimePoint end = cluster_.time.steady_now() + deadline;
     auto poll = std::make_shared<std::function<void()>>();
-    *poll = [this, slot, codec, end, poll, done = std::move(done)] {
+    *poll = [this, slot, end, poll, done = std::move(done)] {
       if (slot->finished()) {
-        Request empty;
-        empty.id = 1;
-        Buffer out;
-        ReplyWriter* writer = codec->WriterFor(empty, out);
-        Replay(slot->reply(), *writer);
-        done(out.view().substr(FrameHeader::kBytes));
-        codec->Recycle(writer);
+        done(EncodeNativeReply(slot->reply()));
       } else if (cluster_.time.steady_now() >= end) {
         done(Fail(ErrorCode::kTimeout, "no reply in time"));
       } else {

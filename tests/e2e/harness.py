@@ -34,6 +34,8 @@ RING_SECONDS_MAX = 60 * PATIENCE
 
 # Below the range that the kernel gives to outgoing connections, so that none of these takes a node's port.
 PORT_FIRST, PORT_LAST = 20000, 32000
+# Above it: blocks of ports that a program under test counts through, and that free_port() of no other process gives.
+BLOCK_FIRST, BLOCK_LAST = 61000, 65000
 
 
 def binary(name):
@@ -100,6 +102,16 @@ def free_port():
                 _given.add(port)
                 return port
     raise AssertionError("no free port on 127.0.0.1")
+
+
+def free_ports(count):
+    """The first of `count` ports of 127.0.0.1 in a row, each free for TCP and UDP."""
+    for _ in range(1000):
+        first = random.SystemRandom().randrange(BLOCK_FIRST, BLOCK_LAST - count)
+        if all(_bindable(port, kind) for port in range(first, first + count)
+               for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            return first
+    raise AssertionError(f"no {count} free ports in a row on 127.0.0.1")
 
 
 # ---- A small RESP client that hides nothing -------------------------------------------------------------------
@@ -381,7 +393,8 @@ class Ring:
         try:
             for _ in range(count):
                 self.add(wait=False)
-            self.wait_settled()
+            if count:
+                self.wait_settled()
         except BaseException:
             self.print_logs()
             self.close()
@@ -397,11 +410,11 @@ class Ring:
         finally:
             self.close()
 
-    def add(self, wait=True):
-        """Starts one more node, which joins through the others; returns it."""
+    def add(self, wait=True, flags=None):
+        """Starts one more node, which joins through the others; returns it. `flags`: besides those of the ring."""
         index = len(self.nodes)
         where = {} if self.hosts is None else {"host": self.hosts.address(index), "within": self.hosts.within(index)}
-        node = Node(f"n{index + 1}", self.directory, self.flags, **where)
+        node = Node(f"n{index + 1}", self.directory, {**self.flags, **(flags or {})}, **where)
         running = self.running()
         self.nodes.append(node)
         node.start(join=running[:3], wait=wait)

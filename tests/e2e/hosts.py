@@ -9,6 +9,7 @@ address, and never cut off: from there the tests start, watch and judge.
     hosts.within(0)               the words before a command that make it run on the first host
     hosts.cut(0, 1)               what 0 sends to 1 is lost; the other direction is not touched
     hosts.isolate(2); hosts.heal()
+    index = hosts.attach()        one more, with an address that none had before; hosts.detach(index) takes it away
 
 Everything made here carries the pid of this process in its name. It goes when `close` is called or the process ends;
 what a killed process left is taken away by the next one (`sweep`).
@@ -64,7 +65,7 @@ class Hosts:
     def __init__(self, count):
         sweep()
         self.pid = os.getpid()
-        self.count = count
+        self.count = 0
         self.bridge = f"gy{self.pid}b"
         self.table = f"gyre{self.pid}"
         self.rules = []
@@ -73,25 +74,44 @@ class Hosts:
                            if str(net.network_address)[:-1] not in taken)
         atexit.register(self.close)
         try:
-            self._build()
+            self._build(count)
         except BaseException:
             self.close()
             raise
 
-    def _build(self):
+    def _build(self, count):
         _run("ip", "link", "add", self.bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{self.subnet[254]}/24", "dev", self.bridge)
+        _run("ip", "addr", "add", f"{self.machine_address}/24", "dev", self.bridge)
         _run("ip", "link", "set", self.bridge, "up")
-        for index in range(self.count):
-            name, port = self._namespace(index), self._port(index)
-            _run("ip", "netns", "add", name)
-            _run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
-            _run("ip", "link", "set", port, "master", self.bridge, "up")
-            _run("ip", "-n", name, "addr", "add", f"{self.address(index)}/24", "dev", "eth0")
-            _run("ip", "-n", name, "link", "set", "eth0", "up")
-            _run("ip", "-n", name, "link", "set", "lo", "up")
+        for _ in range(count):
+            self.attach()
         _run("nft", "-f", "-", script=f"table bridge {self.table} {{\n chain forward {{\n"
              "  type filter hook forward priority 0; policy accept;\n }\n}\n")
+
+    def attach(self):
+        """One more host; its number."""
+        index = self.count
+        assert index + 1 < 254, "the subnet has no more addresses"
+        self.count += 1
+        name, port = self._namespace(index), self._port(index)
+        _run("ip", "netns", "add", name)
+        _run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _run("ip", "link", "set", port, "master", self.bridge, "up")
+        _run("ip", "-n", name, "addr", "add", f"{self.address(index)}/24", "dev", "eth0")
+        _run("ip", "-n", name, "link", "set", "eth0", "up")
+        _run("ip", "-n", name, "link", "set", "lo", "up")
+        return index
+
+    def detach(self, index):
+        """Takes the host away. Its number and address are not given again."""
+        _run("ip", "netns", "del", self._namespace(index), check=False)
+        # The namespace takes it along, but later, and the next hosts may want its name.
+        _run("ip", "link", "del", self._port(index), check=False)
+
+    @property
+    def machine_address(self):
+        """The machine's own on the switch."""
+        return str(self.subnet[254])
 
     def _namespace(self, index):
         return f"{_PREFIX}{self.pid}-{index}"
@@ -156,7 +176,5 @@ class Hosts:
         atexit.unregister(self.close)
         _run("nft", "delete", "table", "bridge", self.table, check=False)
         for index in range(self.count):
-            _run("ip", "netns", "del", self._namespace(index), check=False)
-            # The namespace takes it along, but later, and the next hosts may want its name.
-            _run("ip", "link", "del", self._port(index), check=False)
+            self.detach(index)
         _run("ip", "link", "del", self.bridge, check=False)

@@ -201,7 +201,8 @@ def load_on(nodes, wanted, tolerant=False):
 
 def check(nodes, load, wanted):
     """Nobody read a wrong value, and each of `nodes` knows all that was acknowledged."""
-    assert [problem for reader in load.readers for problem in reader.problems][:10] == []
+    problems = [problem for reader in load.readers for problem in reader.problems][:10]
+    assert not problems, problems
     for node in nodes:
         assert violations(node, load.writers) == []
         assert missing(node, wanted)[:10] == []

@@ -69,8 +69,16 @@ class Load(harness.Process):
         return self.ask("mark " + name)
 
     def judge(self, nodes):
-        """Stops the load, reads every key through every one of `nodes`: {"violations", "late", "texts"}."""
+        """Stops the load, reads every key through every one of `nodes`: {"violations", "late", "texts"}, and what is found
+        beyond what the level promises: {"beyond", "beyond_texts"}; {"by_fault"} counts both, {"checked"} says of what."""
         return self.ask("judge " + ",".join(node.address for node in nodes))
+
+    def cut(self):
+        """From now until `heal` an owner may change without a handover, and the end of its writes go with it."""
+        self.ask("cut")
+
+    def heal(self):
+        self.ask("heal")
 
     def figures(self):
         return self.ask("figures")
@@ -82,6 +90,10 @@ class Scene:
 
     def __init__(self, nodes, flags=None, network=False, **load_options):
         self.flags = {**FLAGS, **(flags or {})}
+        acks, copies = self.flags.get("--write-acks", 1), self.flags.get("--replicas", 2)
+        # Where fewer copies than all acknowledge a write, one that stands in for its owner may lack it.
+        self.all_acknowledge = acks >= copies
+        load_options = {"acks_may_be_lost": int(acks < 2), "stale_reads": int(not self.all_acknowledge), **load_options}
         self.majority = self.flags.get("--consistency") == "majority"
         self.never_stale = self.majority and self.flags.get("--write-acks") == self.flags.get("--replicas")
         self.stale = []
@@ -154,11 +166,14 @@ class Scene:
         self.load.mark("before")
         time.sleep(1)
         self.load.mark(fault.name)
+        if not (fault.planned or fault.cuts):
+            self.load.cut()
         try:
             what = fault.act(self, random)
         finally:
             self.mend()
         time.sleep(HEAL_SECONDS)
+        self.load.heal()
         row = self.load.mark("judged")
         row.update({"fault": what or fault.name, **self.load.judge(self.nodes)})
         if self.never_stale and row["reads_stale"]:
@@ -174,14 +189,16 @@ class Scene:
 
 
 class Fault:
-    """`snapshots`: only where nodes write snapshots, else it loses all. `no_failures`: no write may fail meanwhile."""
+    """`snapshots`: only where nodes write snapshots, else it loses all. `no_failures`: no write may fail meanwhile, for
+    each owner hands over before it goes (so it is no cut). `cuts`: it says itself when owners may change, `load.cut()`."""
 
-    def __init__(self, name, act, network=False, snapshots=False, no_failures=False):
+    def __init__(self, name, act, network=False, snapshots=False, no_failures=False, cuts=False):
         self.name = name
         self.act = act
         self.network = network
         self.snapshots = snapshots
-        self.no_failures = no_failures
+        self.no_failures = self.planned = no_failures
+        self.cuts = cuts
 
 
 FAULTS = {}
@@ -246,6 +263,21 @@ def pause_once(scene, random):
 @fault("pause-thrice")
 def pause_thrice(scene, random):
     return _pause(scene, 3)
+
+
+@fault("pause-and-kill", cuts=True)
+def pause_and_kill(scene, random):
+    """One sleeps, and another dies before the first has heard what it wrote meanwhile; some of it waits in sockets."""
+    sleeper = _turn.of(scene)
+    victim = random.choice(scene.others(sleeper))
+    sleeper.pause()
+    time.sleep(0.4 * SUSPICION_SECONDS)
+    scene.load.cut()
+    victim.kill()
+    sleeper.resume()
+    time.sleep(3)
+    scene.ring.restart(victim)
+    return f"SIGSTOP {sleeper.name} for {0.4 * SUSPICION_SECONDS:.1f} s, then kill {victim.name}"
 
 
 def _stop(nodes):
@@ -406,8 +438,15 @@ COLUMNS = [
     ("fault", "fault", "{}"), ("acked", "acknowledged", "{}"), ("unknown", "unknown", "{}"), ("refused", "refused", "{}"),
     ("reads", "reads", "{}"), ("failed", "reads_failed", "{}"), ("stale", "reads_stale", "{}"),
     ("longest read ms", "read_ms_max", "{:.0f}"), ("longest write gap ms", "write_gap_ms_max", "{:.0f}"),
-    ("violations", "violations", "{}"),
+    ("violations", "violations", "{}"), ("beyond", "beyond", "{}"),
 ]
+
+
+def print_findings(row):
+    """What was checked in a run and what was found, of its last row."""
+    print("       checked: " + row["checked"])
+    found = ", ".join(f"{count} {name}" for name, count in sorted(row["by_fault"].items()))
+    print(f"       found: {found or 'nothing'}", flush=True)
 
 
 def print_head():

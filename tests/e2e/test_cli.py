@@ -1,7 +1,10 @@
 """The command lines of gyre and gyred: exit codes, output for people and for programs, one clear line for mistakes."""
 
 import json
+import re
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -232,3 +235,39 @@ class TestServer:
         node = harness.Node("interrupted", tmp_path).start()
         node.signal(2)
         assert node.wait_exit() == 0
+
+
+class TestCompletion:
+    """Of the system's shells, written from the table of commands."""
+
+    @staticmethod
+    def offered(*words):
+        """What bash offers for the last of the words."""
+        script = ('eval "$1"; shift; COMP_WORDS=(gyre "$@"); COMP_CWORD=$#; _gyre; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-euc", script, "bash", gyre("completion", "bash").out, *words],
+                              capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return set(done.stdout.split())
+
+    def test_every_command_is_offered(self):
+        commands = set(re.findall(r"^  ([a-z][a-z-]+) ", gyre("--help").out, flags=re.M))
+        assert len(commands) > 50
+        assert commands <= self.offered("")
+        assert self.offered("help", "") == commands | {"help"}
+        assert self.offered("--connect", "a:1", "re") == {word for word in commands if word.startswith("re")}
+
+    def test_a_commands_options_are_offered_behind_it(self):
+        assert {"--ttl", "--nx", "--connect"} <= self.offered("set", "k", "--")
+        assert "--ttl" not in self.offered("get", "--") | self.offered("--")
+        assert self.offered("set", "k") == set(), "keys are not known"
+
+    def test_zsh_takes_its_script(self):
+        script = gyre("completion", "zsh").out
+        assert script.startswith("#compdef gyre\n") and "'restart-check:" in script
+        if shutil.which("zsh"):
+            done = subprocess.run(["zsh", "-n"], input=script, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+
+    def test_another_shell_is_refused(self):
+        result = gyre("completion", "fish")
+        assert result.status == USAGE and "bash and zsh" in result.err

@@ -9,6 +9,7 @@ import contextlib
 import random
 import re
 import socket
+import subprocess
 import time
 
 import pytest
@@ -321,6 +322,21 @@ SEEN = {
 @pytest.mark.parametrize("case", SEEN)
 def test_what_differed_once(node, redis, case):
     assert differences(node.resp_port, redis, SEEN[case], most=100) == []
+
+
+def test_own_parameters_take_no_name_of_redis(node, redis):
+    """What Redis knows as well means the same there: none of our own options took such a name."""
+    def parameters(port):
+        with Resp(port) as client:
+            return {name.decode() for name in client.call("CONFIG", "GET", "*")[::2]}
+
+    printed = subprocess.run([harness.binary("gyred"), "--help"], capture_output=True, text=True).stdout
+    flags = set(re.findall(r"^ +(?:-h,)?--([a-z-]+)", printed, re.MULTILINE))
+    both = parameters(node.resp_port) & parameters(redis)
+    assert both & flags == {"port"}, "Redis's port is --resp-port; --port is native-port"
+    assert {"port", "bind", "dir", "maxmemory", "maxclients", "timeout", "loglevel", "save", "databases"} <= both
+    own = parameters(node.resp_port) - both
+    assert own == flags - {"help", "version", "config", "gen-gossip-key", "healthcheck", "port"} | {"native-port"}
 
 
 def sorted_sets(reply):

@@ -43,9 +43,11 @@ def owners(node, keys):
 
 
 def test_nothing_that_was_removed_comes_back_under_the_nemesis():
+    """Nor does a reader see a part of what one command wrote."""
     generator = random.Random(1)
     flags = {"--replicas": 2, "--write-acks": 2, "--memory": "16MiB"}
-    load = {"keys": 1000, "counters": 0, "swaps": 0, "interval_ms": 1000, "value_bytes": 30_000, "evicts": 1}
+    load = {"keys": 1000, "counters": 0, "swaps": 0, "interval_ms": 1000, "value_bytes": 30_000, "evicts": 1,
+            "groups": 8, "group_value_bytes": 500}
     with nemesis.Scene(3, flags, **load) as scene:
         for name in harness.soak(["kill", "rolling-restart"], nemesis.LOCAL):
             row = scene.round(nemesis.FAULTS[name], generator)

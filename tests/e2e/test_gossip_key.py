@@ -159,7 +159,7 @@ def test_the_status_says_whether_there_is_a_key_and_never_which(tmp_path):
     with harness.Ring(1, {"--gossip-key": path}) as ring:
         node = ring.nodes[0]
         assert gossip(node) == node.status()["gossip"] == {"encrypted": True, "keys": 2}
-        text = harness.gyre("status", node=node)
+        text = harness.gyre("status", "--all", node=node)
         assert "gossip:\n  encrypted: yes\n  keys: 2\n" in text.out, text
         for told in (text.out, node.http("/status")[1], node.http("/metrics")[1], node.log(10**6)):
             for key in keys:
@@ -168,7 +168,7 @@ def test_the_status_says_whether_there_is_a_key_and_never_which(tmp_path):
 
 def test_the_status_says_that_there_is_no_key(node):
     assert gossip(node) == {"encrypted": False, "keys": 0}
-    assert "gossip:\n  encrypted: no\n  keys: 0\n" in harness.gyre("status", node=node).out
+    assert "gossip:\n  encrypted: no\n  keys: 0\n" in harness.gyre("status", "--all", node=node).out
 
 
 def reload(ring, path, *keys):

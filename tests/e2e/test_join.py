@@ -1,5 +1,9 @@
 """Planned changes under load: a node joins, a node is drained, a node is stopped. Nobody sees a miss."""
 
+import os
+
+import pytest
+
 import harness
 from harness import gyre
 from load import check, fill, load_on, missing
@@ -139,7 +143,7 @@ def colliding(number):
 
 
 def test_a_node_joins_though_megabytes_share_one_hash():
-    keys = [colliding(n) for n in range(50)]  # a shard has an eighth of the memory
+    keys = [colliding(n) for n in range(50)]
     with harness.Ring(1, {"--memory": "512MiB"}) as ring:
         with ring.nodes[0].resp(timeout=60) as client:
             assert set(client.pipeline([("SET", key, b"v" * (1 << 20)) for key in keys])) == {(b"+", b"OK")}
@@ -150,3 +154,36 @@ def test_a_node_joins_though_megabytes_share_one_hash():
         harness.wait_for(lambda: set(new.owners()) == {new.cluster_port}, "the new node has taken over", 30)
         with new.resp(timeout=60) as client:
             assert client.call("EXISTS", *keys) == len(keys)
+
+
+def test_nodes_that_all_join_one_name_are_one_ring(tmp_path):
+    """As behind a headless service: the name has the addresses of all nodes, one's own first."""
+    if os.geteuid() != 0:
+        pytest.skip("gives the nodes an /etc/hosts of their own, which wants root")
+    hosts = tmp_path / "hosts"
+    addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    hosts.write_text("".join(f"{address} ring.test\n" for address in addresses))
+    within = ["unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    port = harness.free_port()
+    nodes = [harness.Node(f"n{n}", tmp_path, {"--port": port, "--join": f"ring.test:{port}"}, host=host, within=within)
+             for n, host in enumerate(addresses, 1)]
+    for node in nodes:
+        node.port = port
+    try:
+        for node in nodes:
+            node.start(wait=False)
+        for node in nodes:
+            node.wait_ready()
+        harness.wait_for(lambda: all(len(node.status()["members"]) == 3 for node in nodes), "one ring of three")
+        assert {member["name"] for member in nodes[0].status()["members"]} == {"n1", "n2", "n3"}
+
+        # The name has nobody else: who is alone there begins.
+        hosts.write_text(f"{addresses[0]} ring.test\n")
+        alone = harness.Node("alone", tmp_path, {"--join": f"ring.test:{nodes[0].port}"}, host="127.0.0.4", within=within)
+        alone.flags["--join"] = f"ring.test:{alone.port}"
+        hosts.write_text("127.0.0.4 ring.test\n")
+        nodes.append(alone.start())
+        assert len(alone.status()["members"]) == 1
+    finally:
+        for node in nodes:
+            node.kill()

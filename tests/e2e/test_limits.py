@@ -80,6 +80,46 @@ def test_sizes_that_shift_do_not_break_it(small):
             assert small.resident_bytes() <= 64 * MIB + SLACK
 
 
+def test_one_hash_tag_may_use_most_of_the_memory(tmp_path):
+    """The memory is the node's, not its shards'; then other keys take their place again."""
+    node = harness.Node("tag", tmp_path, {"--memory": "256MiB", "--threads": 2, "--replicas": 1}).start()
+    value = b"x" * 10_000
+
+    def fill(prefix):
+        """Twice the memory, of which so many bytes are there in the end."""
+        count = 2 * 256 * MIB // len(value)
+        for start in range(0, count, 500):
+            batch = [Resp.encode("SET", f"{prefix}{n}", value) for n in range(start, min(start + 500, count))]
+            client.send_raw(b"".join(batch))
+            assert all(client.read() == (b"+", b"OK") for _ in batch)
+        return sum(client.call("EXISTS", f"{prefix}{n}") for n in range(0, count, 10)) * 10 * len(value)
+
+    try:
+        with node.resp(timeout=60) as client:
+            held = fill("{tag}:")
+            assert held >= 0.8 * 256 * MIB, f"{held / MIB:.1f} MiB of one tag"
+            held = fill("any:")
+            assert held >= 0.8 * 256 * MIB, f"{held / MIB:.1f} MiB of many keys after one tag had all"
+            if not harness.sanitized():
+                assert node.resident_bytes() <= 256 * MIB + SLACK
+    finally:
+        node.kill()
+
+
+def test_keys_chosen_to_share_a_hash_are_stored(tmp_path):
+    """XXH3 multiplies what is made of the first bytes: these make it 0, whatever the number is."""
+    keys = [b"\xb8\xfe\x6c\x39\x23\xa4\x4b\xbe" + b"%08d" % n + b"{colliding}-keys" for n in range(5000)]
+    node = harness.Node("attack", tmp_path, {"--memory": "64MiB", "--replicas": 1}).start()
+    try:
+        with node.resp(timeout=60) as client:
+            assert set(client.pipeline([("SET", key, b"v") for key in keys])) == {(b"+", b"OK")}
+            assert client.call("EXISTS", *keys) == len(keys)
+            assert client.call("DEL", *keys[::2]) == len(keys) // 2
+            assert client.call("DBSIZE") == len(keys) // 2
+    finally:
+        node.kill()
+
+
 @pytest.fixture(scope="module")
 def big(tmp_path_factory):
     node = harness.Node("big", tmp_path_factory.mktemp("big"), {"--memory": "256MiB", "--replicas": 1}).start()

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import pathlib
+import re
 import subprocess
 
 import pytest
@@ -63,3 +65,20 @@ def test_a_node_does_not_wait_for_its_log(tmp_path, output):
                              "lost lines are counted")
         assert deaf.terminate() == 0
         assert "dead name=deaf" not in first.log(1000)
+
+
+def test_the_runbook_knows_each_warning():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    literal = r'"(?:[^"\\]|\\.)*"'
+    # One text, or two to choose from; or what FileWriter::Add is told to say.
+    call = re.compile(rf'(?:LogWarn\(|LogError\(|LogLevel::k(?:Warn|Error),|Add\(\s*path_,)\s*(?:[^"();{{}}]*\?\s*)?'
+                      rf'((?:{literal}\s*)+)(?::\s*((?:{literal}\s*)+))?')
+    said = {"log lines dropped: their output did not take them"}
+    for source in sorted(root.glob("server/**/*.cc")):
+        for match in call.finditer(source.read_text()):
+            said |= {"".join(part[1:-1] for part in re.findall(literal, text)) for text in match.groups() if text}
+    assert len(said) > 35, "the sources are found"
+    runbook = (root / "scripts/deploy/RUNBOOK.md").read_text().split("## What the log warns of")[1]
+    known = re.findall(r"^\| `([^`]+)` \|", runbook, re.MULTILINE)
+    assert [text for text in sorted(said) if not any(text.startswith(entry) for entry in known)] == []
+    assert [entry for entry in known if not any(text.startswith(entry) for text in said)] == [], "said no more"

@@ -19,10 +19,10 @@ NETWORK = harness.soak(["cut-link-one-way", "cut-incoming", "partition-both"], n
 
 def run(faults, replicas, network, **flags):
     generator = random.Random(replicas)
-    with nemesis.Scene(3, {"--replicas": replicas, "--write-acks": 2, **flags}, network) as scene:
+    with nemesis.Scene(3, {"--replicas": replicas, "--write-acks": 2, **flags}, network, groups=8) as scene:
         for name in faults * ROUNDS:
             row = scene.round(nemesis.FAULTS[name], generator)
-            assert row["violations"] == 0, row
+            assert row["violations"] == 0, (row["by_fault"], row["texts"], row)
             # The load did not just stand by.
             assert row["acknowledged"] > 100, row
             if name == "kill":

@@ -77,7 +77,7 @@ class Terminal:
                 self.status = status
                 return os.waitstatus_to_exitcode(status)
             assert time.monotonic() < deadline, self.output
-            self.read()
+            self.output += self.read() or b""
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ class TestPipes:
 
     def test_every_command_of_the_node_is_known(self, node):
         of_connections = {"auth", "hello", "quit", "readonly", "readwrite", "reset", "select", "monitor", "asking",
-                          "subscribe", "replicaof", "slaveof", "debug", "shutdown", "save", "bgsave"}
+                          "subscribe", "feed", "unfeed", "replicaof", "slaveof", "debug", "shutdown", "save", "bgsave"}
         with node.resp() as client:
             names = {name.decode().lower() for name in client.call("COMMAND", "LIST")}
         known = set(re.findall(r"^  (\S+)", gyre("--help").out, re.MULTILINE))

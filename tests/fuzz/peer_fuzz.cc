@@ -141,15 +141,16 @@ class Node final : public ControlPort, public PullPort {
   void Handle(std::string payload, ControlPort::Done done) override {
     coordinator_->Handle(payload, std::move(done));
   }
-  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) override {
-    transfer_->Start(partition, source, pull);
+  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+             bool writes_only) override {
+    transfer_->Start(partition, source, pull, writes_only);
   }
   void Stop(PartitionId partition) override { transfer_->Stop(partition); }
   void Recover(PartitionId, const NodeId&) override {}
 
   TimePoint now_{std::chrono::seconds(100)};
   std::unique_ptr<Engine> engine_ = MakeEngine();
-  ReplicationTable table_{kPartitions};
+  ReplicationTable table_{TableOptionsFor(*engine_)};
   ViewPublisher views_;
   FuzzTransport transport_;
   std::unique_ptr<Membership> membership_;
@@ -184,6 +185,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         PullPage page;
         (void)DecodePullReply(message, page);
         (void)DecodeReplicateReply(message);
+        (void)DecodeReplicateReply(message, BatchForm::kGroups);
+        std::vector<GroupView> groups;
+        std::vector<DecodedEffect> effects;
+        (void)DecodeGroups(message, groups);
+        (void)DecodeEffects(0, message, effects);
         (void)DecodeMutation(message);
         (void)DecodeFlush(message);
       }

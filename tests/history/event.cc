@@ -11,8 +11,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 6> kWhats = {"issue",  "ack",  "unknown",
-                                                    "refuse", "read", "late"};
+constexpr std::array<std::string_view, 8> kWhats = {"issue", "ack",  "unknown", "refuse",
+                                                    "read",  "late", "cut",     "heal"};
 constexpr std::array<std::string_view, 5> kKinds = {"get", "set", "delete", "incr", "cas"};
 
 template <typename Enum, std::size_t kSize>
@@ -28,6 +28,10 @@ bool Find(const std::array<std::string_view, kSize>& names, const std::string& n
 std::string ToLine(const Event& event) {
   Json line;
   line["event"] = kWhats[static_cast<std::size_t>(event.what)];
+  if (event.is_cut()) {
+    line["start"] = event.start;
+    return line.dump();
+  }
   line["kind"] = kKinds[static_cast<std::size_t>(event.kind)];
   line["client"] = event.client;
   line["key"] = event.key;
@@ -37,6 +41,8 @@ std::string ToLine(const Event& event) {
   if (event.result != 0) line["result"] = event.result;
   line["start"] = event.start;
   if (event.what != What::kIssue) line["end"] = event.end;
+  if (event.partition) line["partition"] = *event.partition;
+  if (event.group != 0) line["group"] = event.group;
   if (event.is_final) line["final"] = true;
   if (!event.note.empty()) line["note"] = event.note;
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -53,6 +59,11 @@ std::optional<Event> FromLine(const std::string& line, std::string& error) {
   try {
     const std::string what = json.value("event", "");
     if (!Find(kWhats, what, event.what)) return refuse("no such event: '" + what + "'");
+    if (event.is_cut()) {
+      event.kind = Kind::kGet;
+      event.start = json.at("start").get<std::int64_t>();
+      return event;
+    }
     const std::string kind = json.value("kind", event.what == What::kRead ? "get" : "");
     if (!Find(kKinds, kind, event.kind)) return refuse("no such kind: '" + kind + "'");
     event.client = json.value("client", event.client);
@@ -66,6 +77,8 @@ std::optional<Event> FromLine(const std::string& line, std::string& error) {
     event.start = json.at("start").get<std::int64_t>();
     event.end = event.what == What::kIssue ? 0 : json.at("end").get<std::int64_t>();
     event.is_final = json.value("final", false);
+    if (json.contains("partition")) event.partition = json.at("partition").get<std::uint32_t>();
+    event.group = json.value("group", event.group);
     event.note = json.value("note", "");
   } catch (const Json::exception& exception) {
     return refuse(exception.what());

@@ -7,7 +7,8 @@
 // The fields:
 //   event     issue, ack, unknown, refuse: a write began, was acknowledged, has an outcome that
 //             nobody knows, or did nothing; read: a read was answered (reads without an answer are
-//             not recorded); late: see Registers
+//             not recorded); late: see Registers; cut, heal: from the one to the other an owner
+//             may change without a handover (streams.h); they have a start and no more
 //   kind      set, delete: a register. incr: a counter, by one. cas: a key changed by
 //             compare-and-swap. get
 //   client    who; one client does one thing at a time
@@ -21,6 +22,9 @@
 //   start     microseconds of one clock for the whole file
 //   end       likewise; left out in an issue
 //   final     read: after all writes ended and the cluster healed
+//   partition set, delete: whose stream the key is in
+//   group     set, delete: all that one command wrote has the same, which nothing else has. read:
+//             likewise, all that one command read in one step. 0 or left out: alone
 //   note      anything, for people: which node answered, what was just killed
 //
 // A line of an outcome says all of the operation, so the line of the issue may be left out; without
@@ -35,7 +39,7 @@
 
 namespace gyre::history {
 
-enum class What : std::uint8_t { kIssue, kAck, kUnknown, kRefuse, kRead, kLate };
+enum class What : std::uint8_t { kIssue, kAck, kUnknown, kRefuse, kRead, kLate, kCut, kHeal };
 enum class Kind : std::uint8_t { kGet, kSet, kDelete, kIncrement, kSwap };
 
 struct Event {
@@ -51,7 +55,10 @@ struct Event {
   std::int64_t end = 0;
   bool is_final = false;
   std::string note;
+  std::optional<std::uint32_t> partition = std::nullopt;
+  std::uint64_t group = 0;
 
+  bool is_cut() const { return what == What::kCut || what == What::kHeal; }
   bool operator==(const Event&) const = default;
 };
 

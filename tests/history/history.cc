@@ -17,6 +17,18 @@ void History::Tell(What what, const Operation& operation, std::int64_t now, std:
   event.result = result;
   event.start = operation.start;
   event.end = what == What::kIssue ? 0 : now;
+  event.partition = operation.partition;
+  event.group = operation.group;
+  event.note = operation.note;
+  sink_(event);
+}
+
+void History::TellCut(What what, std::int64_t now) {
+  if (!sink_) return;
+  Event event;
+  event.what = what;
+  event.kind = Kind::kGet;
+  event.start = now;
   sink_(event);
 }
 
@@ -32,6 +44,10 @@ Operation History::Begin(Operation operation, std::int64_t now) {
     case Sort::kRegister:
       if (operation.number == 0) operation.number = registers_.NextNumber(operation.key);
       registers_.Issue(operation.key, operation.number, operation.kind == Kind::kDelete);
+      streams_.Issue({operation.key, operation.number, operation.kind == Kind::kDelete,
+                      operation.partition, operation.group},
+                     now);
+      ++writes_;
       break;
     case Sort::kCounter:
       if (operation.number == 0) operation.number = next_increment_++;
@@ -52,7 +68,11 @@ void History::Acknowledge(const Operation& operation, std::int64_t now, std::uin
   const std::string when = "at " + std::to_string(now) + " us";
   switch (SortOf(operation.kind)) {
     case Sort::kRegister:
-      return registers_.Acknowledge(operation.key, operation.number);
+      // One that began before a cut ended may have been ordered by who is gone.
+      registers_.Acknowledge(
+          operation.key, operation.number,
+          promise_.durable || (!streams_.cut_open() && operation.start > streams_.last_cut_end()));
+      return streams_.Acknowledge(operation.key, operation.number, now);
     case Sort::kCounter:
       return counters_.Acknowledge(operation.key, result, when);
     case Sort::kSwaps:
@@ -70,7 +90,8 @@ void History::Refuse(const Operation& operation, std::int64_t now) {
   Tell(What::kRefuse, operation, now);
   switch (SortOf(operation.kind)) {
     case Sort::kRegister:
-      return registers_.Refuse(operation.key, operation.number);
+      registers_.Refuse(operation.key, operation.number);
+      return streams_.Refuse(operation.key, operation.number);
     case Sort::kCounter:
       return counters_.Refuse(operation.key);
     case Sort::kSwaps:
@@ -82,11 +103,26 @@ void History::ExecutedLate(const Operation& operation, std::int64_t now) {
   Tell(What::kLate, operation, now);
   if (SortOf(operation.kind) == Sort::kRegister) {
     registers_.ExecutedLate(operation.key, operation.number);
+    streams_.ExecutedLate(operation.key, operation.number);
   }
 }
 
-Read History::BeginRead(std::uint32_t client, const std::string& key, std::int64_t now) const {
-  Read read{client, key, 0, now};
+void History::BeginCut(std::int64_t now) {
+  if (streams_.cut_open()) return;
+  TellCut(What::kCut, now);
+  streams_.BeginCut(now);
+}
+
+void History::EndCut(std::int64_t now) {
+  if (!streams_.cut_open()) return;
+  TellCut(What::kHeal, now);
+  streams_.EndCut(now);
+  if (!promise_.durable) registers_.Forgive();
+}
+
+Read History::BeginRead(std::uint32_t client, const std::string& key, std::int64_t now,
+                        std::uint64_t snapshot) const {
+  Read read{client, key, 0, now, snapshot, streams_.BeginRead(key)};
   const auto sort = sorts_.find(key);
   if (sort == sorts_.end()) return read;
   switch (sort->second) {
@@ -112,15 +148,16 @@ void History::EndRead(const Read& read, const ReadValue& value, std::int64_t now
     event.start = read.start;
     event.end = now;
     event.is_final = is_final;
+    event.group = read.snapshot;
     sink_(event);
   }
   // The note is dear; so violations are worded without it and then get it.
-  const std::uint64_t before = violations_.count();
+  const std::uint64_t before = violations_.found();
   const std::string when = "at " + std::to_string(now) + " us";
   const auto sort = sorts_.find(read.key);
   switch (sort == sorts_.end() ? Sort::kRegister : sort->second) {
     case Sort::kRegister:
-      registers_.Judge(read.key, read.floor, value.number, is_final, when);
+      JudgeRegister(read, value, now, is_final, when);
       break;
     case Sort::kCounter:
       counters_.Judge(read.key, read.floor, value.number, is_final, when);
@@ -129,7 +166,29 @@ void History::EndRead(const Read& read, const ReadValue& value, std::int64_t now
       tokens_.Judge(read.key, read.floor, value.number, value.token, is_final, when);
       break;
   }
-  if (violations_.count() != before && note) violations_.Annotate(before, note());
+  if (violations_.found() != before && note) violations_.Annotate(before, note());
+}
+
+void History::JudgeRegister(const Read& read, const ReadValue& value, std::int64_t now,
+                            bool is_final, const std::string& when) {
+  const std::uint64_t before = violations_.found();
+  const bool cut = streams_.cut_open() || streams_.cuts_begun() != read.before.cuts;
+  if (promise_.fresh || is_final) {
+    registers_.Judge(read.key, cut && !promise_.durable ? 0 : read.floor, value.number, is_final,
+                     when);
+  }
+  // Final reads with no write between are of one state: a snapshot, of a number that no caller has.
+  constexpr std::uint64_t kFinal = std::uint64_t{1} << 63;
+  const std::uint64_t snapshot = is_final && read.snapshot == 0 ? kFinal + writes_ : read.snapshot;
+  streams_.Judge({read.key, value.number, read.start, now, snapshot, read.before,
+                  violations_.found() != before, when});
+}
+
+std::string History::Checked() const {
+  return std::to_string(streams_.cuts_begun()) + " cuts, " + std::to_string(streams_.groups()) +
+         " groups; reads after a cut showed " + std::to_string(streams_.survivals()) +
+         " times that a write from before it was there, and " + std::to_string(streams_.losses()) +
+         " times that one was not";
 }
 
 void History::Violate(Fault fault, const std::string& key, std::string what) {

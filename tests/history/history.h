@@ -5,6 +5,9 @@
 //   const Read read = history.BeginRead(client, key, now);
 //   ... history.EndRead(read, value, now);
 //
+// A command that writes several keys is an Operation of each, with one `group`; one that reads
+// several is a Read of each, with one `snapshot`. Where something breaks, say so (BeginCut).
+//
 // The first operation on a key says what the key is: a register, a counter or a key of swaps. Calls
 // come in the order in which things happen; not from two threads at once. Recorded histories are
 // judged by judge.h.
@@ -20,6 +23,7 @@
 #include "history/counters.h"
 #include "history/event.h"
 #include "history/registers.h"
+#include "history/streams.h"
 #include "history/tokens.h"
 #include "history/violation.h"
 
@@ -33,21 +37,37 @@ struct Operation {
   std::uint64_t token = 0;     // swaps: what was read before
   std::uint64_t previous = 0;  // likewise
   std::int64_t start = 0;
+  std::optional<std::uint32_t> partition = std::nullopt;  // registers: whose stream it is in
+  std::uint64_t group = 0;                                // registers: of one command; 0: alone
+  std::string note = {};                                  // why it failed, for people
 };
 struct Read {
   std::uint32_t client = 0;
   std::string key;
   std::uint64_t floor = 0;
   std::int64_t start = 0;
+  std::uint64_t snapshot = 0;  // of one step; 0: alone
+  Streams::Before before = {};
 };
 struct ReadValue {
   std::optional<std::uint64_t> number;  // empty: missing
   std::uint64_t token = 0;              // if it is known
 };
 
+// What the system under test promises.
+struct Promise {
+  Level level = Level::kRecords;
+  // What was acknowledged outlasts a cut (--write-acks 2 and more). Else the last of it may be lost
+  // there; at Level::kStream only the end of each stream.
+  bool durable = true;
+  // A read never shows less than was acknowledged before it began. Else only final reads do not: a
+  // copy that stands in for its owner may be behind.
+  bool fresh = true;
+};
+
 class History {
  public:
-  History() = default;
+  explicit History(const Promise& promise = {}) : promise_(promise), violations_(promise.level) {}
   History(const History&) = delete;
   History& operator=(const History&) = delete;
 
@@ -55,7 +75,10 @@ class History {
   void set_sink(std::function<void(const Event&)> sink) { sink_ = std::move(sink); }
 
   // Before all else: registers may vanish, because the cache evicts.
-  void AllowMisses() { registers_.AllowMisses(); }
+  void AllowMisses() {
+    registers_.AllowMisses();
+    streams_.AllowMisses();
+  }
 
   // ---- What happens; times are microseconds ----
   Operation Begin(Operation operation, std::int64_t now);
@@ -66,7 +89,13 @@ class History {
   // newer ones.
   void ExecutedLate(const Operation& operation, std::int64_t now);
 
-  Read BeginRead(std::uint32_t client, const std::string& key, std::int64_t now) const;
+  // From here on until EndCut an owner may change without a handover: a node dies, sleeps or is cut
+  // off, and is not yet replaced.
+  void BeginCut(std::int64_t now);
+  void EndCut(std::int64_t now);
+
+  Read BeginRead(std::uint32_t client, const std::string& key, std::int64_t now,
+                 std::uint64_t snapshot = 0) const;
   // `note` words the circumstances; it is called only for a violation or a record.
   void EndRead(const Read& read, const ReadValue& value, std::int64_t now,
                const std::function<std::string()>& note = nullptr, bool is_final = false);
@@ -81,19 +110,28 @@ class History {
   std::uint64_t unknown() const { return unknown_; }
   std::uint64_t refused() const { return refused_; }
   std::uint64_t reads() const { return reads_; }
+  const Streams& streams() const { return streams_; }
+  // What was checked beside keys by themselves: cuts, groups, what was seen to outlast a cut.
+  std::string Checked() const;
 
  private:
   enum class Sort : std::uint8_t { kRegister, kCounter, kSwaps };
   static Sort SortOf(Kind kind);
   void Tell(What what, const Operation& operation, std::int64_t now, std::uint64_t result = 0);
+  void TellCut(What what, std::int64_t now);
+  void JudgeRegister(const Read& read, const ReadValue& value, std::int64_t now, bool is_final,
+                     const std::string& when);
 
+  const Promise promise_;
   std::function<void(const Event&)> sink_;
   Violations violations_;
   std::map<std::string, Sort> sorts_;
   Registers registers_{violations_};
+  Streams streams_{violations_};
   Counters counters_{violations_};
   Tokens tokens_{violations_};
   std::uint64_t next_increment_ = 1;
+  std::uint64_t writes_ = 0;  // registers: begun
   std::uint64_t acknowledged_ = 0;
   std::uint64_t unknown_ = 0;
   std::uint64_t refused_ = 0;

@@ -13,6 +13,8 @@ namespace gyre::history {
 
 class HistoryTest : public testing::Test {
  protected:
+  explicit HistoryTest(const Promise& promise = {}) : history_(promise) {}
+
   Operation Begin(Kind kind, std::uint64_t number = 0, const std::string& key = "k") {
     return history_.Begin({kind, 1, key, number}, ++now_);
   }

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace gyre::history {
 namespace {
 
 // What happens at the same time, in the order that accuses nobody: a write may have taken effect at
-// once, and an acknowledgement binds only reads that begin after it.
-enum class Rank : std::uint8_t { kBegin, kReadBegins, kReadEnds, kOutcome };
+// once, and an acknowledgement binds only reads that begin after it. What touches a cut lies in it.
+enum class Rank : std::uint8_t { kCut, kBegin, kReadBegins, kReadEnds, kOutcome, kHeal };
 
 struct Step {
   std::int64_t at = 0;
@@ -30,15 +31,19 @@ Name NameOf(const Event& event) {
 
 std::vector<Step> StepsOf(const std::vector<Event>& events) {
   std::vector<Step> steps;
-  std::map<Name, bool> begun;
+  std::set<Name> begun;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Event& event = events[i];
+    if (event.is_cut()) {
+      steps.push_back({event.start, event.what == What::kCut ? Rank::kCut : Rank::kHeal, i});
+      continue;
+    }
     if (event.what == What::kRead) {
       steps.push_back({event.start, Rank::kReadBegins, i});
       steps.push_back({event.end, Rank::kReadEnds, i});
       continue;
     }
-    if (begun.try_emplace(NameOf(event), true).second) {
+    if (begun.insert(NameOf(event)).second) {
       steps.push_back({event.start, Rank::kBegin, i});
     }
     if (event.what != What::kIssue) steps.push_back({event.end, Rank::kOutcome, i});
@@ -53,14 +58,21 @@ void Replay(const std::vector<Event>& events, History& history) {
   std::map<std::size_t, Read> reads;
   for (const Step& step : StepsOf(events)) {
     const Event& event = events[step.index];
-    const Operation operation{event.kind,  event.client,   event.key,  event.number.value_or(0),
-                              event.token, event.previous, event.start};
+    const Operation operation{event.kind,  event.client,   event.key,   event.number.value_or(0),
+                              event.token, event.previous, event.start, event.partition,
+                              event.group};
     switch (step.rank) {
+      case Rank::kCut:
+        history.BeginCut(step.at);
+        break;
+      case Rank::kHeal:
+        history.EndCut(step.at);
+        break;
       case Rank::kBegin:
         (void)history.Begin(operation, step.at);
         break;
       case Rank::kReadBegins:
-        reads[step.index] = history.BeginRead(event.client, event.key, step.at);
+        reads[step.index] = history.BeginRead(event.client, event.key, step.at, event.group);
         break;
       case Rank::kReadEnds: {
         const auto read = reads.extract(step.index);
@@ -88,12 +100,18 @@ int Check(std::istream& in, const std::string& name, const CheckOptions& options
     out << name << ": " << error << "\n";
     return 2;
   }
-  History history;
+  History history(options.promise);
+  if (options.evicts) history.AllowMisses();
   Replay(*events, history);
   out << name << ": " << history.keys().size() << " keys, " << history.acknowledged()
       << " acknowledged, " << history.unknown() << " unknown, " << history.refused() << " refused, "
       << history.reads() << " reads\n"
+      << name << ": " << history.Checked() << "\n"
       << history.Report();
+  if (const std::uint64_t beyond = history.violations().count_beyond(); beyond != 0) {
+    out << name << ": " << beyond << " findings beyond what was promised:\n"
+        << history.violations().ReportBeyond();
+  }
   if (history.acknowledged() == 0 || history.reads() == 0) {
     out << name << ": nothing was acknowledged, or nothing read: it proves nothing\n";
     return 2;

@@ -19,6 +19,8 @@ struct CheckOptions {
   // A write of unknown outcome may take effect after newer ones (Fault::kLate is printed, but no
   // failure): where nodes slept with requests in their sockets.
   bool allow_late = false;
+  Promise promise;
+  bool evicts = false;  // any key may be missing
 };
 
 // Reads lines from `in`, prints what was judged and every violation to `out`. The exit code: 0

@@ -19,9 +19,9 @@ void Registers::Issue(const std::string& key, std::uint64_t number, bool is_dele
   each.final.reset();
 }
 
-void Registers::Acknowledge(const std::string& key, std::uint64_t number) {
+void Registers::Acknowledge(const std::string& key, std::uint64_t number, bool binds) {
   Register& each = keys_[key];
-  each.acknowledged = std::max(each.acknowledged, number);
+  if (binds) each.acknowledged = std::max(each.acknowledged, number);
   each.acked.insert(number);
 }
 
@@ -31,6 +31,10 @@ void Registers::Refuse(const std::string& key, std::uint64_t number) {
 
 void Registers::ExecutedLate(const std::string& key, std::uint64_t number) {
   keys_[key].late.insert(number);
+}
+
+void Registers::Forgive() {
+  for (auto& [key, each] : keys_) each.acknowledged = 0;
 }
 
 std::uint64_t Registers::Floor(const std::string& key) const {

@@ -35,10 +35,13 @@ class Registers {
   std::uint64_t NextNumber(const std::string& key) { return keys_[key].issued + 1; }
   // `number` > 0, higher than all before of the key.
   void Issue(const std::string& key, std::uint64_t number, bool is_delete);
-  void Acknowledge(const std::string& key, std::uint64_t number);
+  // `binds`: else it may be lost like one of unknown outcome.
+  void Acknowledge(const std::string& key, std::uint64_t number, bool binds = true);
   void Unknown(const std::string&, std::uint64_t) {}
   void Refuse(const std::string& key, std::uint64_t number);
   void ExecutedLate(const std::string& key, std::uint64_t number);
+  // What was acknowledged so far binds no read that begins from now on.
+  void Forgive();
 
   // What a read that begins now must not fall behind.
   std::uint64_t Floor(const std::string& key) const;
@@ -49,7 +52,7 @@ class Registers {
  private:
   struct Register {
     std::uint64_t issued = 0;        // the highest
-    std::uint64_t acknowledged = 0;  // the highest
+    std::uint64_t acknowledged = 0;  // the highest that binds
     std::set<std::uint64_t> all, deletions, refused, acked, late;
     std::optional<std::optional<std::uint64_t>> final;  // what final reads saw
   };

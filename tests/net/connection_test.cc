@@ -348,6 +348,19 @@ TEST(BackPressureTest, APipelineOfLargeRepliesIsExecutedAsItIsRead) {
   EXPECT_EQ(server.handler.handled, kRequests);
 }
 
+// CLIENT LIST has them although nothing came in or went out since: the reply was made meanwhile.
+TEST(BackPressureTest, RepliesThatNobodyReadsAreNotedWhenTheyAreMade) {
+  ServerThread server;
+  Client client(server.port, 4096);
+  client.Send("later one\n");
+  server.Finish("one", std::string(50'000'000, 'x'));
+  std::size_t noted = 0;
+  server.Eventually([&] {
+    server.sessions.ForEach([&](const Session& session) { noted = session.output_bytes; });
+    return noted > 10'000'000;
+  });
+}
+
 TEST(BackPressureTest, AClientThatDoesNotReadIsClosed) {
   ConnectionLimits limits;
   limits.slow_client_timeout = std::chrono::milliseconds(300);

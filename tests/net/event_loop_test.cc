@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace gyre {
@@ -175,6 +177,42 @@ TEST(EndOfIterationTest, MayScheduleAnother) {
     loop->Run();
   }
   EXPECT_EQ(order, "12");
+}
+
+TEST(EndOfPollTest, RunsOnceAllThatIsReadyWasCalled) {
+  const auto loop = MakeLoop();
+  std::string order;
+  {
+    Timer timer(*loop);
+    std::function<void()> start_timer;
+    EndOfIteration last(*loop, [&] {
+      order += 'e';
+      if (start_timer) std::exchange(start_timer, nullptr)();
+    });
+    EndOfPoll poll(*loop, [&] { order += 'p'; });
+    EndOfPoll cancelled(*loop, [&] { order += 'x'; });
+    loop->Post([&] {
+      last.Schedule();
+      poll.Schedule();
+      cancelled.Schedule();
+      cancelled.Cancel();
+      order += 'a';
+    });
+    loop->Post([&] {
+      poll.Schedule();
+      order += 'b';
+    });
+    start_timer = [&] {
+      timer.Start(milliseconds(1), Duration::zero(), [&] {
+        order += 't';
+        last.Schedule();
+        poll.Schedule();
+        loop->Stop();
+      });
+    };
+    loop->Run();
+  }
+  EXPECT_EQ(order, "abpetpe") << "behind other callbacks it does not wait for a poll";
 }
 
 TEST(TimerTest, FiresOnceOrAgainAndAgain) {

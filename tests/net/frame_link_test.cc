@@ -181,9 +181,19 @@ TEST_F(FrameLinkTest, TellsThatThePeerDied) {
   EXPECT_EQ(Replay(), (Story{"up", "1=a", "down", "up", "3=again"}));
   EXPECT_TRUE(down_.was_up);
   EXPECT_TRUE(down_.reset);
+  EXPECT_FALSE(down_.goodbye);
   EXPECT_FALSE(down_.refused);
   EXPECT_EQ(down_.error.code, ErrorCode::kIo);
   EXPECT_EQ(down_.frames_unsent, 0U);
+}
+
+TEST_F(FrameLinkTest, TellsThatThePeerSaidGoodbye) {
+  MakeLink();
+  Then(2, [this] { Send(1, "echo a"); });
+  Then(1, [this] { server_->Drain(loop_->now() + kPatience, [] {}); });
+  EXPECT_EQ(Replay(), (Story{"up", "1=a", "down"}));
+  EXPECT_TRUE(down_.goodbye);
+  EXPECT_TRUE(down_.reset);
 }
 
 TEST_F(FrameLinkTest, RefusesMoreThanItsQueueHolds) {

@@ -103,6 +103,9 @@ class LineCodec final : public Codec {
     return Recycled<LineWriter>::Give(new LineWriter(out));
   }
   void Recycle(ReplyWriter* writer) override { Recycled<LineWriter>::Take(writer); }
+  ReplyWriter* PushWriterFor(std::uint64_t, Buffer& out) override {
+    return Recycled<LineWriter>::Give(new LineWriter(out));
+  }
   bool MayReadAhead(std::string_view input) const override { return input.front() != '='; }
   bool ordered() const override { return true; }
 };
@@ -110,15 +113,17 @@ class LineCodec final : public Codec {
 // Replies as frames that carry the line and the id of the request.
 class FrameWriter final : public LineWriter {
  public:
-  FrameWriter(std::uint64_t id, Buffer& out) : LineWriter(out), id_(id) {}
+  FrameWriter(std::uint64_t id, Buffer& out, FrameType type = FrameType::kReply)
+      : LineWriter(out), id_(id), type_(type) {}
 
  private:
   void Line(std::string_view mark, std::string_view text) override {
     std::string frame;
-    AppendFrame(FrameType::kReply, id_, std::string(mark) + std::string(text), frame);
+    AppendFrame(type_, id_, std::string(mark) + std::string(text), frame);
     out_.Append(frame);
   }
   std::uint64_t id_;
+  FrameType type_;
 };
 
 class FrameCodec final : public Codec {
@@ -140,6 +145,15 @@ class FrameCodec final : public Codec {
     return Recycled<FrameWriter>::Give(new FrameWriter(request.id, out));
   }
   void Recycle(ReplyWriter* writer) override { Recycled<FrameWriter>::Take(writer); }
+  ReplyWriter* PushWriterFor(std::uint64_t request_id, Buffer& out) override {
+    return Recycled<FrameWriter>::Give(new FrameWriter(request_id, out, FrameType::kPush));
+  }
+  bool WriteGoodbye(Buffer& out) override {
+    std::string frame;
+    AppendFrame(FrameType::kGoodbye, 0, "", frame);
+    out.Append(frame);
+    return true;
+  }
   bool ordered() const override { return false; }
 };
 

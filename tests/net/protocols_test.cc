@@ -127,6 +127,56 @@ TEST_P(ProtocolTest, TheSteadyStateDoesNotAllocate) {
   EXPECT_EQ(AllocationCount() - before, 0U) << "in 1600 requests";
 }
 
+// A client that knows goodbyes, one that does not, and one that asked for nothing yet.
+class GoodbyeTest : public ::testing::Test {
+ protected:
+  GoodbyeTest() {
+    server_.OnLoop([this] {
+      const Status status = server_.server->Listen(
+          {.protocol = Protocol::kResp, .codec = MakeNativeCodecFactory({}), .handler = &handler_});
+      ASSERT_TRUE(status) << status.error().message;
+      port_ = server_.server->bound_port();
+    });
+  }
+  void ExpectGoodbye(const std::function<void()>& end) {
+    Client knows(port_);
+    knows.Send(Request(true));
+    EXPECT_EQ(knows.Read(NativeOk().size()), NativeOk());
+    Client knows_not(port_);
+    knows_not.Send(Request(false));
+    EXPECT_EQ(knows_not.Read(NativeOk().size()), NativeOk());
+    Client silent(port_);
+    end();
+    std::string goodbye;
+    AppendFrame(FrameType::kGoodbye, 0, "", goodbye);
+    EXPECT_EQ(knows.ReadAll(), goodbye);
+    EXPECT_EQ(knows_not.ReadAll(), "");
+    EXPECT_EQ(silent.ReadAll(), "");
+  }
+  static std::string Request(bool takes_goodbye) {
+    std::string frame;
+    AppendFrame(FrameType::kRequest, 7,
+                "\x0a\x04PING" + std::string(takes_goodbye ? "\x38\x01" : ""), frame);
+    return frame;
+  }
+
+  OkHandler handler_;
+  ServerThread server_;
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(GoodbyeTest, IsSaidWhenANodeStops) {
+  ExpectGoodbye([this] {
+    server_.OnLoop([this] { server_.server->Drain(server_.loop->now() + kPatience, [] {}); });
+  });
+}
+
+TEST_F(GoodbyeTest, IsSaidToWhoIsIdle) {
+  ExpectGoodbye([this] {
+    server_.OnLoop([this] { server_.server->SetIdleTimeout(std::chrono::milliseconds(1)); });
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, ProtocolTest,
     ::testing::Values(

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <deque>
 #include <functional>
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -120,9 +122,54 @@ class Client {
   bool connected_ = false;
 };
 
+// What subscribers are pushed: any thread adds, and wakes.
+struct Messages {
+  void Add(std::string message) {
+    MutexLock lock(mutex);
+    waiting.push_back(std::move(message));
+  }
+  std::optional<std::string> Next() {
+    MutexLock lock(mutex);
+    return waiting.empty() ? std::nullopt : std::optional(waiting.front());
+  }
+  void Pop() {
+    MutexLock lock(mutex);
+    waiting.pop_front();
+  }
+  Mutex mutex;
+  std::deque<std::string> waiting GYRE_GUARDED_BY(mutex);
+  std::atomic<std::uint64_t> endless_bytes{0};  // of each message, without end; 0: the waiting ones
+  std::atomic<std::uint64_t> written{0};
+  std::atomic<int> sources{0};
+};
+
+class MessageSource final : public PushSource {
+ public:
+  explicit MessageSource(std::shared_ptr<Messages> messages) : messages_(std::move(messages)) {
+    ++messages_->sources;
+  }
+  ~MessageSource() override { --messages_->sources; }
+  bool Write(PushSink& sink) override {
+    while (!sink.full()) {
+      const std::size_t endless = messages_->endless_bytes;
+      const std::optional<std::string> message =
+          endless > 0 ? std::optional(std::string(endless, 'm')) : messages_->Next();
+      if (!message) return false;
+      sink.Say([&](ReplyWriter& writer) { writer.Bulk(*message); });
+      if (endless == 0) messages_->Pop();
+      ++messages_->written;
+    }
+    return true;
+  }
+
+ private:
+  std::shared_ptr<Messages> messages_;
+};
+
 // Knows a few commands. Loop thread, but for what is atomic.
 //   echo TEXT      answers TEXT at once
-//   later NAME     answers when the test says Finish(NAME)
+//   later NAME     answers when the test says Finish(NAME), or another request says so:
+//   finish NAME    has it answered with NAME
 //   hold NAME      likewise, and no later request is executed before
 //   written NAME   writes "written", but holds it back until then
 //   blob N         N times 'x'
@@ -131,17 +178,26 @@ class Client {
 //   silent         neither answers nor defers
 //   quit           answers "bye" and closes
 //   work MS        keeps the loop busy for so many milliseconds
+//   subscribe      answers "subscribed"; from then on `messages` are pushed, once `waker` is woken
 //   waited         whether it waited while the process paused, as far as `pause_detector` knows
 class TestHandler final : public Handler {
  public:
   void Handle(const Request& request, Session& session, Responder& responder) override {
     ++handled;
+    CountInIteration();
+    CheckOrder(request);
     const std::string command(request.args[0]);
     const std::string argument(request.args.size() > 1 ? request.args[1] : "");
     if (command == "echo") {
       responder.writer().Bulk(argument);
     } else if (command == "later") {
       pending.emplace(argument, responder.Defer());
+    } else if (command == "finish") {
+      const auto found = pending.find(argument);
+      found->second.writer().Bulk(argument);
+      found->second.Finish();
+      pending.erase(found);
+      responder.writer().Text("finished");
     } else if (command == "hold") {
       pending.emplace(argument, responder.Defer());
       responder.HoldLaterRequests();
@@ -163,19 +219,47 @@ class TestHandler final : public Handler {
       responder.writer().Integer(handled);
     } else if (command == "waited") {
       responder.writer().Boolean(request.waited);
+    } else if (command == "subscribe") {
+      responder.writer().Bulk("subscribed");
+      waker = responder.Subscribe(std::make_unique<MessageSource>(messages));
     } else if (command != "silent") {
       responder.writer().Fail({ErrorCode::kUnknownCommand, "unknown"});
     }
   }
   void LookAhead(std::span<const Request> requests) override {
     lookahead.push_back(requests.size());
+    ahead = requests;
   }
-  void EndOfBatch() override { ++batches; }
+  void EndOfBatch() override {
+    ++batches;
+    ahead = {};
+  }
 
+  EventLoop* loop = nullptr;  // of ServerThread; else iterations are not counted
   std::atomic<int> handled{0};
+  std::atomic<int> handled_in_iteration_max{0};
   std::atomic<int> batches{0};
   std::vector<std::size_t> lookahead;  // how many requests at a time
   std::map<std::string, PendingReply> pending;
+  std::shared_ptr<Messages> messages = std::make_shared<Messages>();
+  std::shared_ptr<PushWaker> waker;
+
+ private:
+  void CountInIteration() {
+    if (loop == nullptr) return;
+    if (std::exchange(iteration_, loop->now()) != loop->now()) handled_in_iteration_ = 0;
+    handled_in_iteration_max = std::max<int>(handled_in_iteration_max, ++handled_in_iteration_);
+  }
+  // What was looked at ahead comes in that order, or not at all.
+  void CheckOrder(const Request& request) {
+    if (ahead.empty()) return;
+    while (!ahead.empty() && &ahead.front() != &request) ahead = ahead.subspan(1);
+    EXPECT_FALSE(ahead.empty()) << "not among what was looked at ahead";
+    if (!ahead.empty()) ahead = ahead.subspan(1);
+  }
+  std::span<const Request> ahead;
+  TimePoint iteration_{};
+  int handled_in_iteration_ = 0;
 };
 
 class ServerThread {
@@ -183,6 +267,7 @@ class ServerThread {
   explicit ServerThread(const ConnectionLimits& limits = {}, CodecFactory codec = Lines()) {
     std::signal(SIGPIPE, SIG_IGN);
     loop = std::move(EventLoop::Create().value());
+    handler.loop = loop.get();
     server = std::make_unique<Server>(*loop, sessions, limits);
     const Status listening = server->Listen(
         {.codec = std::move(codec), .handler = &handler, .pause_detector = &pause_detector});
@@ -210,6 +295,19 @@ class ServerThread {
       done.set_value();
     });
     done.get_future().wait();
+  }
+
+  // Has the loop read what `send` sends in one turn.
+  void InOneTurn(const std::function<void()>& send) {
+    std::promise<void> stopped;
+    std::promise<void> go_on;
+    loop->Post([&stopped, gone_on = go_on.get_future().share()] {
+      stopped.set_value();
+      gone_on.wait();
+    });
+    stopped.get_future().wait();
+    send();
+    go_on.set_value();
   }
 
   // Waits until `name` was deferred, then answers it.

@@ -1,5 +1,6 @@
 #include "net/server.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -82,6 +83,68 @@ TEST(ServerTest, ClientsOfOneAddressHaveALimit) {
   Client four = server.Connect();
   four.Send("echo 4\n");
   EXPECT_EQ(four.ReadLine(), "4");
+}
+
+// A port of a proxy's clients.
+class ProxiedTest : public ::testing::Test {
+ protected:
+  ProxiedTest() {
+    server_.OnLoop([this] {
+      const Status listening =
+          server_.server->Listen({.codec = Lines(), .handler = &server_.handler, .proxied = true});
+      ASSERT_TRUE(listening);
+      port_ = server_.server->bound_port();
+    });
+  }
+  static std::string From(const std::string& ip) {
+    return "PROXY TCP4 " + ip + " 192.0.2.2 1234 1\r\n";
+  }
+  std::vector<std::string> Addresses() {
+    std::vector<std::string> addresses;
+    server_.sessions.ForEach(
+        [&](const Session& session) { addresses.push_back(session.peer_address); });
+    return addresses;
+  }
+
+  Admission admission_{10, 1};
+  ServerThread server_{{.admission = &admission_}};
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(ProxiedTest, ClientsCountAndAreShownByTheAddressThatTheProxyTells) {
+  Client one(port_);
+  one.Send(From("192.0.2.7") + "echo 1\n");
+  EXPECT_EQ(one.ReadLine(), "1");
+  EXPECT_EQ(Addresses(), std::vector<std::string>{"192.0.2.7:1234"});
+  Client two(port_);  // the proxy's address again, which is free for it
+  for (const char byte : From("192.0.2.8")) two.Send(std::string_view(&byte, 1));
+  two.Send("echo 2\n");
+  EXPECT_EQ(two.ReadLine(), "2");
+  Client same(port_);
+  same.Send(From("192.0.2.7") + "echo 3\n");
+  EXPECT_THAT(same.ReadLine(), testing::HasSubstr("from this address"));
+  EXPECT_EQ(same.ReadLine(), "<closed>");
+  one.Close();
+  same.Close();
+  server_.Eventually([&] { return server_.server->stats().connections == 1; });
+  Client again(port_);
+  again.Send(From("192.0.2.7") + "echo 4\n");
+  EXPECT_EQ(again.ReadLine(), "4");
+}
+
+TEST_F(ProxiedTest, AHealthCheckOfTheProxyNeedsNoAddress) {
+  Client check(port_);
+  check.Send(std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16) + "echo well\n");
+  EXPECT_EQ(check.ReadLine(), "well");
+}
+
+TEST_F(ProxiedTest, WhoSendsNoHeaderIsToldAndClosed) {
+  Client direct(port_);
+  direct.Send("echo 1\n");
+  EXPECT_THAT(direct.ReadLine(), testing::HasSubstr("--proxy-protocol"));
+  EXPECT_EQ(direct.ReadLine(), "<closed>");
+  EXPECT_EQ(server_.handler.handled, 0);
+  EXPECT_EQ(server_.server->stats().protocol_errors, 1U);
 }
 
 TEST(ServerTest, ClosesIdleClients) {

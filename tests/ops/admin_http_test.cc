@@ -50,6 +50,12 @@ const std::vector<HttpCase>& Cases() {
   static const std::vector<HttpCase> cases = {
       {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET|/||keep-alive|\ndone"},
       {"HEAD /metrics?a=b&c HTTP/1.1\r\n\r\n", "HEAD|/metrics|a=b&c|keep-alive|\ndone"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nif-NONE-match: \"x\", \"y\"\r\nA:\r\n\r\n",
+       "GET|/||keep-alive|\"x\", \"y\"|\ndone"},
+      {"GET / HTTP/1.1\r\nIf-None-Match:\r\nIf-None-Matches: x\r\nIf: y\r\n\r\n",
+       "GET|/||keep-alive|\ndone"},
+      {"GET /a HTTP/1.1\r\nIf-None-Match: *\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+       "GET|/a||keep-alive|*|\nGET|/b||keep-alive|\ndone"},
       {"GET /health HTTP/1.0\r\n\r\n", "GET|/health||close|\ndone"},
       {"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "GET|/||close|\ndone"},
       {"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /y HTTP/1.1\r\n\r\n",
@@ -107,6 +113,11 @@ class AdminHttpTest : public ::testing::Test {
     admin_.Route("/echo", [](const HttpRequest& request) {
       return HttpResponse::Json(200, "{\"query\":\"" + std::string(request.query) + "\"}");
     });
+    admin_.RouteLate("/late", [this](const HttpRequest& request, auto done) {
+      late_.push_back([done, query = std::string(request.query)] {
+        done(HttpResponse::Text(200, "late " + query + '\n'));
+      });
+    });
     server_.OnLoop([this] {
       const Status status = server_.server->Listen(
           {.protocol = Protocol::kHttp, .codec = MakeHttpCodecFactory({}), .handler = &admin_});
@@ -124,6 +135,7 @@ class AdminHttpTest : public ::testing::Test {
   }
 
   AdminHttp admin_;
+  std::vector<std::function<void()>> late_;  // on the loop
   test::ServerThread server_;
   std::uint16_t port_ = 0;
 };
@@ -145,6 +157,34 @@ TEST_F(AdminHttpTest, AnswersAPipelineOnOneConnection) {
   EXPECT_EQ(all.find("404"), std::string::npos);
 }
 
+TEST_F(AdminHttpTest, AnAnswerMayComeLaterAndKeepsItsPlace) {
+  test::Client client(port_);
+  client.Send(
+      "GET /late?a HTTP/1.1\r\n\r\nHEAD /late?b HTTP/1.1\r\n\r\n"
+      "GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
+  server_.Eventually([this] {
+    bool asked = false;
+    server_.OnLoop([&] { asked = late_.size() == 2; });
+    return asked;
+  });
+  server_.OnLoop([this] {
+    for (std::size_t i = late_.size(); i-- > 0;) late_[i]();
+    late_.clear();
+  });
+  const std::string all = client.ReadAll();
+  EXPECT_NE(all.find("\r\n\r\nlate a\nHTTP/1.1 200 OK"), std::string::npos) << all;
+  EXPECT_EQ(all.find("late b"), std::string::npos) << "a HEAD has no body: " << all;
+  EXPECT_TRUE(all.ends_with("ok\n")) << all;
+}
+
+TEST(HasParameterTest, OfAQuery) {
+  EXPECT_TRUE(HasParameter("ring=1", "ring=1"));
+  EXPECT_TRUE(HasParameter("a=b&ring=1&c", "ring=1"));
+  for (const char* query : {"", "ring=10", "ring", "string=1", "&", "ring=1x&=1"}) {
+    EXPECT_FALSE(HasParameter(query, "ring=1")) << query;
+  }
+}
+
 TEST_F(AdminHttpTest, HeadHasTheLengthButNoBody) {
   const std::string reply = Exchange("HEAD /health HTTP/1.1\r\n\r\n");
   EXPECT_NE(reply.find("Content-Length: 3\r\n"), std::string::npos);
@@ -154,7 +194,7 @@ TEST_F(AdminHttpTest, HeadHasTheLengthButNoBody) {
 TEST_F(AdminHttpTest, SaysWhatIsNotThere) {
   const std::string missing = Exchange("GET /nothing HTTP/1.1\r\n\r\n");
   EXPECT_EQ(missing.substr(0, 22), "HTTP/1.1 404 Not Found");
-  EXPECT_TRUE(missing.ends_with("no such page; there are: /busy /echo /health\n")) << missing;
+  EXPECT_TRUE(missing.ends_with("no such page; there are: /busy /echo /health /late\n")) << missing;
   const std::string refused = Exchange("DELETE /health HTTP/1.1\r\n\r\n");
   EXPECT_EQ(refused.substr(0, 31), "HTTP/1.1 405 Method Not Allowed");
   EXPECT_NE(refused.find("Allow: GET, HEAD\r\n"), std::string::npos);

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -193,6 +195,22 @@ TEST(CommandLineTest, TakesEveryFlag) {
                                "1h",
                                "--rebalance-limit",
                                "50MiB",
+                               "--scale-out-load",
+                               "80",
+                               "--scale-in-load",
+                               "40",
+                               "--scale-out-hits",
+                               "8",
+                               "--scale-in-hits",
+                               "0",
+                               "--scale-out-window",
+                               "30s",
+                               "--scale-in-window",
+                               "10m",
+                               "--scale-cooldown",
+                               "7m",
+                               "--network-limit",
+                               "120MiB",
                                "--stop-timeout",
                                "40s",
                                "--partitions",
@@ -228,6 +246,14 @@ TEST(CommandLineTest, TakesEveryFlag) {
   EXPECT_EQ(config.evict_after, seconds(90));
   EXPECT_EQ(config.tombstone_ttl, hours(1));
   EXPECT_EQ(config.rebalance_limit, std::size_t{50} << 20);
+  EXPECT_EQ(config.scale_out_load, 80U);
+  EXPECT_EQ(config.scale_in_load, 40U);
+  EXPECT_EQ(config.scale_out_hits, 8U);
+  EXPECT_EQ(config.scale_in_hits, 0U);
+  EXPECT_EQ(config.scale_out_window, seconds(30));
+  EXPECT_EQ(config.scale_in_window, std::chrono::minutes(10));
+  EXPECT_EQ(config.scale_cooldown, std::chrono::minutes(7));
+  EXPECT_EQ(config.network_limit, std::size_t{120} << 20);
   EXPECT_EQ(config.stop_timeout, seconds(40));
   EXPECT_EQ(config.partitions, 64U);
   EXPECT_EQ(config.consistency, Consistency::kMajority);
@@ -313,6 +339,141 @@ TEST(CommandLineTest, PrintsHelpAndVersion) {
 TEST(CommandLineTest, EveryOptionStatesItsDefault) {
   for (const Option& option : ConfigOptions()) {
     EXPECT_NE(std::string(option.help).find("Default: "), std::string::npos) << option.name;
+  }
+}
+
+// ---- Environment -------------------------------------------------------------------------------
+
+using Variables = std::map<std::string, std::string>;
+
+Result<ParsedCommandLine> ParseAmong(const Variables& variables, std::vector<std::string> arguments,
+                                     std::size_t memory_limit_bytes = 0) {
+  std::vector<const char*> argv = {"gyred"};
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  const Surroundings surroundings{.variable =
+                                      [&variables](const char* name) {
+                                        const auto found = variables.find(name);
+                                        return found == variables.end() ? nullptr
+                                                                        : found->second.c_str();
+                                      },
+                                  .memory_limit_bytes = memory_limit_bytes};
+  return ParseConfig(static_cast<int>(argv.size()), argv.data(), surroundings);
+}
+
+Config ValidAmong(const Variables& variables, std::vector<std::string> arguments = {},
+                  std::size_t memory_limit_bytes = 0) {
+  const auto parsed = ParseAmong(variables, std::move(arguments), memory_limit_bytes);
+  EXPECT_TRUE(parsed) << parsed.error().message;
+  return parsed ? parsed->config : Config{};
+}
+
+// A text that the option takes and that is not its default.
+std::string SampleOf(const Option& option) {
+  const Config defaults = Valid({});
+  for (const char* text :
+       {"true", "2", "3", "9s", "20s", "20MiB", "a:1", "majority", "json", "debug"}) {
+    Config config = defaults;
+    if (option.access.store(text, config) && !(config == defaults)) return text;
+  }
+  return "";
+}
+
+TEST(EnvironmentTest, HasEveryOption) {
+  for (const Option& option : ConfigOptions()) {
+    const std::string name = option.name;
+    const std::string sample = SampleOf(option);
+    ASSERT_NE(sample, "") << name << ": add a text that it takes";
+    // What some options want beside themselves.
+    std::vector<std::string> words;
+    if (name != "data-dir") words.insert(words.end(), {"--data-dir", "/tmp/x"});
+    if (name != "insecure") words.emplace_back("--insecure");
+    const Config without = Valid(words);
+    const Config by_variable = ValidAmong({{VariableOf(name), sample}}, words);
+    words.push_back("--" + name);
+    if (option.kind != OptionKind::kFlag) words.push_back(sample);
+    EXPECT_EQ(by_variable, Valid(words)) << name;
+    EXPECT_FALSE(by_variable == without) << name << " changes nothing";
+  }
+}
+
+TEST(EnvironmentTest, AFlagWinsOverItAndItOverTheFile) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("gyre-environment-" + std::to_string(getpid()) + ".toml");
+  std::ofstream(path) << "port = 1\nresp-port = 2\nhttp-port = 3\njoin = [\"file:1\"]\n";
+  const Variables variables = {{"GYRE_CONFIG", path},
+                               {"GYRE_PORT", "11"},
+                               {"GYRE_RESP_PORT", "12"},
+                               {"GYRE_JOIN", "a:1,b:2"}};
+  Config config = ValidAmong(variables, {"--port", "21"});
+  EXPECT_EQ(config.port, 21);
+  EXPECT_EQ(config.resp_port, 12);
+  EXPECT_EQ(config.http_port, 3);
+  EXPECT_EQ(config.join, (std::vector<HostPort>{{"a", 1}, {"b", 2}})) << "the whole list";
+  config = ValidAmong(variables, {"--join", "c:3"});
+  EXPECT_EQ(config.join, (std::vector<HostPort>{{"c", 3}}));
+  std::filesystem::remove(path);
+}
+
+TEST(EnvironmentTest, AFlagsVariableIsTrueOrFalse) {
+  for (const char* yes : {"1", "true"}) EXPECT_TRUE(ValidAmong({{"GYRE_INSECURE", yes}}).insecure);
+  for (const char* no : {"0", "false", ""}) {
+    EXPECT_FALSE(ValidAmong({{"GYRE_INSECURE", no}}).insecure) << no;
+  }
+  const auto parsed = ParseAmong({{"GYRE_INSECURE", "maybe"}}, {});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().message, "GYRE_INSECURE: 'maybe' is neither true nor false");
+}
+
+TEST(EnvironmentTest, EmptyIsUnsetAndWhatKubernetesSetsIsNotOurs) {
+  const Config config = ValidAmong({{"GYRE_ZONE", ""},
+                                    {"GYRE_CONFIG", ""},
+                                    {"GYRE_PORT", "tcp://10.96.0.7:7700"},
+                                    {"GYRE_HTTP_PORT", "udp://10.96.0.7:1"},
+                                    {"GYRE_PORT_7700_TCP_ADDR", "10.96.0.7"}});
+  EXPECT_EQ(config, Valid({}));
+}
+
+TEST(EnvironmentTest, AnErrorNamesTheVariable) {
+  const auto parsed = ParseAmong({{"GYRE_MEMORY", "lots"}}, {});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().message.substr(0, 33), "GYRE_MEMORY: 'lots' is not a size");
+}
+
+TEST(HealthcheckFlagTest, LeavesTheConfigurationAsItIs) {
+  const auto parsed = ParseAmong({{"GYRE_HTTP_PORT", "8080"}}, {"--healthcheck"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->action, ParsedCommandLine::Action::kHealthcheck);
+  EXPECT_EQ(parsed->config, ValidAmong({{"GYRE_HTTP_PORT", "8080"}}));
+}
+
+// ---- The limit of a control group ----------------------------------------------------------------
+
+TEST(MemoryLimitTest, MostOfItIsForTheRecordsUnlessSaidOtherwise) {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  const Config config = ValidAmong({}, {}, 1000 * kMiB);
+  EXPECT_EQ(config.memory_bytes, 600 * kMiB);
+  EXPECT_EQ(config.client_memory_bytes, 150 * kMiB);
+  EXPECT_EQ(config.value_bytes_max, 16 * kMiB);
+  EXPECT_TRUE(config.memory_is_share);
+
+  const Config clients = ValidAmong({}, {"--client-memory", "350MiB"}, 1000 * kMiB);
+  EXPECT_EQ(clients.client_memory_bytes, 350 * kMiB);
+  EXPECT_EQ(clients.memory_bytes, 400 * kMiB);
+
+  const Config said = ValidAmong({{"GYRE_MEMORY", "900MiB"}}, {}, 1000 * kMiB);
+  EXPECT_EQ(said.memory_bytes, 900 * kMiB);
+  EXPECT_FALSE(said.memory_is_share);
+  EXPECT_EQ(said.memory_limit_bytes, 1000 * kMiB);
+}
+
+TEST(MemoryLimitTest, AnyLimitGivesAConfigurationThatHolds) {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  for (std::size_t limit = 1; limit <= 4096; limit += limit < 128 ? 1 : 67) {
+    const Config config = ValidAmong({}, {}, limit * kMiB);
+    EXPECT_GE(config.memory_bytes, kMemoryBytesMin) << limit;
+    EXPECT_LE(config.value_bytes_max, config.memory_bytes / 2) << limit;
+    if (limit < 16) continue;  // less than the least of both
+    EXPECT_LE(config.memory_bytes + config.client_memory_bytes, limit * kMiB / 4 * 3) << limit;
   }
 }
 

@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
-#include <set>
-#include <sstream>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace gyre {
 namespace {
@@ -45,6 +44,7 @@ TEST(MetricsWriterTest, BucketsOfAHistogramAddUp) {
   for (const char* line :
        {"# TYPE gyre_h_seconds histogram\n", "gyre_h_seconds_bucket{loop=\"0\",le=\"1e-05\"} 1\n",
         "gyre_h_seconds_bucket{loop=\"0\",le=\"2.5e-05\"} 2\n",
+        "gyre_h_seconds_bucket{loop=\"0\",le=\"0.0001\"} 2\n",
         "gyre_h_seconds_bucket{loop=\"0\",le=\"0.005\"} 2\n",
         "gyre_h_seconds_bucket{loop=\"0\",le=\"1\"} 2\n",
         "gyre_h_seconds_bucket{loop=\"0\",le=\"+Inf\"} 3\n",
@@ -53,59 +53,58 @@ TEST(MetricsWriterTest, BucketsOfAHistogramAddUp) {
   }
 }
 
-// What every Prometheus parser demands of a whole page.
-void CheckExposition(const std::string& text) {
-  static const std::regex kSample(
-      R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-z_]+="([^"\\\n]|\\.)*",?)+\})? (-?[0-9.e+-]+|\+Inf|NaN))");
-  std::set<std::string> finished;
-  std::string current;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("# HELP ", 0) == 0) {
-      finished.insert(current);
-      current = line.substr(7, line.find(' ', 7) - 7);
-      EXPECT_EQ(finished.count(current), 0U) << current << " stands in two places";
-      EXPECT_EQ(current.rfind("gyre_", 0), 0U) << current;
-      continue;
-    }
-    if (line.rfind("# TYPE ", 0) == 0) {
-      EXPECT_EQ(line.rfind("# TYPE " + current + ' ', 0), 0U) << line;
-      const bool counter = line.ends_with(" counter");
-      EXPECT_EQ(current.ends_with("_total"), counter) << current;
-      continue;
-    }
-    std::smatch match;
-    ASSERT_TRUE(std::regex_match(line, match, kSample)) << line;
-    EXPECT_EQ(match[1].str().rfind(current, 0), 0U) << line << " under " << current;
-  }
+struct DoorStats {
+  std::uint64_t opened = 0;
+  std::uint64_t held_ms = 0;
+  std::uint64_t inside = 0;
+  std::uint64_t left_open = 0;
+  std::uint64_t left_ajar = 0;
+  std::uint64_t unnamed = 0;
+
+  static constexpr Statistic<DoorStats> kStatistics[] = {
+      {&DoorStats::opened, {.name = "gyre_opened_total", .help = "Openings."}},
+      {&DoorStats::held_ms,
+       {.unit = StatUnit::kMilliseconds, .name = "gyre_held_seconds_total", .help = "Held."}},
+      {&DoorStats::inside,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kPermille,
+        .name = "gyre_inside_ratio",
+        .help = "Inside."}},
+      {&DoorStats::left_open,
+       {.name = "gyre_left_total", .help = "Left.", .label = "how", .label_value = "open"}},
+      {&DoorStats::left_ajar, {.name = "gyre_left_total", .label = "how", .label_value = "ajar"}},
+      {&DoorStats::unnamed, {}},
+  };
+};
+static_assert(AllDescribed<DoorStats>());
+
+TEST(WriteStatisticsTest, SaysWhatTheRowsSay) {
+  MetricsWriter out;
+  WriteStatistics(DoorStats{18446744073709551615ULL, 1500, 250, 1, 2, 3}, out);
+  EXPECT_EQ(out.Take(),
+            "# HELP gyre_opened_total Openings.\n"
+            "# TYPE gyre_opened_total counter\n"
+            "gyre_opened_total 18446744073709551615\n"
+            "# HELP gyre_held_seconds_total Held.\n"
+            "# TYPE gyre_held_seconds_total counter\n"
+            "gyre_held_seconds_total 1.5\n"
+            "# HELP gyre_inside_ratio Inside.\n"
+            "# TYPE gyre_inside_ratio gauge\n"
+            "gyre_inside_ratio 0.25\n"
+            "# HELP gyre_left_total Left.\n"
+            "# TYPE gyre_left_total counter\n"
+            "gyre_left_total{how=\"open\"} 1\n"
+            "gyre_left_total{how=\"ajar\"} 2\n");
 }
 
-TEST(RoomMetricsTest, AreAValidPage) {
+TEST(WriteStatisticsTest, OfLoopsStandTogether) {
   MetricsWriter out;
-  ServerStats server;
-  server.requests = 7;
-  DurationHistogram histogram;
-  histogram.Record(std::chrono::milliseconds(3));
-  WriteProcessMetrics("0.1.0", 3, out);
-  WriteShardMetrics({.hits = 3}, out);
-  WriteServerMetrics({server, ServerStats{}}, out);
-  WriteLoopMetrics({histogram.Read(), histogram.Read()}, out);
-  WriteReplicatorMetrics({ReplicatorStats{}, ReplicatorStats{}}, out);
-  MembershipStats membership{.deaths = 2};
-  membership.clock_offsets.push_back({NodeId{}, std::chrono::milliseconds(-250), {}});
-  WriteMembershipMetrics(membership, out);
-  WriteCryptoMetrics({.datagrams_replayed = 1}, out);
+  WriteStatistics(std::vector<DoorStats>{{.opened = 1, .left_open = 3}, {.opened = 2}}, out);
   const std::string text = out.Take();
-  CheckExposition(text);
-  for (const char* line :
-       {"gyre_build_info{version=\"0.1.0\"} 1\n", "gyre_hits_total 3\n",
-        "gyre_requests_total{loop=\"0\"} 7\n", "gyre_requests_total{loop=\"1\"} 0\n",
-        "gyre_gossip_deaths_total 2\n",
-        "gyre_clock_offset_seconds{peer=\"00000000-0000-0000-0000-000000000000\"} -0.25\n",
-        "gyre_loop_busy_max_seconds{loop=\"1\"} 0.003\n"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line;
+  for (const char* lines : {"gyre_opened_total{loop=\"0\"} 1\ngyre_opened_total{loop=\"1\"} 2\n",
+                            "gyre_left_total{loop=\"0\",how=\"open\"} 3\n"}) {
+    EXPECT_NE(text.find(lines), std::string::npos) << text;
   }
-  EXPECT_EQ(text.find("gyre_resident_bytes 0\n"), std::string::npos);
 }
 
 }  // namespace

@@ -37,9 +37,15 @@ class RingFileTest : public ::testing::Test {
   ~RingFileTest() override { std::filesystem::remove_all(directory_); }
 
   RingFile Open(const std::string& cluster = "gyre", std::uint8_t self = 1) {
-    return RingFile(directory_.string(), cluster, Id(self));
+    return Open(reader_, cluster, self);
   }
-  void Keep(const RememberedRing& ring) { Open().Keep(ring); }  // its end waits for the writing
+  RingFile Open(FileWriter& writer, const std::string& cluster = "gyre", std::uint8_t self = 1) {
+    return {directory_.string(), cluster, Id(self), writer};
+  }
+  void Keep(const RememberedRing& ring) {
+    FileWriter writer;  // its end waits for the writing
+    Open(writer).Keep(ring);
+  }
   void Put(const std::string& text) { std::ofstream(directory_ / "ring") << text; }
   std::string Text() {
     std::ifstream file(directory_ / "ring");
@@ -49,6 +55,7 @@ class RingFileTest : public ::testing::Test {
   }
 
   std::filesystem::path directory_;
+  FileWriter reader_;  // of those that only read
   const RememberedRing ring_{
       {Member(1, "10.0.0.1"), Member(2, "node-b.example"), Member(3, "::1")}};
 };
@@ -73,7 +80,8 @@ TEST_F(RingFileTest, IsReadAsItWasKept) {
 
 TEST_F(RingFileTest, TheNewestIsWhatStays) {
   {
-    RingFile file = Open();
+    FileWriter writer;
+    RingFile file = Open(writer);
     for (std::uint64_t revision = 1; revision <= 50; ++revision) {
       RememberedRing ring = ring_;
       ring.members[0].entry.revision = revision;
@@ -126,7 +134,8 @@ TEST_F(RingFileTest, ADamagedFileIsRefused) {
 
 TEST_F(RingFileTest, ADiskThatFailsIsCountedAndTriedAgain) {
   std::filesystem::create_directories(directory_ / "ring");  // in the way of the file
-  RingFile file = Open();
+  FileWriter writer;
+  RingFile file = Open(writer);
   file.Keep(ring_);
   while (file.stats().failures == 0) std::this_thread::yield();
   std::filesystem::remove(directory_ / "ring");

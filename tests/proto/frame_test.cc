@@ -53,7 +53,7 @@ TEST(FrameTest, RefusesWhatBreaksItsRules) {
       {2, kProtocolVersion + 1, "upgrade one release at a time"},
       {2, '\xff', "protocol version 255"},
       {3, 0, "unknown frame type 0"},
-      {3, 6, "unknown frame type 6"},
+      {3, 8, "unknown frame type 8"},
       {3, '\xff', "unknown frame type 255"},
   };
   for (const auto& [at, byte, message] : cases) {
@@ -73,6 +73,11 @@ TEST(FrameTest, BoundsThePayload) {
   const auto read = DecodeFrameHeader(Encoded(header).data(), 999);
   ASSERT_FALSE(read.has_value());
   EXPECT_EQ(read.error().code, ErrorCode::kTooLarge);
+}
+
+TEST(FrameTest, IsKnownAtItsFirstBytes) {
+  for (const char* begin : {"", "G", "GY", "GY\x01"}) EXPECT_TRUE(BeginsAsFrame(begin));
+  for (const char* begin : {"E", "GE", "gy"}) EXPECT_FALSE(BeginsAsFrame(begin));
 }
 
 TEST(FrameTest, AppendsHeaderAndPayload) {

@@ -101,16 +101,18 @@ RC_GTEST_PROP(PartitionSetProperty, IsASet, ()) {
   RC_ASSERT(cleared == PartitionSet(count));
 }
 
-RC_GTEST_PROP(PartitionSetProperty, AddsRemovesAndKeepsAnother, ()) {
+RC_GTEST_PROP(PartitionSetProperty, AddsRemovesKeepsAndTogglesAnother, ()) {
   const std::uint32_t count = AnyCount();
   const Model a = AnyModel(count);
   const Model b = AnyModel(count);
-  Model both, without, common;
+  Model both, without, common, one;
   std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::inserter(both, both.end()));
   std::set_difference(a.begin(), a.end(), b.begin(), b.end(),
                       std::inserter(without, without.end()));
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(),
                         std::inserter(common, common.end()));
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
+                                std::inserter(one, one.end()));
   PartitionSet set = Of(count, a);
   set.Add(Of(count, b));
   RC_ASSERT(set == Of(count, both));
@@ -120,6 +122,9 @@ RC_GTEST_PROP(PartitionSetProperty, AddsRemovesAndKeepsAnother, ()) {
   set = Of(count, a);
   set.Keep(Of(count, b));
   RC_ASSERT(set == Of(count, common));
+  set = Of(count, a);
+  set.Toggle(Of(count, b));
+  RC_ASSERT(set == Of(count, one));
 }
 
 RC_GTEST_PROP(PartitionSetProperty, SurvivesTheRoad, ()) {

@@ -45,5 +45,12 @@ TEST(ResultTest, CodesKeepTheirNumbers) {
   EXPECT_EQ(static_cast<int>(ErrorCode::kNotAllowed), 16);
 }
 
+TEST(ResultTest, ANumberOfANewerReleaseIsAnErrorStill) {
+  EXPECT_EQ(ErrorCodeFromWire(11), ErrorCode::kUnknownOutcome);
+  EXPECT_EQ(ErrorCodeFromWire(16), ErrorCode::kNotAllowed);
+  EXPECT_EQ(ErrorCodeFromWire(17), ErrorCode::kInternal);
+  EXPECT_EQ(ErrorCodeFromWire(256 + 11), ErrorCode::kInternal) << "wider than a code is";
+}
+
 }  // namespace
 }  // namespace gyre::testing

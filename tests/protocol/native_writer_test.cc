@@ -172,6 +172,34 @@ TEST_F(NativeWriterTest, ARestartedReplyForgetsItsLists) {
   EXPECT_EQ(reply->error, ErrorCode::kUnknownOutcome);
 }
 
+TEST_F(NativeWriterTest, MessagesAreFramesWithTheIdThatSubscribed) {
+  Buffer out;
+  ReplyWriter* const writer = codec_.PushWriterFor(kId, out);
+  for (const std::int64_t number : {1, 2}) {
+    writer->BeginPush(2);
+    writer->Bulk("news");
+    writer->Integer(number);
+    writer->EndList();
+  }
+  codec_.Recycle(writer);
+  std::string_view rest = out.view();
+  for (const std::int64_t number : {1, 2}) {
+    const FrameHeader header = DecodeFrameHeader(rest.data(), rest.size()).value();
+    EXPECT_EQ(header.type, FrameType::kPush);
+    EXPECT_EQ(header.request_id, kId);
+    const auto message =
+        DecodeReply(rest.substr(FrameHeader::kBytes, header.payload_bytes), nullptr);
+    ASSERT_TRUE(message.has_value());
+    ASSERT_EQ(message->elements.size(), 2U);
+    EXPECT_EQ(message->elements[0].bytes, "news");
+    EXPECT_EQ(message->elements[1].integer, number);
+    rest.remove_prefix(header.frame_bytes());
+  }
+  EXPECT_TRUE(rest.empty());
+  // The writer is one of replies again.
+  EXPECT_EQ(Value([](auto& w) { w.Integer(1); }).integer(), 1);
+}
+
 // ---- DecodeReply -------------------------------------------------------------------------------
 
 std::string Nested(int depth) {

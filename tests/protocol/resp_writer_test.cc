@@ -157,6 +157,21 @@ TEST_F(RespWriterTest, NamesErrorsAsRedisDoes) {
   for (const auto& [code, message, text] : cases) EXPECT_EQ(FailText(code, message), text);
 }
 
+TEST_F(RespWriterTest, MessagesAreMarkedInResp3) {
+  for (const auto& [version, text] :
+       {std::pair(2, "*2\r\n$4\r\nnews\r\n:1\r\n"), std::pair(3, ">2\r\n$4\r\nnews\r\n:1\r\n")}) {
+    session_.resp_version = version;
+    Buffer out;
+    ReplyWriter* const writer = codec_.PushWriterFor(0, out);
+    writer->BeginPush(2);
+    writer->Bulk("news");
+    writer->Integer(1);
+    writer->EndList();
+    codec_.Recycle(writer);
+    EXPECT_EQ(out.view(), text);
+  }
+}
+
 // Two replies under construction have two writers; a recycled writer is used again.
 TEST_F(RespWriterTest, WritersAreApartAndUsedAgain) {
   Buffer first_out;

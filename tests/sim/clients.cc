@@ -4,23 +4,33 @@
 #include <optional>
 #include <utility>
 
+#include "base/log.h"
+#include "proto/slot.h"
+
 namespace gyre::sim {
 namespace {
 
 constexpr Duration kDeadline = seconds(3);  // told to the node
 constexpr Duration kPatience = seconds(6);  // then the node is gone, with the answer
 
+// Of each grouper.
+constexpr std::uint64_t kSets = 4;
+constexpr int kMembers = 4;
+
 history::Kind KindOf(Operation::Kind kind) {
   switch (kind) {
     case Operation::Kind::kSet:
+    case Operation::Kind::kSetAll:
       return history::Kind::kSet;
     case Operation::Kind::kDelete:
+    case Operation::Kind::kDeleteAll:
       return history::Kind::kDelete;
     case Operation::Kind::kIncrement:
       return history::Kind::kIncrement;
     case Operation::Kind::kSwap:
       return history::Kind::kSwap;
     case Operation::Kind::kGet:
+    case Operation::Kind::kGetAll:
       break;
   }
   return history::Kind::kGet;
@@ -31,11 +41,14 @@ history::Kind KindOf(Operation::Kind kind) {
 void Clients::Begin(const LoadOptions& options) {
   options_ = options;
   loading_ = true;
-  const int count = options.writers + options.contestants;
+  ++loads_;
+  const int singles = options.writers + options.contestants;
+  const int count = singles + options.groupers;
   for (int i = 0; i < count; ++i) {
     Client& client = *clients_.emplace_back(std::make_unique<Client>());
     client.number = static_cast<std::uint32_t>(i);
-    client.contests = i >= options.writers;
+    client.contests = i >= options.writers && i < singles;
+    client.groups = i >= singles;
     Next(client);
   }
 }
@@ -43,6 +56,12 @@ void Clients::Begin(const LoadOptions& options) {
 void Clients::End() {
   loading_ = false;
   world_.RunUntil([this] { return busy_ == 0; }, seconds(20));
+}
+
+void Clients::Rest(Duration span) {
+  world_.At(kNobody, span, [this, load = loads_] {
+    if (load == loads_) loading_ = false;
+  });
 }
 
 NodeIndex Clients::AnyNode() {
@@ -76,26 +95,44 @@ Operation::Kind Clients::Choose(Client& client, std::string& key) {
 
 void Clients::Next(Client& client) {
   if (!loading_) return;
+  if (client.groups) return ChooseSome(client);
   std::string key;
   const Operation::Kind kind = Choose(client, key);
-  Ask(client, kind, key);
+  Ask(client, kind, {key});
 }
 
-void Clients::Ask(Client& client, Operation::Kind kind, const std::string& key) {
-  const NodeIndex contact = AnyNode();
-  if (contact == kNobody) {
-    world_.At(kNobody, seconds(1), [this, &client] { Next(client); });
-    return;
+// Some of the keys of one set, or all for a read.
+void Clients::ChooseSome(Client& client) {
+  Prng& random = world_.random();
+  const std::string set =
+      "c{" + std::to_string(client.number) + "." + std::to_string(random.Below(kSets)) + "}m";
+  const std::uint64_t dice = random.Below(100);
+  const bool reads = dice >= 60;
+  const auto left_out = static_cast<int>(random.Below(2 * kMembers));
+  std::vector<std::string> keys;
+  for (int i = 0; i < kMembers; ++i) {
+    if (reads || i != left_out) keys.push_back(set + std::to_string(i));
   }
-  ++busy_;
-  Operation operation;
+  const Operation::Kind writes = dice < 48 ? Operation::Kind::kSetAll : Operation::Kind::kDeleteAll;
+  Ask(client, reads ? Operation::Kind::kGetAll : writes, keys);
+}
+
+Clients::Question Clients::Word(Client& client, Operation::Kind kind,
+                                const std::vector<std::string>& keys) {
+  Question question;
+  Operation& operation = question.operation;
   operation.kind = kind;
-  operation.id = next_id_++;
-  operation.key = key;
-  history::Operation write;
-  history::Read read = history_.BeginRead(client.number, key, world_.now_us());
-  if (!operation.is_read()) {
-    write = {KindOf(kind), client.number, key};
+  operation.key = keys.front();
+  const bool is_group = keys.size() > 1;
+  if (is_group) operation.keys = keys;
+  const std::uint64_t snapshot = kind == Operation::Kind::kGetAll ? ++snapshots_ : 0;
+  const std::uint64_t group = is_group && !operation.is_read() ? ++groups_ : 0;
+  for (const std::string& key : keys) {
+    question.reads.push_back(history_.BeginRead(client.number, key, world_.now_us(), snapshot));
+    if (operation.is_read()) continue;
+    history::Operation write{KindOf(kind), client.number, key};
+    write.partition = PartitionOf(SlotOf(key), partitions_);
+    write.group = group;
     if (kind == Operation::Kind::kSwap) {
       const Answer& last = client.read.at(key);
       operation.token = write.token = last.token;
@@ -104,69 +141,111 @@ void Clients::Ask(Client& client, Operation::Kind kind, const std::string& key) 
     }
     write = history_.Begin(write, world_.now_us());
     operation.value = std::to_string(write.number);
-    waiting_.emplace(operation.id, write);
+    if (is_group) operation.values.push_back(operation.value);
+    if (write.kind == history::Kind::kDelete) deleting_.insert(key);
+    question.writes.push_back(write);
   }
+  return question;
+}
+
+void Clients::Ask(Client& client, Operation::Kind kind, const std::vector<std::string>& keys) {
+  const NodeIndex contact = AnyNode();
+  if (contact == kNobody) {
+    world_.At(kNobody, seconds(1), [this, &client] { Next(client); });
+    return;
+  }
+  ++busy_;
+  Question question = Word(client, kind, keys);
+  question.contact = contact;
   auto answered = std::make_shared<bool>(false);
-  const auto finish = [this, &client, operation, write, read, answered](const Answer& answer) {
+  const auto finish = [this, &client, question, answered](const Answer& answer) {
     if (std::exchange(*answered, true)) return;
-    OnAnswer(client, operation, write, read, answer);
+    OnAnswer(client, question, answer);
     --busy_;
     world_.At(kNobody, options_.think, [this, &client] { Next(client); });
   };
-  world_.At(contact, world_.Delay(), [this, contact, operation, finish] {
-    nodes_(contact)->Execute(
-        operation, world_.now() + kDeadline, [this, finish](const Answer& answer) {
-          world_.At(kNobody, world_.Delay(), [finish, answer] { finish(answer); });
-        });
+  world_.At(contact, world_.Delay(), [this, question, finish] {
+    nodes_(question.contact)
+        ->Execute(question.operation, world_.now() + kDeadline,
+                  [this, finish](const Answer& answer) {
+                    world_.At(kNobody, world_.Delay(), [finish, answer] { finish(answer); });
+                  });
   });
   world_.At(kNobody, kPatience, [finish] {
     finish({Answer::Kind::kUnknown, "the contact went away"});
   });
 }
 
-void Clients::OnAnswer(Client& client, const Operation& operation, const history::Operation& write,
-                       const history::Read& read, const Answer& answer) {
-  if (operation.is_read()) return OnRead(client, read, answer);
-  waiting_.erase(operation.id);
-  const std::int64_t now = world_.now_us();
-  switch (answer.kind) {
-    case Answer::Kind::kOk: {
-      const bool counts = operation.kind == Operation::Kind::kIncrement;
-      history_.Acknowledge(write, now, counts ? std::stoull(answer.value) : 0);
-      break;
+void Clients::OnAnswer(Client& client, const Question& question, const Answer& answer) {
+  if (question.operation.kind == Operation::Kind::kGetAll) {
+    for (std::size_t i = 0; i < answer.each.size() && i < question.reads.size(); ++i) {
+      OnRead(client, question.contact, question.reads[i], answer.each[i]);
     }
-    case Answer::Kind::kUnknown:
-      abandoned_.emplace(operation.id, write);
-      history_.Unknown(write, now);
-      break;
-    case Answer::Kind::kMiss:  // nothing to delete: that is a read, too
-      OnRead(client, read, answer);
-      history_.Acknowledge(write, now);
-      break;
-    default:
-      history_.Refuse(write, now);
-      break;
+    return;
+  }
+  if (question.operation.is_read()) {
+    return OnRead(client, question.contact, question.reads.front(), answer);
+  }
+  for (const history::Operation& write : question.writes) {
+    if (write.kind == history::Kind::kDelete) deleting_.erase(write.key);
+    if (IsLogged(LogLevel::kDebug)) {
+      LogDebug("a write ends", {{"at_ms", world_.unix_now() % 1'000'000},
+                                {"write", write.number},
+                                {"key", write.key},
+                                {"through", question.contact},
+                                {"as", static_cast<int>(answer.kind)},
+                                {"value", answer.value}});
+    }
+    if (answer.kind == Answer::Kind::kMiss) {  // nothing to delete: that is a read, too
+      OnRead(client, question.contact, question.reads.front(), answer);
+    }
+    OnWritten(write, answer);
   }
 }
 
-void Clients::OnRead(Client& client, const history::Read& read, const Answer& answer) {
+void Clients::OnWritten(const history::Operation& write, const Answer& answer) {
+  const std::int64_t now = world_.now_us();
+  switch (answer.kind) {
+    case Answer::Kind::kOk: {
+      const bool counts = write.kind == history::Kind::kIncrement;
+      return history_.Acknowledge(write, now, counts ? std::stoull(answer.value) : 0);
+    }
+    case Answer::Kind::kUnknown:
+      abandoned_.emplace(write.key, write);
+      return history_.Unknown(write, now);
+    case Answer::Kind::kMiss:
+      return history_.Acknowledge(write, now);
+    default:
+      return history_.Refuse(write, now);
+  }
+}
+
+void Clients::OnRead(Client& client, NodeIndex contact, const history::Read& read,
+                     const Answer& answer) {
   const bool missed = answer.kind == Answer::Kind::kMiss;
   if (!missed && answer.kind != Answer::Kind::kValue) return;
   if (read.key[0] == 't') client.read[read.key] = answer;
   if (!judge_reads_) return;
   const auto number = missed ? std::nullopt : std::optional(std::stoull(answer.value));
   history_.EndRead(read, {number, answer.token}, world_.now_us(),
-                   [&] { return Circumstances(read.key, answer); });
+                   [&] { return Circumstances(contact, read.key); });
 }
 
-std::string Clients::Circumstances(const std::string& key, const Answer& answer) {
-  return "by " + answer.by + "; " + (copies ? copies(key) : "");
+std::string Clients::Circumstances(NodeIndex contact, const std::string& key) {
+  return "through n" + std::to_string(contact) + "; " + (copies ? copies(key) : "");
 }
 
-void Clients::OnWrite(const Operation& operation) {
-  if (waiting_.contains(operation.id)) return;
-  const auto found = abandoned_.find(operation.id);
-  if (found != abandoned_.end()) history_.ExecutedLate(found->second, world_.now_us());
+void Clients::OnWrite(const SubmittedWrite& write) {
+  // A removal that its writer waits for, or the value that it waits for, is not late.
+  if (write.key[0] != 'c' || (!write.value && deleting_.contains(write.key))) return;
+  const auto [begin, end] = abandoned_.equal_range(write.key);
+  for (auto it = begin; it != end; ++it) {
+    const history::Operation& operation = it->second;
+    const bool deletes = operation.kind == history::Kind::kDelete;
+    const bool is_it =
+        write.value ? !deletes && operation.number == std::stoull(*write.value) : deletes;
+    if (is_it) history_.ExecutedLate(operation, world_.now_us());
+  }
 }
 
 void Clients::ReadAll(const std::string& when) {
@@ -178,19 +257,20 @@ void Clients::ReadAll(const std::string& when) {
       const history::Read read = history_.BeginRead(node, key, world_.now_us());
       Operation operation;
       operation.key = key;
-      nodes_(node)->Execute(
-          operation, world_.now() + seconds(5), [this, read, when, &open](const Answer& answer) {
-            --open;
-            const bool missed = answer.kind == Answer::Kind::kMiss;
-            if (!missed && answer.kind != Answer::Kind::kValue) {
-              return history_.Violate(history::Fault::kUnreadable, read.key,
-                                      when + ": " + read.key + " cannot be read");
-            }
-            const auto number = missed ? std::nullopt : std::optional(std::stoull(answer.value));
-            history_.EndRead(
-                read, {number, answer.token}, world_.now_us(),
-                [&] { return when + " " + Circumstances(read.key, answer); }, true);
-          });
+      nodes_(node)->Execute(operation, world_.now() + seconds(5),
+                            [this, node, read, when, &open](const Answer& answer) {
+                              --open;
+                              const bool missed = answer.kind == Answer::Kind::kMiss;
+                              if (!missed && answer.kind != Answer::Kind::kValue) {
+                                return history_.Violate(history::Fault::kUnreadable, read.key,
+                                                        when + ": " + read.key + " cannot be read");
+                              }
+                              const auto number =
+                                  missed ? std::nullopt : std::optional(std::stoull(answer.value));
+                              history_.EndRead(
+                                  read, {number, answer.token}, world_.now_us(),
+                                  [&] { return when + " " + Circumstances(node, read.key); }, true);
+                            });
     }
     world_.Run(milliseconds(2));
   }

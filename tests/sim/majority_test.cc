@@ -19,6 +19,7 @@ ClusterOptions MajorityOptions(std::uint32_t replicas = 2) {
   ClusterOptions options;
   options.membership.majority = true;
   options.replicas = options.write_acks = replicas;
+  options.promise.level = history::Level::kStream;
   return options;
 }
 

@@ -73,15 +73,23 @@ bool Nemesis::Round() {
       std::find(std::begin(kNobodyDies), std::end(kNobodyDies), fault) == std::end(kNobodyDies);
   story_ += "round " + std::to_string(++round_) + ", " + NameOf(fault) + ":";
   const bool noisy = options_.noise && Below(2) == 0;
-  // Who is cut off or asleep may answer reads with what it has until it hears of it.
-  const bool majority = cluster_.options().membership.majority;
-  cluster_.JudgeReads(majority || !asleep);
+  // Who is cut off or asleep may answer reads with what it has until it hears of it; and so may a
+  // copy that stands in for a suspect, where fewer copies than all acknowledge a write.
+  const ClusterOptions& options = cluster_.options();
+  const bool majority = options.membership.majority;
+  const bool all_acknowledge = options.write_acks >= options.replicas;
+  cluster_.JudgeReads(majority || (!asleep && all_acknowledge));
   cluster_.JudgeOwners(majority || (!dies && !noisy));
   MakeNoise(noisy);
+  if (noisy) cluster_.BeginCut();  // who is not heard of may be taken for dead
   cluster_.BeginLoad(options_.load);
   Wait(seconds(1));
+  if (dies) cluster_.BeginCut();
+  // What was written just before the fault is often overwritten before it is judged: not always.
+  if (dies && Below(3) == 0) cluster_.RestLoad(milliseconds(static_cast<int>(Below(60))));
   Do(fault);
   Restore();
+  cluster_.EndCut();
   if (!cluster_.history().violations().empty()) return false;
   cluster_.ReadAll("after " + story_);
   story_ += " ";
@@ -182,9 +190,11 @@ void Nemesis::StopAll() {
   if (!cluster_.options().snapshots) return Rolling();
   const std::vector<NodeIndex> nodes = Live();
   StopNodes(nodes);
-  for (const NodeIndex node : nodes) {
-    StayDown();
-    Start(node);
+  // Once most of the ring is back, it goes on without the rest, and what only those have reads as
+  // missing until they come. So from then on nobody takes long.
+  for (std::size_t started = 0; started < nodes.size(); ++started) {
+    if (started <= nodes.size() / 2) StayDown();
+    Start(nodes[started]);
   }
 }
 
@@ -318,7 +328,10 @@ void Nemesis::Restore() {
   Wait(seconds(1));
   cluster_.UndrainAll();
   cluster_.EndLoad();
-  if (!cluster_.Converge(kConvergeMax)) {
+  bool whole = cluster_.Converge(kConvergeMax);
+  // A drain that was still under way, and was told to the others only now.
+  if (cluster_.UndrainAll()) whole = cluster_.Converge(kConvergeMax) && whole;
+  if (!whole) {
     cluster_.history().Violate(
         history::Fault::kOther, "",
         "it does not converge after " + story_ + ": " + cluster_.NotConverged());
@@ -373,7 +386,7 @@ void Nemesis::Start(NodeIndex node) {
 void Nemesis::Tell(const std::string& what) {
   const auto ms = cluster_.world().unix_now() % 1'000'000;
   story_ += " " + what + " at " + std::to_string(ms) + ",";
-  GYRE_LOG_DEBUG("{} nemesis: {}", ms, what);
+  LogDebug("nemesis", {{"at_ms", ms}, {"does", what}});
 }
 
 }  // namespace gyre::sim

@@ -24,6 +24,7 @@ ClusterOptions OptionsOf(std::uint64_t seed) {
   options.replicas = kCopies[seed % 3].replicas;
   options.write_acks = kCopies[seed % 3].write_acks;
   options.snapshots = seed / 3 % 2 == 1;
+  options.promise.level = history::Level::kStream;
   return options;
 }
 
@@ -47,10 +48,11 @@ class NemesisTest : public ::testing::TestWithParam<std::uint64_t> {
   }
 };
 
-constexpr LoadOptions kWriters = {.writers = 5, .keys = 20};
-constexpr LoadOptions kManyKeys = {.writers = 6, .keys = 60, .think = milliseconds(8)};
+constexpr LoadOptions kWriters = {.writers = 4, .keys = 20, .groupers = 1};
+constexpr LoadOptions kManyKeys = {
+    .writers = 5, .keys = 60, .groupers = 1, .think = milliseconds(8)};
 constexpr LoadOptions kEverything = {
-    .writers = 4, .keys = 15, .contestants = 4, .counters = 4, .swapped = 4};
+    .writers = 3, .keys = 15, .contestants = 4, .counters = 4, .swapped = 4, .groupers = 1};
 
 TEST_P(NemesisTest, NodesComeAndGo) { Run({.faults = NodeFaults(), .load = kEverything}); }
 
@@ -73,6 +75,7 @@ TEST_P(NemesisTest, NodesEvict) {
       [](std::uint64_t seed) {
         ClusterOptions options = OptionsOf(seed);
         options.evicts = true;
+        options.promise.level = history::Level::kRecords;  // each copy evicts for itself
         std::vector<Fault> faults = NodeFaults();
         faults.insert(faults.end(), PauseFaults().begin(), PauseFaults().end());
         RunNemesis(seed, options, {.faults = faults, .load = kManyKeys});

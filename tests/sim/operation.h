@@ -3,49 +3,47 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "storage/record.h"
 
 namespace gyre::sim {
 
 struct Operation {
-  enum class Kind : char {
-    kGet = 'G',
-    kSet = 'S',
-    kDelete = 'D',
-    kIncrement = 'I',  // a missing counter is 0
-    kSwap = 'C',       // stores if the record's version is `token`; token 0: if there is no record
+  enum class Kind : std::uint8_t {
+    kGet,
+    kSet,
+    kDelete,
+    kIncrement,  // a missing counter is 0
+    kSwap,       // stores if the record's version is `token`; token 0: if there is no record
+    kGetAll,     // of `keys`, which have one hash tag, as one command
+    kSetAll,     // likewise
+    kDeleteAll,  // likewise
   };
   Kind kind = Kind::kGet;
-  std::uint32_t hops = 0;
-  std::uint64_t id = 0;  // for the judge: unique
   Version token = 0;
-  std::string key;    // without newline, as is the value
-  std::string value;  //
+  std::string key;
+  std::string value;
+  std::vector<std::string> keys;    // `key` is the first
+  std::vector<std::string> values;  // kSetAll: of each
 
-  bool is_read() const { return kind == Kind::kGet; }
+  bool is_read() const { return kind == Kind::kGet || kind == Kind::kGetAll; }
 };
 
 // What a command came to.
 struct Answer {
-  enum class Kind : char {
-    kOk = 'O',
-    kValue = 'V',
-    kMiss = 'M',
-    kLost = 'L',      // the swap's token is no longer that of the record
-    kUnknown = 'U',   // a write that may or may not last
-    kRefused = 'R',   // nothing was done
-    kNotOwner = 'N',  // nothing was done, ask another
+  enum class Kind : std::uint8_t {
+    kOk,
+    kValue,
+    kMiss,
+    kLost,     // the swap's token is no longer that of the record
+    kUnknown,  // a write that may or may not last
+    kRefused,  // nothing was done
   };
   Kind kind = Kind::kRefused;
   std::string value = {};
   Version token = 0;
-  std::string by = {};  // the node and partition that a read was answered from
+  std::vector<Answer> each = {};  // kGetAll: of each key, kValue or kMiss; then this is kOk
 };
-
-std::string Encode(const Operation& operation);
-Operation DecodeOperation(const std::string& bytes);
-std::string Encode(const Answer& answer);
-Answer DecodeAnswer(std::string_view bytes);
 
 }  // namespace gyre::sim

@@ -1,5 +1,7 @@
 #include "sim/seeds.h"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,11 +20,11 @@ std::optional<std::uint64_t> Number(const char* variable) {
   return std::strtoull(text, nullptr, 10);
 }
 
-class Environment : public testing::Environment {
+class Environment : public ::testing::Environment {
  public:
   void SetUp() override {
     const bool trace = std::getenv("GYRE_SIM_TRACE") != nullptr;
-    spdlog::set_level(trace ? spdlog::level::debug : spdlog::level::err);
+    (void)SetLogLevel(trace ? "debug" : "error");
     spdlog::set_pattern("%v");
   }
   void TearDown() override {
@@ -30,15 +32,19 @@ class Environment : public testing::Environment {
     const auto time = std::chrono::duration_cast<std::chrono::seconds>(totals.time);
     std::printf("simulated %.2f hours in %llu runs\n", static_cast<double>(time.count()) / 3600,
                 static_cast<unsigned long long>(totals.runs));
+    for (const auto& [fault, count] : SimCluster::found()) {
+      std::printf("found: %s, %llu times\n", std::string(NameOf(fault)).c_str(),
+                  static_cast<unsigned long long>(count));
+    }
   }
 };
 const auto* const kEnvironment =
-    testing::AddGlobalTestEnvironment(new Environment);  // GoogleTest owns it
+    ::testing::AddGlobalTestEnvironment(new Environment);  // GoogleTest owns it
 
 }  // namespace
 
 std::string ReplayCommand(std::uint64_t seed) {
-  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
   return "GYRE_SIM_SEED=" + std::to_string(seed) +
          " GYRE_SIM_TRACE=1 bin/test_sim --gtest_filter=" + test->test_suite_name() + "." +
          test->name();
@@ -55,7 +61,7 @@ void ForSeeds(std::uint64_t count, const std::function<void(std::uint64_t)>& sce
   for (std::uint64_t seed = begin; seed < end; ++seed) {
     SCOPED_TRACE("replay: " + ReplayCommand(seed));
     scenario(seed);
-    if (testing::Test::HasFailure()) return;
+    if (::testing::Test::HasFailure()) return;
   }
 }
 

@@ -1,6 +1,8 @@
 // A cluster in the world, its clients and its judge: the vocabulary of the simulator's tests.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +31,12 @@ class SimCluster {
   // whoever was on the ring goes back to it as it remembers it, without being told to join.
   void Start(NodeIndex node);
   void StartAll(NodeIndex count);
+  // At one moment, each to join through all the others: nobody founds.
+  void StartTogether(NodeIndex count);
+  // Starts it as the founder of a ring of its own, whatever else there is.
+  void Found(NodeIndex node);
+  // From now on it tries to join through `other`.
+  void Introduce(NodeIndex node, NodeIndex other) { nodes_[node]->SetSeeds({AddressOf(other)}); }
   void Kill(NodeIndex node);  // kill -9
   // SIGTERM: hands over, then is gone. False if it takes too long. All of them at once.
   bool Stop(NodeIndex node) { return Stop(std::vector<NodeIndex>{node}); }
@@ -40,10 +48,12 @@ class SimCluster {
   bool Undrain(NodeIndex node, NodeIndex via);
   // As `via` knows it.
   bool IsDrained(NodeIndex node, NodeIndex via);
-  // All that anybody knows to be drained.
-  void UndrainAll();
+  // All that anybody knows to be drained. False: nobody was.
+  bool UndrainAll();
   // Takes a dead node off the ring.
   bool Remove(NodeIndex node, NodeIndex via);
+  // The next start of the node finds an empty data directory, but for its identity and the ring.
+  void ForgetKeyHash(NodeIndex node) { left_[node].key_hash = nullptr; }
   // The next start of the node knows nothing of its earlier incarnations but the clock.
   void ForgetIncarnation(NodeIndex node) { incarnations_[node] = 0; }
 
@@ -55,6 +65,11 @@ class SimCluster {
   // else what is wrong.
   std::string NotConverged();
   bool Converge(Duration within = seconds(30));
+  // Between the two an owner may change without a handover (history/streams.h).
+  void BeginCut() { history_.BeginCut(world_.now_us()); }
+  void EndCut() { history_.EndCut(world_.now_us()); }
+  // What was found in all clusters that are gone, be it promised or not.
+  static std::map<history::Fault, std::uint64_t>& found();
   // Whether two owners at once are a fault.
   void JudgeOwners(bool judge) { judge_owners_ = judge; }
 
@@ -66,14 +81,17 @@ class SimCluster {
   }
   void BeginLoad(const LoadOptions& options) { clients_.Begin(options); }
   void EndLoad() { clients_.End(); }
+  void RestLoad(Duration span) { clients_.Rest(span); }
   // Whether reads during the load are judged.
   void JudgeReads(bool judge) { clients_.JudgeReads(judge); }
   void ReadAll(const std::string& when) { clients_.ReadAll(when); }
 
  private:
+  void Boot(NodeIndex node, bool founder, std::vector<Address> seeds);
   void CheckSingleOwner(NodeIndex writer, PartitionId partition);
   std::string DescribeMember(SimNode& node, const ClusterView& view, MemberIndex member);
   std::string NotConvergedAt(SimNode& node, const ClusterView& first);
+  std::string OthersKeyHash(SimNode& node);
 
   World world_;
   const ClusterOptions options_;

@@ -53,7 +53,7 @@ std::string SimCluster::Copies(const std::string& key) {
 namespace {
 
 // Views of nodes that do not know the same dead have other indices.
-std::vector<std::string> NamesOf(const ClusterView& view, const std::vector<MemberIndex>& members) {
+std::vector<std::string> NamesOf(const ClusterView& view, const MemberList& members) {
   std::vector<std::string> names;
   for (const MemberIndex member : members) names.push_back(view.members[member].name);
   return names;
@@ -81,6 +81,21 @@ std::string SimCluster::NotConvergedAt(SimNode& node, const ClusterView& first) 
   return "";
 }
 
+// What of its copies is not in the order of the one secret that all should have.
+std::string SimCluster::OthersKeyHash(SimNode& node) {
+  const std::string name = "n" + std::to_string(node.index());
+  for (auto& other : nodes_) {
+    if (other && other->engine().key_hash().id() != node.engine().key_hash().id()) {
+      return name + " and n" + std::to_string(other->index()) + " hash keys by different secrets";
+    }
+  }
+  for (PartitionId p = 0; p < options_.partitions; ++p) {
+    if (!node.IsRehashed(p))
+      return name + " has partition " + std::to_string(p) + " in an old order";
+  }
+  return "";
+}
+
 std::string SimCluster::NotConverged() {
   ClusterViewPtr first;
   for (auto& node : nodes_) {
@@ -88,6 +103,7 @@ std::string SimCluster::NotConverged() {
     if (node->view() == nullptr) return "a node has no view";
     if (first == nullptr) first = node->view();
     if (std::string why = NotConvergedAt(*node, *first); !why.empty()) return why;
+    if (std::string why = OthersKeyHash(*node); !why.empty()) return why;
   }
   std::set<std::uint8_t> bytes;
   for (auto& node : nodes_) {

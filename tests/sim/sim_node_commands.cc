@@ -1,202 +1,205 @@
-// The dispatcher's rule and the commands, on virtual time: what server/command does for SET, GET,
-// DEL, INCR and memcached's cas.
+// Commands at a node: the dispatcher of production, for clients and for other nodes, on virtual
+// time.
 #include <algorithm>
-#include <charconv>
-#include <initializer_list>
-#include <optional>
 #include <utility>
 
+#include "base/log.h"
+#include "command/recording_slot.h"
+#include "proto/result.h"
 #include "sim/sim_node.h"
+#include "support/native_bytes.h"
 
 namespace gyre::sim {
 namespace {
 
-std::string Join(std::initializer_list<std::string_view> fields) {
-  std::string bytes;
-  for (std::string_view field : fields) {
-    if (!bytes.empty()) bytes += '\n';
-    bytes += field;
-  }
-  return bytes;
-}
-
-std::string_view Next(std::string_view& bytes) {
-  const std::size_t end = bytes.find('\n');
-  const std::string_view field = bytes.substr(0, end);
-  bytes = end == std::string_view::npos ? std::string_view() : bytes.substr(end + 1);
-  return field;
-}
-
-std::uint64_t NextNumber(std::string_view& bytes) {
-  const std::string_view field = Next(bytes);
-  std::uint64_t number = 0;
-  std::from_chars(field.data(), field.data() + field.size(), number);
-  return number;
-}
-
 constexpr std::size_t kBytesOfEvicted = 10'000;
-constexpr Duration kOwnerPause = milliseconds(2);
-constexpr Duration kForwardPause = milliseconds(5);
-constexpr Duration kForwardTimeout = seconds(2);
+
+// The answer to one request, wherever it is said.
+class SlotResponder final : public Responder {
+ public:
+  explicit SlotResponder(PendingReply reply) : reply_(std::move(reply)) {}
+  ReplyWriter& writer() override { return reply_.writer(); }
+  PendingReply Defer() override {
+    deferred_ = true;
+    return reply_;
+  }
+  // After Handle.
+  void Returned() {
+    if (!deferred_) reply_.Finish();
+  }
+
+ private:
+  PendingReply reply_;
+  bool deferred_ = false;
+};
+
+// Blanks behind a number change nothing for who reads it.
+std::string Stored(std::string value, bool large) {
+  if (large) value.resize(kBytesOfEvicted, ' ');
+  return value;
+}
+
+std::vector<std::string> CommandOnAll(const Operation& operation, bool large) {
+  const bool sets = operation.kind == Operation::Kind::kSetAll;
+  const bool reads = operation.kind == Operation::Kind::kGetAll;
+  std::vector<std::string> words = {sets ? "MSET" : reads ? "MGET" : "DEL"};
+  for (std::size_t i = 0; i < operation.keys.size(); ++i) {
+    words.push_back(operation.keys[i]);
+    if (sets) words.push_back(Stored(operation.values[i], large));
+  }
+  return words;
+}
+
+std::vector<std::string> CommandOf(const Operation& operation, bool large) {
+  const std::string value = Stored(operation.value, large);
+  switch (operation.kind) {
+    case Operation::Kind::kGet:
+      return {"GET", operation.key};
+    case Operation::Kind::kSet:
+      return {"SET", operation.key, value};
+    case Operation::Kind::kDelete:
+      return {"DEL", operation.key};
+    case Operation::Kind::kIncrement:
+      return {"INCR", operation.key};
+    case Operation::Kind::kGetAll:
+    case Operation::Kind::kSetAll:
+    case Operation::Kind::kDeleteAll:
+      return CommandOnAll(operation, large);
+    case Operation::Kind::kSwap:
+      break;
+  }
+  if (operation.token == 0) return {"mc.add", operation.key, "0", "0", value};
+  return {"mc.cas", operation.key, "0", "0", std::to_string(operation.token), value};
+}
+
+Answer AnswerOfError(const Reply& reply) {
+  switch (reply.error) {
+    case ErrorCode::kUnknownOutcome:
+      return {Answer::Kind::kUnknown, reply.bytes};
+    // Of these a client is promised that nothing was written.
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kTooFewReplicas:
+    case ErrorCode::kOutOfMemory:
+    case ErrorCode::kClosed:
+      return {Answer::Kind::kRefused, reply.bytes};
+    default:
+      ADD_FAILURE() << "no client should be told " << ErrorCodeName(reply.error) << ": "
+                    << reply.bytes;
+      return {Answer::Kind::kUnknown, reply.bytes};
+  }
+}
+
+Answer AnswerOf(const Operation& operation, Reply reply) {
+  switch (reply.kind) {
+    case Reply::Kind::kError:
+      return AnswerOfError(reply);
+    case Reply::Kind::kRecord:
+      reply.bytes.resize(std::min(reply.bytes.size(), reply.bytes.find(' ')));
+      return {Answer::Kind::kValue, std::move(reply.bytes), reply.version};
+    case Reply::Kind::kNull:
+      return {Answer::Kind::kMiss};
+    case Reply::Kind::kBulk: {
+      const std::size_t end = std::min(reply.bytes.size(), reply.bytes.find(' '));
+      return {Answer::Kind::kValue, reply.bytes.substr(0, end)};
+    }
+    case Reply::Kind::kList: {
+      Answer all{Answer::Kind::kOk};
+      for (Reply& each : reply.elements) all.each.push_back(AnswerOf(operation, std::move(each)));
+      return all;
+    }
+    case Reply::Kind::kInteger:
+      if (operation.kind == Operation::Kind::kDelete) {
+        return {reply.integer == 0 ? Answer::Kind::kMiss : Answer::Kind::kOk};
+      }
+      return {Answer::Kind::kOk, std::to_string(reply.integer)};
+    case Reply::Kind::kOutcome: {
+      const bool done = reply.outcome == Outcome::kOk || reply.outcome == Outcome::kStored;
+      return {done ? Answer::Kind::kOk : Answer::Kind::kLost};
+    }
+    default:
+      ADD_FAILURE() << "a reply of a kind that no such command gives";
+      return {Answer::Kind::kUnknown};
+  }
+}
 
 }  // namespace
 
-std::string Encode(const Operation& operation) {
-  return Join({std::string(1, static_cast<char>(operation.kind)), std::to_string(operation.hops),
-               std::to_string(operation.id), std::to_string(operation.token), operation.key,
-               operation.value});
+void SimNode::MakeDispatcher(Loop& loop) {
+  loop.watched =
+      std::make_unique<WatchedReplicator>(*loop.replicator, [this](const SubmittedWrite& write) {
+        if (IsLogged(LogLevel::kDebug)) {
+          LogDebug("orders", {{"at_ms", world_.unix_now() % 1'000'000},
+                              {"of", index_},
+                              {"write", write.value ? write.value->substr(0, write.value->find(' '))
+                                                    : "a removal"},
+                              {"key", write.key},
+                              {"partition", write.partition}});
+        }
+        if (on_write) on_write(write);
+      });
+  loop.clients.protocol = loop.peers.protocol = Protocol::kNative;
+  loop.dispatcher = std::make_unique<Dispatcher>(
+      Services{.engine = *engine_,
+               .views = views_,
+               .sessions = sessions_,
+               .replication = *table_,
+               .report = report_,
+               .settings = settings_,
+               .replicator = *loop.watched,
+               .transport = loop.links.transport,
+               .peers = loop,
+               .ring = ring_,
+               .unix_now = [this] { return world_.unix_now(index_); },
+               .steady_now = [this] { return world_.now(); }},
+      DispatcherOptions{.write_acks = options_.write_acks,
+                        .replicas_stand_in = !table_->fence.uses_leases()});
 }
 
-Operation DecodeOperation(const std::string& bytes) {
-  std::string_view rest = bytes;
-  Operation operation;
-  operation.kind = static_cast<Operation::Kind>(Next(rest)[0]);
-  operation.hops = static_cast<std::uint32_t>(NextNumber(rest));
-  operation.id = NextNumber(rest);
-  operation.token = NextNumber(rest);
-  operation.key = Next(rest);
-  operation.value = Next(rest);
-  return operation;
+void SimNode::Loop::Handle(std::string_view payload, std::optional<NodeId>& /*speaker*/,
+                           std::function<void(std::string)> reply) {
+  service->Handle(payload, std::move(reply));
 }
 
-std::string Encode(const Answer& answer) {
-  return Join({std::string(1, static_cast<char>(answer.kind)), std::to_string(answer.token),
-               answer.value, answer.by});
-}
-
-Answer DecodeAnswer(std::string_view bytes) {
-  Answer answer;
-  answer.kind = static_cast<Answer::Kind>(Next(bytes)[0]);
-  answer.token = NextNumber(bytes);
-  answer.value = Next(bytes);
-  answer.by = Next(bytes);
-  return answer;
+void SimNode::Run(Loop& loop, Session& session, Request& request, std::function<void(Reply)> done) {
+  request.waited = world_.waited() && !options_.act_when_stale;
+  loop.watched->forgets_removals = options_.delete_only_what_is_here && request.args.size() == 2 &&
+                                   request.args[0] == "DEL" &&
+                                   Copy(std::string(request.args[1])) == "nothing";
+  // What a dead process would have said is never heard.
+  SlotResponder responder(
+      RecordingSlot::Make([life = std::weak_ptr<bool>(life_), done = std::move(done)](Reply reply) {
+        if (!life.expired()) done(std::move(reply));
+      }));
+  loop.dispatcher->Handle(request, session, responder);
+  loop.watched->forgets_removals = false;
+  responder.Returned();
+  loop.dispatcher->EndOfBatch();
 }
 
 void SimNode::Execute(const Operation& operation, TimePoint deadline,
-                      const std::function<void(Answer)>& reply) {
-  if (world_.now() >= deadline) return reply({Answer::Kind::kRefused, "late"});
+                      std::function<void(Answer)> reply) {
+  const std::vector<std::string> words = CommandOf(operation, options_.evicts);
+  Request request;
+  request.args.assign(words.begin(), words.end());
+  request.deadline_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(
+      1, std::chrono::duration_cast<milliseconds>(deadline - world_.now()).count()));
   Loop& loop = AnyLoop();
-  const ClusterViewPtr view = views_.Load();
-  const Key key = engine_->KeyOf(operation.key);
-  const MemberIndex owner = view == nullptr ? kNoMember : view->owner[key.partition];
-  Duration pause = kForwardPause;
-  if (owner != kNoMember && owner == view->self) {
-    if (Run(operation, key, loop, reply)) return;
-    pause = kOwnerPause;
-  } else if (owner != kNoMember) {
-    if (operation.hops >= kForwardHopsMax) return reply({Answer::Kind::kNotOwner});
-    return Forward(operation, view->members[owner].id, loop, deadline, reply);
-  }
-  loop.links.transport.After(
-      pause, [this, operation, deadline, reply] { Execute(operation, deadline, reply); });
-}
-
-void SimNode::Forward(const Operation& operation, const NodeId& owner, Loop& loop,
-                      TimePoint deadline, const std::function<void(Answer)>& reply) {
-  const auto retry = [this, &loop, operation, deadline, reply](Duration pause) {
-    loop.links.transport.After(
-        pause, [this, operation, deadline, reply] { Execute(operation, deadline, reply); });
-  };
-  Operation forwarded = operation;
-  ++forwarded.hops;
-  loop.links.transport.Call(owner, FrameType::kRequest, Encode(forwarded), kForwardTimeout,
-                            [retry, operation, reply](Result<std::string_view> bytes) {
-                              if (!bytes) {
-                                const bool unsent = bytes.error().code == ErrorCode::kUnavailable;
-                                if (unsent || operation.is_read()) return retry(kForwardPause);
-                                return reply({Answer::Kind::kUnknown, bytes.error().message});
-                              }
-                              const Answer answer = DecodeAnswer(*bytes);
-                              if (answer.kind == Answer::Kind::kNotOwner) return retry(kOwnerPause);
-                              reply(answer);
-                            });
-}
-
-// `answer`, or a write that waits for its acknowledgements and is then answered with `result`.
-struct SimNode::Done {
-  std::optional<Answer> answer;
-  Replicator::Ticket ticket = 0;
-  Answer result = {};
-};
-
-// False: this node does not order the partition's writes now.
-bool SimNode::Run(const Operation& operation, const Key& key, Loop& loop,
-                  const std::function<void(Answer)>& reply) {
-  Done done;
-  {
-    Shard& shard = engine_->ShardOf(key.partition);
-    MutexLock lock(shard.mutex());
-    if (shard.info(key.partition).role != Role::kOwner) return false;
-    if (!operation.is_read() && !options_.act_when_stale && !table_->self_fence.Holds()) {
-      return false;
-    }
-    // Virtual time stands still while a command runs, so what holds before holds after.
-    const UnixMillis stamp = std::max(world_.unix_now(index_), shard.clock_millis() + 1);
-    if (leases_ && !(leases_->Holds(key.partition, world_.now()) && leases_->MayStamp(stamp))) {
-      return false;
-    }
-    done = Apply(operation, key, shard, *loop.replicator);
-  }
-  if (done.answer) {
-    reply(*done.answer);
-    return true;
-  }
-  if (on_write) on_write(key.partition, operation);
-  loop.replicator->Await(done.ticket, 0, [reply, result = done.result](const Status& status) {
-    if (status) return reply(result);
-    reply({Answer::Kind::kUnknown, status.error().message});
+  Run(loop, loop.clients, request, [operation, reply = std::move(reply)](Reply answer) {
+    reply(AnswerOf(operation, std::move(answer)));
   });
-  loop.replicator->Flush();
-  return true;
 }
 
-SimNode::Done SimNode::Apply(const Operation& operation, const Key& key, Shard& shard,
-                             Replicator& replicator) {
-  const UnixMillis now = world_.unix_now(index_);
-  const std::string by = By(key.partition);
-  const RecordView record = shard.Find(key, now);
-  if (operation.is_read()) {
-    if (!record) return {Answer{Answer::Kind::kMiss, "", 0, by}};
-    std::string value;
-    record.ForEachChunk([&value](std::string_view chunk) { value += chunk; });
-    value.resize(std::min(value.size(), value.find(' ')));
-    return {Answer{Answer::Kind::kValue, value, record.version(), by}};
-  }
-  if (!replicator.Check(key.partition, 0)) {
-    return {Answer{Answer::Kind::kRefused, "too few replicas", 0, by}};
-  }
-  if (operation.kind == Operation::Kind::kDelete) {
-    const Version version = shard.NextVersion(now);
-    const bool existed = shard.Remove(key, version, now);
-    Done done;
-    if (existed || !options_.delete_only_what_is_here) {
-      done.ticket = replicator.SubmitRemoval(key, version);
-    }
-    done.result = {existed ? Answer::Kind::kOk : Answer::Kind::kMiss, "", 0, by};
-    return done;
-  }
-  std::string value = operation.value;
-  if (operation.kind == Operation::Kind::kIncrement) {
-    value = std::to_string((record ? std::stoull(std::string(record.value())) : 0) + 1);
-  }
-  if (operation.kind == Operation::Kind::kSwap) {
-    const Version version = record ? record.version() : 0;
-    if (version != operation.token) return {Answer{Answer::Kind::kLost, "", 0, by}};
-  }
-  // Blanks behind a number change nothing for who reads it.
-  if (options_.evicts) value.resize(kBytesOfEvicted, ' ');
-  const Result<RecordView> stored =
-      shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(now));
-  if (!stored) return {Answer{Answer::Kind::kRefused, stored.error().message, 0, by}};
-  Done done;
-  done.ticket = replicator.Submit(key.partition, *stored);
-  done.result = {Answer::Kind::kOk, value, stored->version(), by};
-  return done;
-}
-
-std::string SimNode::By(PartitionId partition) const {
-  return "n" + std::to_string(index_) + " for partition " + std::to_string(partition);
+void SimNode::OnForwarded(NodeIndex from, std::string_view payload,
+                          std::function<void(std::string)> reply) {
+  Loop& loop = AnyLoop();
+  loop.peers.peer = IdOf(from);
+  const bool whole = testing::WithNativeRequest(payload, [&](Request& request) {
+    Run(loop, loop.peers, request, [reply = std::move(reply)](const Reply& answer) {
+      reply(testing::EncodeNativeReply(answer));
+    });
+  });
+  EXPECT_TRUE(whole) << "a node sent what is no request";
 }
 
 }  // namespace gyre::sim

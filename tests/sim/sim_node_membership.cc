@@ -38,7 +38,10 @@ void SimNode::Perform(MembershipActions actions) {
   for (MembershipAction& action : actions) {
     std::visit([this](auto& each) { Perform(each); }, action);
   }
-  if (--performing_ == 0) table_->self_fence.Confirm(membership_->confirmed_at());
+  // The fault: who is never told when it was heard last takes itself for alive.
+  if (--performing_ == 0 && !options_.act_when_stale) {
+    table_->fence.self().Confirm(membership_->confirmed_at());
+  }
 }
 
 void SimNode::Perform(SendDatagram& action) {
@@ -83,8 +86,10 @@ void SimNode::Perform(const AskConfirmDown& action) {
 
 void SimNode::Perform(const StateChanged&) { coordinator_->OnStateChanged(); }
 
+void SimNode::Perform(const SettingsChanged&) {}
+
 void SimNode::Perform(const DeclaredDead&) {
-  GYRE_LOG_DEBUG("n{} {} declared dead", index_, world_.unix_now() % 1'000'000);
+  LogDebug("declared dead", {{"of", index_}, {"at_ms", world_.unix_now() % 1'000'000}});
   coordinator_->OnDeclaredDead();
 }
 
@@ -92,8 +97,17 @@ void SimNode::Perform(const LeaseHeard& action) {
   coordinator_->OnLeaseMessage(action.from, action.payload);
 }
 
-void SimNode::Perform(const LogLine& line) {
-  GYRE_LOG_DEBUG("n{} {} {}", index_, world_.unix_now() % 1'000'000, line.text);
+void SimNode::Perform(const LogEvent& event) {
+  if (!IsLogged(LogLevel::kDebug)) return;
+  LogFields fields = event.fields;
+  fields.insert(fields.end(), {{"of", index_}, {"at_ms", world_.unix_now() % 1'000'000}});
+  LogDebug(event.message, fields);
+}
+
+Status SimNode::ChangeSetting(const std::string& name, std::optional<std::string> value) {
+  Status outcome;
+  Perform(membership_->ChangeSettings(world_.now(), {{name, std::move(value)}}, outcome));
+  return outcome;
 }
 
 void SimNode::TickMembership() {

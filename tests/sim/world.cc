@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "base/pause_detector.h"
+
 namespace gyre::sim {
 namespace {
 
@@ -13,6 +15,7 @@ constexpr UnixMillis kWallClockStart = 1'800'000'000'000;
 // What is sent into a cut arrives at its end with this chance: else the connection was given up.
 constexpr double kHeldChance = 0.5;
 constexpr std::size_t kHeldMax = 4096;
+constexpr Duration kSilenceMax = milliseconds(1500);  // NetTransport::kSilenceMax
 
 World::Totals all_worlds;
 
@@ -74,12 +77,15 @@ void World::Step() {
     if (node.life != event.life) return;
     if (node.paused_until > now_) {
       event.at = node.paused_until;
+      event.waited = event.waited || node.knows_pause;
       heap_.push(std::move(event));
       return;
     }
   }
   ++event_count_;
+  waited_ = event.waited;
   (*event.task)();
+  waited_ = false;
 }
 
 UnixMillis World::unix_now() const {
@@ -122,17 +128,27 @@ void World::Crash(NodeIndex node) {
   each.links = {};
   for (auto it = standing_.begin(); it != standing_.end();) {
     const auto [from, to, link] = it->first;
-    if (from != node && to != node) {
+    // Across a cut nobody hears of it: calls end by their deadlines.
+    if (from != node && (to != node || IsCut(node, from))) {
       ++it;
       continue;
     }
-    if (to == node && !IsCut(node, from)) {
-      At(from, Delay(), [this, from, to, epoch = it->second.epoch] {
-        if (nodes_[from].links.down) nodes_[from].links.down(to, epoch);
-      });
+    if (to == node) {
+      At(from, Delay(),
+         [this, from, to, epoch = it->second.epoch, calls = std::move(it->second.calls)] {
+           if (nodes_[from].links.down) nodes_[from].links.down(to, epoch);
+           for (const auto& [call, finish] : calls) {
+             finish(Fail(ErrorCode::kIo, "connection reset"));
+           }
+         });
     }
     it = standing_.erase(it);
   }
+}
+
+void World::Pause(NodeIndex node, Duration span) {
+  nodes_[node].paused_until = now_ + span;
+  nodes_[node].knows_pause = span >= PauseDetector::kPaused;
 }
 
 NodeIndex World::Find(const NodeId& id) const {
@@ -157,7 +173,8 @@ void World::Heal() {
   cuts_.clear();
   for (Held& each : std::exchange(held_, {})) {
     const auto [from, to, link] = each.connection;
-    if (nodes_[to].life == each.life) Deliver(from, to, link, std::move(each.task));
+    if (nodes_[to].life == each.life)
+      Deliver(from, to, link, std::move(each.task), each.is_command);
   }
 }
 
@@ -184,11 +201,11 @@ void World::DeliverDatagram(NodeIndex from, NodeIndex to, std::string bytes) {
   });
 }
 
-void World::Deliver(NodeIndex from, NodeIndex to, Link link, Task task) {
+void World::Deliver(NodeIndex from, NodeIndex to, Link link, Task task, bool is_command) {
   const Connection connection{from, to, link};
   if (IsCut(from, to)) {
     if (held_.size() < kHeldMax && random_.Chance(kHeldChance)) {
-      held_.push_back({connection, nodes_[to].life, std::move(task)});
+      held_.push_back({connection, nodes_[to].life, is_command, std::move(task)});
     }
     return;
   }
@@ -201,41 +218,84 @@ std::uint64_t World::BeginLink(NodeIndex from, NodeIndex to) const {
   return nodes_[from].links.begin ? nodes_[from].links.begin(to) : 0;
 }
 
+void World::GiveUp(const Connection& connection, std::uint64_t call) {
+  const auto found = standing_.find(connection);
+  if (found == standing_.end() || !found->second.calls.contains(call)) return;
+  Standing& standing = found->second;
+  const auto entry = standing.calls.extract(call);
+  standing.given_up = true;
+  const Duration silent = now_ - standing.heard;
+  At(std::get<0>(connection), kSilenceMax - silent,
+     [this, connection] { BreakIfSilent(connection); });
+  entry.mapped()(Fail(ErrorCode::kTimeout, "no answer in time"));
+}
+
+void World::BreakIfSilent(const Connection& connection) {
+  const auto found = standing_.find(connection);
+  if (found == standing_.end()) return;
+  Standing& standing = found->second;
+  if (!standing.given_up || now_ - standing.heard < kSilenceMax) return;
+  const auto calls = std::exchange(standing.calls, {});
+  standing_.erase(found);
+  std::erase_if(held_,
+                [&](const Held& each) { return each.is_command && each.connection == connection; });
+  for (const auto& [call, finish] : calls) {
+    finish(Fail(ErrorCode::kIo, "the link to the node fell silent"));
+  }
+}
+
 void World::Call(NodeIndex from, Link link, NodeIndex to, FrameType type, std::string payload,
                  Duration deadline, Transport::Done done) {
-  auto call = std::make_shared<Transport::Done>(std::move(done));
-  const auto finish = [call](Result<std::string_view> result) {
-    if (*call) std::exchange(*call, nullptr)(result);
-  };
-  At(from, deadline, [finish] { finish(Fail(ErrorCode::kTimeout, "no answer in time")); });
   if (!nodes_[to].up && !IsCut(from, to)) {
-    At(from, Delay(), [this, from, to, epoch = BeginLink(from, to), finish] {
+    return At(from, Delay(), [this, from, to, epoch = BeginLink(from, to), done = std::move(done)] {
       if (nodes_[from].links.down) nodes_[from].links.down(to, epoch);
-      finish(Fail(ErrorCode::kUnavailable, "connection refused"));
+      done(Fail(ErrorCode::kUnavailable, "connection refused"));
     });
-    return;
   }
-  Standing& standing = standing_[{from, to, link}];
-  if (standing.life != nodes_[to].life) standing = {nodes_[to].life, BeginLink(from, to)};
+  const Connection connection{from, to, link};
+  Standing& standing = standing_[connection];
+  if (standing.life != nodes_[to].life) {
+    // Those of the one before are answered by their deadlines.
+    auto calls = std::exchange(standing.calls, {});
+    standing = {.life = nodes_[to].life, .epoch = BeginLink(from, to), .heard = now_};
+    standing.calls = std::move(calls);
+  }
+  if (standing.calls.empty() && !standing.given_up) standing.heard = now_;  // used again
+  const std::uint64_t call = next_call_++;
+  standing.calls.emplace(call, std::move(done));
+  At(from, deadline, [this, connection, call] { GiveUp(connection, call); });
+  const auto finish = [this, connection, call](const Result<std::string_view>& result) {
+    const auto found = standing_.find(connection);
+    if (found == standing_.end()) return;
+    if (result) {
+      found->second.heard = now_;
+      found->second.given_up = false;
+    }
+    if (!found->second.calls.contains(call)) return;
+    const auto entry = found->second.calls.extract(call);
+    entry.mapped()(result);
+  };
   if (random_.Chance(network_.link_break)) {
     // Half of the time the request still arrives.
     At(from, Delay(), [finish] { finish(Fail(ErrorCode::kIo, "connection reset")); });
     if (random_.Chance(0.5)) return;
   }
   const std::uint64_t from_life = nodes_[from].life;
-  Deliver(from, to, link,
-          [this, from, link, to, from_life, type, payload = std::move(payload), finish]() mutable {
-            Trace(2, from, to, payload);
-            if (!nodes_[to].handler) return;
-            const auto reply = [this, from, link, to, from_life, finish](std::string bytes) {
-              if (nodes_[from].life != from_life) return;
-              Deliver(to, from, link, [this, from, to, finish, bytes = std::move(bytes)] {
-                Trace(3, to, from, bytes);
-                finish(std::string_view(bytes));
-              });
-            };
-            nodes_[to].handler(from, type, std::move(payload), reply);
+  Deliver(
+      from, to, link,
+      [this, from, link, to, from_life, type, payload = std::move(payload), finish]() mutable {
+        Trace(2, from, to, payload);
+        if (!nodes_[to].handler) return;
+        const auto reply = [this, from, link, to, from_life, finish](std::string bytes) {
+          if (nodes_[from].life != from_life) return;
+          Deliver(to, from, link, [this, from, to, finish, bytes = std::move(bytes)] {
+            Trace(3, to, from, bytes);
+            finish(std::string_view(bytes));
           });
+        };
+        nodes_[to].handler(from, type, std::move(payload), reply);
+      },
+      type == FrameType::kRequest);
 }
 
 void World::Trace(std::uint64_t kind, NodeIndex from, NodeIndex to, std::string_view bytes) {

@@ -8,7 +8,8 @@
 // other. Requests travel over connections: in order on each (a node has several to each other node,
 // and between those there is no order), lost only together with the connection. A cut connection is
 // not a lost one: half of what is sent into a cut arrives when it heals, long after the sender gave
-// up. Monotonic time is the same everywhere; each node's wall clock is its own.
+// up; but clients' commands only until their connection is reset for its silence, as NetTransport
+// does. (It does so to all, yet what nodes ask of each other must bear more.) Monotonic time is the same everywhere; each node's wall clock is its own.
 #pragma once
 
 #include <cstdint>
@@ -109,7 +110,10 @@ class World {
   bool up(NodeIndex node) const { return nodes_[node].up; }
   bool paused(NodeIndex node) const { return nodes_[node].paused_until > now_; }
   std::size_t size() const { return nodes_.size(); }
-  void Pause(NodeIndex node, Duration span) { nodes_[node].paused_until = now_ + span; }
+  void Pause(NodeIndex node, Duration span);
+  // Whether what happens now waited in the kernel of a node that was paused for so long that it
+  // knows (pause_detector.h).
+  bool waited() const { return waited_; }
   // kNobody if there is none.
   NodeIndex Find(const NodeId& id) const;
 
@@ -137,6 +141,7 @@ class World {
     NodeIndex node;
     std::uint64_t life;
     std::shared_ptr<Task> task;
+    bool waited = false;
     bool operator<(const Event& other) const {
       return std::pair(other.at, other.sequence) < std::pair(at, sequence);
     }
@@ -145,6 +150,7 @@ class World {
     bool up = false;
     std::uint64_t life = 0;
     TimePoint paused_until{};
+    bool knows_pause = false;  // it is a long one
     std::int64_t clock_offset_ms = 0;
     std::int64_t drift_ppm = 0;
     TimePoint drift_since{};
@@ -153,13 +159,19 @@ class World {
     LinkHandlers links;
   };
   using Connection = std::tuple<NodeIndex, NodeIndex, Link>;
+  using Finish = std::function<void(Result<std::string_view>)>;
   struct Standing {
     std::uint64_t life = 0;   // of the receiver
     std::uint64_t epoch = 0;  // as LinkHandlers::begin said
+    // As NetTransport has it, which resets silent connections.
+    TimePoint heard{};
+    bool given_up = false;                  // a call since then
+    std::map<std::uint64_t, Finish> calls;  // unanswered, by the order in which they were made
   };
   struct Held {  // sent into a cut
     Connection connection;
-    std::uint64_t life = 0;  // of the receiver
+    std::uint64_t life = 0;   // of the receiver
+    bool is_command = false;  // a reset discards it
     Task task;
   };
 
@@ -167,7 +179,9 @@ class World {
   std::uint64_t BeginLink(NodeIndex from, NodeIndex to) const;
   void DeliverDatagram(NodeIndex from, NodeIndex to, std::string bytes);
   // Over a connection, which may be cut now.
-  void Deliver(NodeIndex from, NodeIndex to, Link link, Task task);
+  void Deliver(NodeIndex from, NodeIndex to, Link link, Task task, bool is_command = false);
+  void GiveUp(const Connection& connection, std::uint64_t call);
+  void BreakIfSilent(const Connection& connection);
 
   Prng random_;
   NetworkOptions network_;
@@ -177,7 +191,9 @@ class World {
   std::priority_queue<Event> heap_;
   std::uint64_t next_sequence_ = 0;
   std::uint64_t event_count_ = 0;
+  std::uint64_t next_call_ = 1;
   std::uint64_t trace_ = 0;
+  bool waited_ = false;
   std::set<std::pair<NodeIndex, NodeIndex>> cuts_;
   std::map<Connection, Standing> standing_;  // connections
   std::vector<Held> held_;

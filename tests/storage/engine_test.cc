@@ -70,6 +70,151 @@ TEST(EngineTest, PartitionsAreSpreadOverShards) {
   }
 }
 
+class SharedMemoryTest : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kMemory = 128 * kMiB;
+  static constexpr std::size_t kValueBytes = 1000;
+
+  SharedMemoryTest() {
+    EngineOptions options;
+    options.memory_bytes = kMemory;
+    options.value_bytes_max = 4 * kMiB;
+    options.threads = 2;
+    engine_ = *Engine::Create(options);
+  }
+
+  bool Set(const std::string& bytes, std::size_t value_bytes = kValueBytes) {
+    const Key key = engine_->KeyOf(bytes);
+    Shard& shard = engine_->ShardOf(key.partition);
+    MutexLock lock(shard.mutex());
+    return shard
+        .Store(key, std::string(value_bytes, 'v'), kNeverExpires, 0, shard.NextVersion(kTestStart))
+        .has_value();
+  }
+  bool Get(const std::string& bytes) {
+    const Key key = engine_->KeyOf(bytes);
+    Shard& shard = engine_->ShardOf(key.partition);
+    MutexLock lock(shard.mutex());
+    return static_cast<bool>(shard.Find(key, kTestStart));
+  }
+  void TickAll() {
+    for (std::uint32_t i = 0; i < engine_->shard_count(); ++i) {
+      MutexLock lock(engine_->shard(i).mutex());
+      engine_->shard(i).Tick(kTestStart, 10000);
+    }
+  }
+  // Of the values that are there, as a share of the memory.
+  double Held() { return static_cast<double>(engine_->stats().records * kValueBytes) / kMemory; }
+  void ExpectBooksBalance() {
+    EXPECT_LE(engine_->stats().bytes_used, kMemory);
+    for (std::uint32_t i = 0; i < engine_->shard_count(); ++i) {
+      MutexLock lock(engine_->shard(i).mutex());
+      EXPECT_TRUE(engine_->shard(i).CheckInvariants());
+    }
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(SharedMemoryTest, OneHashTagMayUseMostOfIt) {
+  ASSERT_EQ(engine_->shard_count(), 8u);
+  for (std::size_t i = 0; i < 2 * kMemory / kValueBytes; ++i) {
+    ASSERT_TRUE(Set("{tag}" + std::to_string(i)));
+    if (i % 1000 == 0) {
+      TickAll();
+      ASSERT_LE(engine_->stats().bytes_used, kMemory);
+    }
+  }
+  EXPECT_GT(Held(), 0.8) << "no other shard keeps more than a sixteenth, nor all a largest value";
+  ExpectBooksBalance();
+}
+
+TEST_F(SharedMemoryTest, EvenLoadFillsAllOfIt) {
+  for (std::size_t i = 0; i < 2 * kMemory / kValueBytes; ++i) {
+    ASSERT_TRUE(Set(std::to_string(i)));
+    if (i % 1000 == 0) TickAll();
+  }
+  EXPECT_GT(Held(), 0.9);
+  ExpectBooksBalance();
+}
+
+// Whoever is asked for takes the place of what nobody asks for, in whichever shard that is.
+TEST_F(SharedMemoryTest, ColdPagesGoWhereTheyAreUsed) {
+  for (std::size_t i = 0; i < 2 * kMemory / kValueBytes; ++i) {
+    ASSERT_TRUE(Set("{cold}" + std::to_string(i)));
+    if (i % 1000 == 0) TickAll();
+  }
+  constexpr std::size_t kHot = kMemory / 2 / kValueBytes;
+  for (int round = 0; round < 12; ++round) {
+    for (std::size_t i = 0; i < kHot; ++i) {
+      const std::string key = "{hot}" + std::to_string(i);
+      if (!Get(key)) {
+        ASSERT_TRUE(Set(key));
+      }
+      if (i % 200 == 0) TickAll();
+    }
+  }
+  ASSERT_NE(&engine_->ShardOf(engine_->KeyOf("{hot}").partition),
+            &engine_->ShardOf(engine_->KeyOf("{cold}").partition));
+  std::size_t hits = 0;
+  for (std::size_t i = 0; i < kHot; ++i) hits += Get("{hot}" + std::to_string(i)) ? 1 : 0;
+  EXPECT_GT(hits, kHot * 9 / 10);
+  ExpectBooksBalance();
+}
+
+TEST_F(SharedMemoryTest, TheLargestValueFitsAShardThatHasLittle) {
+  for (std::size_t i = 0; i < 2 * kMemory / kValueBytes; ++i) {
+    ASSERT_TRUE(Set("{tag}" + std::to_string(i)));
+  }
+  EXPECT_TRUE(Set("{other}large", 4 * kMiB));
+  EXPECT_TRUE(Get("{other}large"));
+  ExpectBooksBalance();
+}
+
+TEST_F(SharedMemoryTest, WhatIsGivenBackMayBeBorrowed) {
+  for (const char* tag : {"{a}", "{b}", "{c}", "{d}"}) {
+    for (std::size_t i = 0; i < kMemory / kValueBytes; ++i)
+      ASSERT_TRUE(Set(tag + std::to_string(i)));
+    EXPECT_GT(Held(), 0.8) << tag;
+    const PartitionId partition = engine_->KeyOf(tag).partition;
+    {
+      Shard& shard = engine_->ShardOf(partition);
+      MutexLock lock(shard.mutex());
+      shard.Drop(partition);
+    }
+    for (int round = 0; round < 200; ++round) TickAll();
+    EXPECT_EQ(engine_->stats().records, 0u);
+  }
+  ExpectBooksBalance();
+}
+
+TEST(PagePoolTest, LendsWhatItHas) {
+  PagePool pool(10, 3, 2);
+  EXPECT_FALSE(pool.Take(8, /*beyond_share=*/true));
+  EXPECT_TRUE(pool.Take(7, /*beyond_share=*/true));
+  EXPECT_FALSE(pool.Take(1, /*beyond_share=*/true));
+  EXPECT_FALSE(pool.Take(4, /*beyond_share=*/false));
+  EXPECT_TRUE(pool.Take(3, /*beyond_share=*/false));
+  pool.Give(5);
+  EXPECT_EQ(pool.free(), 5u);
+  EXPECT_FALSE(pool.HasPlenty());
+  pool.Give(PagePool::kAskedMax);
+  EXPECT_TRUE(pool.HasPlenty());
+}
+
+TEST(PagePoolTest, AsksWhoOffersTheLeastWorth) {
+  PagePool pool(0, 0, 3);
+  EXPECT_FALSE(pool.Ask(0, 0, 4)) << "nobody offered";
+  pool.Offer(0, 100);
+  pool.Offer(1, 5);
+  pool.Offer(2, 7);
+  EXPECT_FALSE(pool.Ask(0, 7, 4)) << "one's own offer does not count";
+  EXPECT_TRUE(pool.Ask(0, 4, 4));
+  EXPECT_EQ(pool.Asked(1), 0u);
+  EXPECT_EQ(pool.Asked(2), 4u);
+  EXPECT_EQ(pool.Asked(2), 0u) << "told once";
+}
+
 // Two threads, one engine: for ThreadSanitizer, and because the sums must be exact.
 TEST(EngineTest, ThreadsShareIt) {
   EngineOptions options;

@@ -160,5 +160,35 @@ RC_GTEST_PROP(TimingWheelTest, HoldsExactlyWhatWasPutIn, (std::uint64_t seed)) {
   RC_ASSERT(wheel.Balances());
 }
 
+// Between one and two kPatience after it was set aside, wherever it moves meanwhile.
+TEST(TimingWheelTest, WhatIsSetAsideIsOverdueAfterAWhile) {
+  Wheel wheel(16);
+  const auto due = [&wheel](UnixMillis now) {
+    std::size_t budget = 10;
+    return wheel.wheel().NextDue(now, budget);
+  };
+  const Ref first = wheel.Add(kStart + 1000, kStart);
+  const Ref second = wheel.Add(kStart + 1000, kStart);
+  EXPECT_EQ(wheel.wheel().NextOverdue(kStart), 0u);
+  const UnixMillis aside = kStart + 2000;
+  for (Ref ref; (ref = due(aside)) != 0;) wheel.wheel().SetAside(ref);
+  EXPECT_EQ(wheel.size(), 2u);
+  EXPECT_TRUE(wheel.Balances());
+  wheel.Remove(first);
+  const Ref moved = wheel.Move(second);
+  EXPECT_TRUE(wheel.Balances());
+  UnixMillis now = aside;
+  while (wheel.wheel().NextOverdue(now) == 0) {
+    EXPECT_EQ(due(now), 0u);
+    now += 100;
+    ASSERT_LE(now, aside + 2 * TimingWheel::kPatience);
+  }
+  EXPECT_GE(now, aside + TimingWheel::kPatience);
+  EXPECT_EQ(wheel.wheel().NextOverdue(now), moved);
+  wheel.Remove(moved);
+  EXPECT_EQ(wheel.wheel().NextOverdue(now), 0u);
+  EXPECT_TRUE(wheel.Balances());
+}
+
 }  // namespace
 }  // namespace gyre

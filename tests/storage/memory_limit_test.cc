@@ -142,6 +142,30 @@ TEST_F(MemoryLimitTest, WhatIsUsedSurvivesAScan) {
   EXPECT_GT(Stats().evicted, 100000u);
 }
 
+TEST_F(MemoryLimitTest, WhatWasEvictedHasACause) {
+  const auto sum = [this] {
+    const ShardStats stats = Stats();
+    return stats.evicted_for_record + stats.evicted_for_page + stats.evicted_for_table;
+  };
+  Open(8 * kMiB, 1);
+  int stored = 0;
+  const auto fill = [&](std::size_t value_bytes, int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(Set("k" + std::to_string(stored++), std::string(value_bytes, 'x')));
+    }
+  };
+  fill(1000, 20'000);
+  EXPECT_GT(Stats().evicted_for_record, 0u);
+  EXPECT_EQ(sum(), Stats().evicted);
+  const std::uint64_t for_page = Stats().evicted_for_page;
+  fill(5000, 1000);
+  EXPECT_GT(Stats().evicted_for_page, for_page) << "another size needs pages";
+  // Many more records than before: their table grows while there is no free page.
+  fill(10, 100'000);
+  EXPECT_GT(Stats().evicted_for_table, 0u);
+  EXPECT_EQ(sum(), Stats().evicted);
+}
+
 TEST_F(MemoryLimitTest, NewestEvictedBoundsAllThatLeft) {
   Open(8 * kMiB, 1);
   std::vector<Version> versions;

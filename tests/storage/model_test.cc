@@ -331,7 +331,7 @@ RC_GTEST_PROP(StorageModel, MutationsCommuteAndMayRepeat, (std::uint64_t seed)) 
     const bool tombstone = prng.Below(4) == 0;
     const UnixMillis expiry =
         prng.Below(4) == 0 ? kTestStart - 500 + static_cast<UnixMillis>(prng.Below(1000)) : 0;
-    mutations.push_back({MakeKey(key, kModelPartitions).partition, key,
+    mutations.push_back({PartitionOf(SlotOf(key), kModelPartitions), key,
                          tombstone ? std::string_view{} : values[prng.Below(values.size())],
                          version, expiry, 0, tombstone});
   }

@@ -377,7 +377,7 @@ TEST_F(ShardTest, WalkVisitsEachRecordOnceInOrder) {
     EXPECT_EQ(keys.size(), expected.size());
     EXPECT_EQ(std::set<std::string>(keys.begin(), keys.end()), expected);
     EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end(), [](const auto& a, const auto& b) {
-      return HashKey(a) < HashKey(b);
+      return KeyHash::Plain()(a) < KeyHash::Plain()(b);
     }));
   }
 }
@@ -466,9 +466,10 @@ TEST_F(ShardTest, KeysThatExpireTogetherLeaveInSmallSteps) {
   EXPECT_EQ(Stats().expired, 200000u);
 }
 
-// Evenly spread keys fill all tables alike; they must not all be rebuilt in the same moment.
-TEST_F(ShardTest, TablesGrowOneAfterTheOther) {
+// Evenly spread keys fill all segments alike; they must not all be rebuilt in the same moment.
+TEST_F(ShardTest, SegmentsGrowOneAfterTheOther) {
   constexpr int kRecords = 200'000;
+  constexpr std::uint64_t kSegments = kPartitions * kBranchLinks;  // of about 800 records
   constexpr int kWindow = kRecords / 100;
   std::vector<std::uint64_t> rebuilt;  // after so many windows
   for (int i = 0; i < kRecords; ++i) {
@@ -479,14 +480,54 @@ TEST_F(ShardTest, TablesGrowOneAfterTheOther) {
   for (std::size_t i = rebuilt.size() / 2; i < rebuilt.size(); ++i) {
     most = std::max(most, rebuilt[i] - rebuilt[i - 1]);
   }
-  EXPECT_LE(most, kPartitions / 3);
+  EXPECT_LE(most, kSegments / 3);
+}
+
+// However large a partition, one store moves no more records than a segment has, twice at most.
+TEST_F(ShardTest, APartitionGrowsInSmallSteps) {
+  Open(256 * kMiB, 1);
+  std::uint64_t most = 0;
+  std::uint64_t last = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    ASSERT_TRUE(Set("k" + std::to_string(i), ""));
+    const std::uint64_t rebuilt = Stats().tables_rebuilt;
+    most = std::max(most, rebuilt - last);
+    last = rebuilt;
+  }
+  EXPECT_EQ(most, 1u);
+  EXPECT_EQ(Info(0).records, 300'000u);
+  ExpectBooksBalance();
+}
+
+// Keys that were chosen to have one hash are stored, found, walked, evicted and dropped as any.
+TEST_F(ShardTest, KeysOfOneHashAreRecordsLikeOthers) {
+  Open(8 * kMiB, 1);
+  constexpr std::uint32_t kKeys = 5000;
+  for (std::uint32_t i = 0; i < kKeys; ++i) ASSERT_TRUE(Set(CollidingKey(i), "v")) << i;
+  for (std::uint32_t i = 0; i < kKeys; ++i) ASSERT_EQ(Get(CollidingKey(i)), "v") << i;
+  EXPECT_EQ(Walk(0, 100).size(), kKeys);
+  ExpectBooksBalance();
+  for (std::uint32_t i = 0; i < kKeys; i += 2) ASSERT_TRUE(Delete(CollidingKey(i)));
+  for (std::uint32_t i = 0; i < kKeys; ++i) ASSERT_EQ(Has(CollidingKey(i)), i % 2 == 1);
+  for (int round = 0; round < 20; ++round) Settle();
+  ExpectBooksBalance();
+  for (std::uint32_t i = 0; i < 40 * kKeys; ++i) ASSERT_TRUE(Set(CollidingKey(i), "vv")) << i;
+  EXPECT_GT(Stats().evicted, 0u);
+  EXPECT_EQ(Stats().refused_memory, 0u);
+  ExpectBooksBalance();
+  const std::uint64_t records = Info(0).records;
+  EXPECT_EQ(Walk(0, 100).size(), records);
+  Drop(0);
+  Settle();
+  EXPECT_EQ(Stats().records, 0u);
+  ExpectBooksBalance();
 }
 
 // A walk may stop among the records of one hash: none is left out, and none comes twice.
 TEST_F(ShardTest, AWalkStopsInsideAHash) {
-  constexpr std::uint32_t kKeys = 100;
+  constexpr std::uint32_t kKeys = 1000;  // more than one segment has
   for (std::uint32_t i = 0; i < kKeys; ++i) ASSERT_TRUE(Set(CollidingKey(i), "v"));
-  ASSERT_EQ(HashKey(CollidingKey(0)), HashKey(CollidingKey(kKeys - 1)));
+  ASSERT_EQ(KeyHash::Plain()(CollidingKey(0)), KeyHash::Plain()(CollidingKey(kKeys - 1)));
   const PartitionId partition = PartitionOfKey(CollidingKey(0));
   std::map<std::string, int> visits;
   WalkPosition position;

@@ -51,8 +51,6 @@ TEST_P(SizeClassesTest, TablesAreWholeAlignedLines) {
     EXPECT_EQ(size.slot_bytes % kLineBytes, 0u);
     EXPECT_EQ(size.first_offset % kLineBytes, 0u);
   }
-  EXPECT_EQ(classes_.ForTable(lines + 1), classes_.table_run());
-  EXPECT_TRUE(classes_.IsRun(classes_.table_run()));
   EXPECT_FALSE(classes_.IsTable(classes_.record_run()));
 }
 

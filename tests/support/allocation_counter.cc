@@ -9,9 +9,13 @@ namespace {
 
 std::atomic<std::uint64_t> allocations = 0;
 
-void* Counted(std::size_t bytes) {
+void* TryCounted(std::size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
+
+void* Counted(std::size_t bytes) {
+  if (void* memory = TryCounted(bytes)) return memory;
   throw std::bad_alloc();
 }
 
@@ -19,6 +23,10 @@ void* Counted(std::size_t bytes) {
 
 void* operator new(std::size_t bytes) { return Counted(bytes); }
 void* operator new[](std::size_t bytes) { return Counted(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return TryCounted(bytes); }
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
+  return TryCounted(bytes);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

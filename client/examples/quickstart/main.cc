@@ -12,9 +12,10 @@ int main(int argc, char** argv) {
     return 1;
   }
 
+  auto counting = client->IncrAsync("quickstart:runs");  // goes on while we do something else
   auto stored = client->Set("greeting", "hello, ring", {.ttl = 60s});
   auto greeting = client->Get("greeting");
-  auto runs = client->Incr("quickstart:runs");
+  auto runs = counting.Get();
   if (!stored || !greeting || !*greeting || !runs) {
     std::cerr << "the cluster did not answer; is it up?  gyre status\n";
     return 1;

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "replication/replicator_impl.h"
+
 namespace gyre {
 namespace {
 
@@ -14,7 +16,8 @@ constexpr Duration kLoadInterval = std::chrono::milliseconds(50);
 }  // namespace
 
 Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
-    const ClusterRuntimeOptions& options, Engine& engine, ViewPublisher& views, LoadGauge& load) {
+    const ClusterRuntimeOptions& options, Engine& engine, ReplicationTable& table,
+    ViewPublisher& views, LoadGauge& load) {
   std::unique_ptr<BackgroundThread> thread(new BackgroundThread(engine, load));
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
   if (!loop) return tl::unexpected<Error>(loop.error());
@@ -35,11 +38,16 @@ Result<std::unique_ptr<BackgroundThread>> BackgroundThread::Create(
         self->on_pulled(partition, pull, filled);
       },
       SteadyNow, UnixNow, &views, &load);
+  thread->transfer_->set_streams(table);
+  thread->replicator_ = MakeReplicator(options.replicator, engine, table, views,
+                                       *thread->transport_, [self] { return self->loop_->now(); });
+  thread->teller_ = std::make_unique<EvictionTeller>(engine, table, *thread->replicator_);
   RepairOptions repair;
   repair.partitions_per_second = options.repair_partitions_per_second;
   repair.yields = !options.membership.majority;
   thread->repair_ =
       std::make_unique<Repair>(repair, options.self.id, engine, views, *thread->transport_);
+  thread->repair_->set_streams(table, *thread->replicator_);
   thread->repair_->on_recovered = [self](PartitionId partition, const NodeId& node,
                                          RecoveryOutcome outcome) {
     self->on_recovered(partition, node, outcome);
@@ -76,8 +84,12 @@ void BackgroundThread::Maintain() {
   bool more = false;
   for (std::uint32_t index = 0; index < engine_.shard_count(); ++index) {
     Shard& shard = engine_.shard(index);
-    MutexLock lock(shard.mutex());
-    more = shard.Tick(loop_->unix_now(), kMaintenanceBudget) || more;
+    {
+      MutexLock lock(shard.mutex());
+      more = shard.Tick(loop_->unix_now(), kMaintenanceBudget) || more;
+      teller_->Tell(index, shard, loop_->now());
+    }
+    replicator_->Flush();  // who writes next should not wait for it at the copies
   }
   maintenance_->Start(more ? kMaintenanceBusy : kMaintenanceIdle, Duration{},
                       [this] { Maintain(); });
@@ -85,19 +97,28 @@ void BackgroundThread::Maintain() {
 
 void BackgroundThread::MeasureLoad() {
   Duration busy{};
-  for (const EventLoop* loop : watched_) busy += loop->busy().sum;
+  std::uint64_t requests = 0;
+  for (const EventLoop* loop : watched_) {
+    busy += loop->busy().sum;
+    requests += loop->requests();
+  }
   const TimePoint now = SteadyNow();
-  load_.Report(watched_.size(), busy - busy_, now - measured_at_);
+  load_.Report(watched_.size(), busy - busy_, requests - requests_, now - measured_at_);
   busy_ = busy;
+  requests_ = requests;
   measured_at_ = now;
+  last_turn_ns_.store(now.time_since_epoch().count());
 }
 
 void BackgroundThread::Restrain(bool paused, std::uint64_t bytes_per_second) {
   loop_->Post([this, paused, bytes_per_second] { transfer_->Restrain(paused, bytes_per_second); });
 }
 
-void BackgroundThread::Start(PartitionId partition, const NodeId& source, std::uint64_t pull) {
-  loop_->Post([this, partition, source, pull] { transfer_->Start(partition, source, pull); });
+void BackgroundThread::Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+                             bool writes_only) {
+  loop_->Post([this, partition, source, pull, writes_only] {
+    transfer_->Start(partition, source, pull, writes_only);
+  });
 }
 
 void BackgroundThread::Stop(PartitionId partition) {

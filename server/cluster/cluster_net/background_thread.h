@@ -2,11 +2,13 @@
 // cannot hold up a client for longer than it holds a shard's lock.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "cluster_net/cluster_runtime.h"
 #include "cluster_net/net_transport.h"
 #include "control/coordinator.h"
@@ -15,6 +17,7 @@
 #include "repair/load_gauge.h"
 #include "repair/repair.h"
 #include "repair/transfer.h"
+#include "replication/eviction_teller.h"
 
 namespace gyre {
 
@@ -22,8 +25,8 @@ class BackgroundThread final : public PullPort {
  public:
   // All arguments outlive it.
   static Result<std::unique_ptr<BackgroundThread>> Create(const ClusterRuntimeOptions& options,
-                                                          Engine& engine, ViewPublisher& views,
-                                                          LoadGauge& load);
+                                                          Engine& engine, ReplicationTable& table,
+                                                          ViewPublisher& views, LoadGauge& load);
   ~BackgroundThread() override;
 
   // Called on this thread. Set before Run.
@@ -40,7 +43,8 @@ class BackgroundThread final : public PullPort {
   void Halt();  // ends it
 
   // PullPort. Any thread; carried out on this one, in order.
-  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) override;
+  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+             bool writes_only) override;
   void Stop(PartitionId partition) override;
   void Recover(PartitionId partition, const NodeId& node) override;
 
@@ -50,7 +54,10 @@ class BackgroundThread final : public PullPort {
   // Any thread.
   TransferStats transfer_stats() const { return transfer_->stats(); }
   RepairStats repair_stats() const { return repair_->stats(); }
+  ReplicatorStats replicator_stats() const { return replicator_->stats(); }
   RelayStats relay_stats() const { return transport_->stats(); }
+  // Any thread. When the loop last gave a sign of life.
+  TimePoint last_turn() const { return TimePoint(Duration(last_turn_ns_.load())); }
 
  private:
   BackgroundThread(Engine& engine, LoadGauge& load) : engine_(engine), load_(load) {}
@@ -66,11 +73,16 @@ class BackgroundThread final : public PullPort {
   std::unique_ptr<NetTransport> links_;
   std::unique_ptr<RelayTransport> transport_;
   std::unique_ptr<Transfer> transfer_;
+  std::unique_ptr<Replicator> replicator_;  // of what repair took, and of evictions
+  std::unique_ptr<EvictionTeller> teller_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Timer> maintenance_;
   std::unique_ptr<Timer> load_timer_;
-  Duration busy_{};  // of all watched loops, as of `measured_at_`
+  Duration busy_{};             // of all watched loops, as of `measured_at_`
+  std::uint64_t requests_ = 0;  // likewise
   TimePoint measured_at_{};
+  // Any thread.
+  std::atomic<Duration::rep> last_turn_ns_ = SteadyNow().time_since_epoch().count();
   std::thread thread_;
 };
 

@@ -1,5 +1,6 @@
 #include "cluster_net/cluster_runtime.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -28,12 +29,6 @@ class WorkerControl final : public ControlPort {
   ControlThread& control_;
 };
 
-void Add(const RelayStats& one, RelayStats& sum) {
-  sum.links_relayed += one.links_relayed;
-  sum.breaks += one.breaks;
-  sum.calls += one.calls;
-}
-
 struct Worker {
   Worker(EventLoop& loop, const ClusterRuntimeOptions& options, Engine& engine,
          ReplicationTable& table, ViewPublisher& views, ControlThread& control_thread,
@@ -57,6 +52,10 @@ struct Worker {
             engine, table, views, control, [&loop] { return loop.unix_now(); }, &load),
         part{transport, *replicator, peers} {
     peers.RelayThrough(links);
+    peers.set_tasks({[&loop](std::function<void()> task) { loop.Post(std::move(task)); },
+                     [this](Duration delay, std::function<void()> task) {
+                       transport.After(delay, std::move(task));
+                     }});
     if (options.signer != nullptr) peers.RequireProof(*options.signer, options.self.id);
     peers.set_replicator(*replicator);
   }
@@ -72,21 +71,18 @@ struct Worker {
 class Runtime final : public ClusterRuntime {
  public:
   Runtime(const ClusterRuntimeOptions& options, Engine& engine)
-      : leases_(options.membership.majority
-                    ? std::make_unique<LeaseTable>(engine.options().partition_count)
-                    : nullptr),
-        options_(WithLeases(options, leases_.get())),
+      : options_(options),
         engine_(engine),
-        table_(engine.options().partition_count) {}
+        table_(TableOptionsFor(engine, options.membership.majority)) {}
   ~Runtime() override { StopThreads(); }
 
   Status Init(const ClusterRuntimeOptions& options) {
     Result<std::unique_ptr<BackgroundThread>> background =
-        BackgroundThread::Create(options, engine_, views_, load_);
+        BackgroundThread::Create(options, engine_, table_, views_, load_);
     if (!background) return tl::unexpected<Error>(background.error());
     background_ = std::move(*background);
     Result<std::unique_ptr<ControlThread>> control =
-        ControlThread::Create(options, engine_, table_, views_, *background_, leases_.get());
+        ControlThread::Create(options, engine_, table_, views_, *background_);
     if (!control) return tl::unexpected<Error>(control.error());
     control_ = std::move(*control);
     background_->on_recovered = [this](PartitionId partition, const NodeId& node,
@@ -128,33 +124,36 @@ class Runtime final : public ClusterRuntime {
 
   ViewPublisher& views() override { return views_; }
   ReplicationTable& replication() override { return table_; }
-  LeaseTable* leases() override { return leases_.get(); }
+  TimePoint last_turn() override {
+    return std::min(control_->last_turn(), background_->last_turn());
+  }
   ClusterStats stats() override {
     const ControlThread::Stats control = control_->stats();
     ClusterStats stats;
     stats.membership = control.membership;
+    stats.settings = control.settings;
     stats.ownership = control.ownership;
-    stats.majority = leases_ != nullptr;
+    stats.majority = table_.fence.uses_leases();
     stats.leases = control.leases;
     stats.readiness = control.readiness;
+    stats.replication = background_->replicator_stats();
+    std::uint64_t lag_ns = stats.replication.lag_ns;
     for (const std::unique_ptr<Worker>& worker : workers_) {
-      const ReplicatorStats each = worker->replicator->stats();
-      stats.replication.mutations_sent += each.mutations_sent;
-      stats.replication.mutations_acked += each.mutations_acked;
-      stats.replication.mutations_dropped += each.mutations_dropped;
-      stats.replication.resyncs += each.resyncs;
-      stats.replication.acks_late += each.acks_late;
-      stats.replication.queue_bytes += each.queue_bytes;
-      stats.peers.requests_malformed += worker->peers.stats().requests_malformed;
-      stats.peers.versions_refused += worker->peers.stats().versions_refused;
-      stats.peers.requests_strange += worker->peers.stats().requests_strange;
-      Add(worker->transport.stats(), stats.relay);
+      const ReplicatorStats replication = worker->replicator->stats();
+      lag_ns = std::max(lag_ns, replication.lag_ns);
+      stats.replication += replication;
+      stats.peers += worker->peers.stats();
+      stats.receivers += worker->peers.groups().stats();
+      stats.relay += worker->transport.stats();
     }
-    Add(control_->relay_stats(), stats.relay);
-    Add(background_->relay_stats(), stats.relay);
+    stats.replication.lag_ns = lag_ns;
+    stats.streams = KeptStats(engine_, table_);
+    stats.relay += control_->relay_stats();
+    stats.relay += background_->relay_stats();
     stats.transfer = background_->transfer_stats();
     stats.repair = background_->repair_stats();
-    stats.load_permille = load_.permille();
+    stats.peers.versions_refused += stats.transfer.versions_refused + stats.repair.versions_refused;
+    stats.load.permille = load_.permille();
     return stats;
   }
 
@@ -170,8 +169,16 @@ class Runtime final : public ClusterRuntime {
   void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) override {
     control_->SetRebalance(change, std::move(done));
   }
+  void ChangeSettings(std::vector<SettingChange> changes,
+                      std::function<void(Status)> done) override {
+    control_->ChangeSettings(std::move(changes), std::move(done));
+  }
+  void SetEvictAfter(Duration evict_after) override { control_->SetEvictAfter(evict_after); }
   void AskProgress(std::function<void(std::vector<NodeProgress>)> done) override {
     control_->AskProgress(std::move(done));
+  }
+  void AskPages(NodePageKind kind, std::function<void(NodePages)> done) override {
+    control_->AskPages(kind, std::move(done));
   }
   void BeginStop(const StopOptions& stop, std::function<void()> done) override {
     control_->BeginStop(stop, std::move(done));
@@ -183,12 +190,6 @@ class Runtime final : public ClusterRuntime {
     if (background_) background_->Halt();
   }
 
-  static ClusterRuntimeOptions WithLeases(ClusterRuntimeOptions options, LeaseTable* leases) {
-    options.replicator.leases = leases;
-    return options;
-  }
-
-  const std::unique_ptr<LeaseTable> leases_;
   const ClusterRuntimeOptions options_;
   Engine& engine_;
   ReplicationTable table_;

@@ -17,9 +17,9 @@
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "control/cluster_stats.h"
+#include "control/page_survey.h"
 #include "control/peer_service.h"
 #include "control/stop_options.h"
-#include "leases/lease_table.h"
 #include "membership/membership.h"
 #include "proto/result.h"
 #include "repair/progress_survey.h"
@@ -55,6 +55,13 @@ struct ClusterRuntimeOptions {
   const Signer* signer = nullptr;
   // Called on the control thread when there is another ring to remember; must not block.
   std::function<void(const RememberedRing&)> on_ring;
+  // Likewise, when the ring's settings changed; and once before Start, if the last life left any.
+  std::function<void(const SettingsMap&)> on_settings;
+  // Likewise, when the ring agreed on another secret for the hash of keys: to be kept over a restart.
+  std::function<void(const std::shared_ptr<const KeyHash>&)> on_key_hash;
+  // Another node asks for a page of this one: called on the control thread, must not block; `done`
+  // gets it, later and from any thread. Null: they are refused.
+  std::function<void(NodePageKind kind, std::function<void(std::string)> done)> page;
   // What waits on links for other nodes is charged to it; outlives the runtime. Null: to nobody.
   ClientMemory* client_memory = nullptr;
   // Of each worker's link to each node, not yet taken by the kernel.
@@ -88,9 +95,10 @@ class ClusterRuntime {
   // Any thread.
   virtual ViewPublisher& views() = 0;
   virtual ReplicationTable& replication() = 0;
-  // Null unless --consistency majority.
-  virtual LeaseTable* leases() = 0;
   virtual ClusterStats stats() = 0;
+  // When the slower of the runtime's own loops last turned: a few times a second, unless something
+  // holds one of them up.
+  virtual TimePoint last_turn() = 0;
 
   // Any thread; `done` is called on the control thread, once. Drain: the node leaves the ring
   // until Undrain, others take over what it holds; done when it holds nothing. Remove: a dead member
@@ -101,9 +109,16 @@ class ClusterRuntime {
   // Any thread; `done` on the control thread, once. What the operator wants of rebalancing: this
   // node has it when `done` comes, the others a moment later, by gossip.
   virtual void SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) = 0;
+  // The same of the ring's settings; an error where the change is refused, all of it.
+  virtual void ChangeSettings(std::vector<SettingChange> changes,
+                              std::function<void(Status)> done) = 0;
+  // Any thread; in a moment. How long a dead node keeps its place on the ring.
+  virtual void SetEvictAfter(Duration evict_after) = 0;
   // How far all serving nodes have come; those that do not answer within a second are named as
   // such.
   virtual void AskProgress(std::function<void(std::vector<NodeProgress>)> done) = 0;
+  // That page of all others, likewise; this node's own place is empty.
+  virtual void AskPages(NodePageKind kind, std::function<void(NodePages)> done) = 0;
   // SIGTERM: waits until others have what only this node has, hands ownership to complete replicas and
   // says goodbye; keeps the place on the ring.
   // Workers must go on serving (forwarding) until `done`, which comes within a bounded time.

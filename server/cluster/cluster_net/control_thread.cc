@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "crypto/datagram_seal.h"
+#include "crypto/random_bytes.h"
 #include "peer/peer_codec.h"
 
 namespace gyre {
@@ -13,13 +14,17 @@ constexpr Duration kStatsInterval = std::chrono::milliseconds(250);
 }  // namespace
 
 ControlThread::ControlThread(const ClusterRuntimeOptions& options)
-    : seeds_(options.seeds), ring_(options.membership.remembered), on_ring_(options.on_ring) {}
+    : seeds_(options.seeds),
+      ring_(options.membership.remembered),
+      on_ring_(options.on_ring),
+      on_settings_(options.on_settings),
+      page_(options.page) {}
 
 Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntimeOptions& options,
                                                              Engine& engine,
                                                              ReplicationTable& table,
-                                                             ViewPublisher& views, PullPort& pulls,
-                                                             LeaseTable* leases) {
+                                                             ViewPublisher& views,
+                                                             PullPort& pulls) {
   std::unique_ptr<ControlThread> thread(new ControlThread(options));
   ControlThread* self = thread.get();
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
@@ -43,9 +48,10 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
     self->NoteRebalance();
     self->NoteRing();
   };
+  hooks.on_settings_changed = [self] { self->NoteSettings(); };
   hooks.on_declared_dead = [self] { self->coordinator_->OnDeclaredDead(); };
   hooks.on_performed = [self, &table] {
-    table.self_fence.Confirm(self->membership_->confirmed_at());
+    table.fence.self().Confirm(self->membership_->confirmed_at());
   };
   hooks.on_lease = [self](const NodeId& from, const std::string& payload) {
     self->coordinator_->OnLeaseMessage(from, payload);
@@ -60,16 +66,18 @@ Result<std::unique_ptr<ControlThread>> ControlThread::Create(const ClusterRuntim
   OwnershipOptions ownership;
   ownership.founder = options.seeds.empty();
   ownership.restored = options.restored;
-  ownership.majority = leases != nullptr;
+  ownership.majority = table.fence.uses_leases();
   ownership.returns = options.membership.remembered.others(options.self.id) > 0;
   ownership.return_patience = ownership.majority ? Duration::max() : options.membership.evict_after;
+  ownership.return_grace = options.membership.evict_after;
   self->coordinator_ = std::make_unique<Coordinator>(
       ownership, options.self.id,
       Coordinator::Parts{
           engine, table, views, *self->transport_, *self->membership_, pulls,
           [self](MembershipActions actions) { self->gossip_->Perform(std::move(actions)); },
-          [self] { return self->loop_->now(); }, UnixNow, leases});
+          [self] { return self->loop_->now(); }, UnixNow, RandomBytes, options.on_key_hash});
   self->stats_timer_ = std::make_unique<Timer>(*self->loop_);
+  if (self->membership_->settings().count() > 0) self->NoteSettings();
   return thread;
 }
 
@@ -131,7 +139,30 @@ void ControlThread::HandleHere(const std::string& payload, ControlPort::Done don
     ToWire(progress(), *reply.mutable_progress());
     return done(reply.SerializeAsString());
   }
+  if (request.has_metrics()) return HandlePage(NodePageKind::kMetrics, std::move(done));
+  if (request.has_status()) {
+    return HandlePage(
+        request.status().history() ? NodePageKind::kStatusWithHistory : NodePageKind::kStatus,
+        std::move(done));
+  }
   coordinator_->Handle(payload, std::move(done));
+}
+
+void ControlThread::HandlePage(NodePageKind kind, ControlPort::Done done) {
+  if (!page_) {
+    return done(EncodePeerError({ErrorCode::kUnavailable, "this node has no pages"}));
+  }
+  // Made elsewhere: this thread must not fall behind.
+  page_(kind, ReturnTo(*loop_, std::function<void(std::string)>(
+                                   [kind, done = std::move(done)](const std::string& page) {
+                                     wire::PeerReply reply;
+                                     if (kind == NodePageKind::kMetrics) {
+                                       reply.mutable_metrics()->set_page(page);
+                                     } else {
+                                       reply.mutable_status()->set_page(page);
+                                     }
+                                     done(reply.SerializeAsString());
+                                   })));
 }
 
 void ControlThread::NoteRebalance() {
@@ -151,6 +182,26 @@ void ControlThread::NoteRing() {
   on_ring_(ring_);
 }
 
+void ControlThread::NoteSettings() {
+  if (on_settings_) on_settings_(membership_->settings());
+}
+
+void ControlThread::ChangeSettings(std::vector<SettingChange> changes,
+                                   std::function<void(Status)> done) {
+  loop_->Post([this, changes = std::move(changes), done = std::move(done)] {
+    Status outcome;
+    gossip_->Perform(membership_->ChangeSettings(loop_->now(), changes, outcome));
+    done(outcome);
+  });
+}
+
+void ControlThread::SetEvictAfter(Duration evict_after) {
+  loop_->Post([this, evict_after] {
+    membership_->SetEvictAfter(evict_after);
+    coordinator_->SetReturnGrace(evict_after);
+  });
+}
+
 void ControlThread::SetRebalance(const RebalanceChange& change, std::function<void(Status)> done) {
   loop_->Post([this, change, done = std::move(done)] {
     gossip_->Perform(membership_->SetRebalance(loop_->now(), change));
@@ -162,6 +213,12 @@ void ControlThread::AskProgress(std::function<void(std::vector<NodeProgress>)> d
   loop_->Post([this, done = std::move(done)] {
     const ClusterState& state = membership_->state();
     gyre::AskProgress(*transport_, state.members, state.self, progress(), done);
+  });
+}
+
+void ControlThread::AskPages(NodePageKind kind, std::function<void(NodePages)> done) {
+  loop_->Post([this, kind, done = std::move(done)] {
+    gyre::AskPages(*transport_, membership_->state(), kind, done);
   });
 }
 
@@ -200,8 +257,9 @@ void ControlThread::BeginStop(const StopOptions& options, std::function<void()> 
 }
 
 void ControlThread::TakeStats() {
-  Stats stats{membership_->stats(), coordinator_->stats(), coordinator_->lease_stats(),
-              coordinator_->readiness()};
+  last_turn_ns_.store(SteadyNow().time_since_epoch().count());
+  Stats stats{membership_->stats(), membership_->settings_stats(), coordinator_->stats(),
+              coordinator_->lease_stats(), coordinator_->readiness()};
   MutexLock lock(mutex_);
   stats_ = stats;
 }

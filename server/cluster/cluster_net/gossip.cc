@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/log.h"
+#include "cluster_net/seed_addresses.h"
 #include "membership/broadcast_queue.h"
 #include "membership/signer.h"
 #include "peer/peer_codec.h"
@@ -36,9 +37,11 @@ Gossip::Gossip(EventLoop& loop, Membership& membership, Hooks hooks, Keyring* ke
                 if (started_) OnDatagram({ip, port}, bytes);
               }),
       timer_(loop),
-      reaper_(loop, [this] {
-        std::erase_if(exchanges_, [](const auto& exchange) { return exchange->over(); });
-      }) {
+      reaper_(loop,
+              [this] {
+                std::erase_if(exchanges_, [](const auto& exchange) { return exchange->over(); });
+              }),
+      resolver_(loop) {
   if (keys_ == nullptr) return;
   sealer_.emplace(*keys_);
   opener_.emplace(*keys_);
@@ -57,7 +60,8 @@ void Gossip::OnDatagram(const Address& from, std::string_view bytes) {
   }
   if (plain) return Perform(membership_.OnDatagram(loop_.now(), from, *plain));
   if (dropped_log_.Admits(loop_.now())) {
-    GYRE_LOG_WARN("gossip dropped: {} from={}:{}", plain.error().message, from.host, from.port);
+    LogWarn("gossip dropped", {{"from", from.host + ":" + std::to_string(from.port)},
+                               {"reason", plain.error().message}});
   }
 }
 
@@ -106,6 +110,10 @@ void Gossip::Do(StateChanged&) {
   if (hooks_.on_state_changed) hooks_.on_state_changed();
 }
 
+void Gossip::Do(SettingsChanged&) {
+  if (hooks_.on_settings_changed) hooks_.on_settings_changed();
+}
+
 void Gossip::Do(DeclaredDead&) {
   if (hooks_.on_declared_dead) hooks_.on_declared_dead();
 }
@@ -114,20 +122,28 @@ void Gossip::Do(LeaseHeard& action) {
   if (hooks_.on_lease) hooks_.on_lease(action.from, action.payload);
 }
 
-void Gossip::Do(LogLine& action) {
-  if (action.warning) {
-    GYRE_LOG_WARN("{}", action.text);
-  } else {
-    GYRE_LOG_INFO("{}", action.text);
-  }
-}
+void Gossip::Do(LogEvent& action) { Log(action); }
 
 void Gossip::Do(StartPushPull& action) {
+  resolver_.Resolve(
+      action.to.host, action.to.port,
+      [this, to = action.to,
+       payload = std::move(action.payload)](const Result<std::vector<SocketAddress>>& found) {
+        if (!found) return Perform(membership_.OnPushPullFailed(loop_.now(), to, found.error()));
+        const auto& state = membership_.state();
+        const MemberInfo& self = state.members.at(state.self);
+        const std::vector<Address> addresses = SeedAddresses(*found, {self.host, self.port});
+        const std::size_t turn = addresses.size() == 1 ? 0 : next_seed_address_++;
+        PushPullWith({to, addresses[turn % addresses.size()], addresses.size() > 1}, payload);
+      });
+}
+
+void Gossip::PushPullWith(const PushPullRoute& route, const std::string& payload) {
   std::string request;
-  AppendField(kPushPullTag, action.payload, request);
-  Exchange(action.to, nullptr, request, kPushPullDeadline,
-           [this, to = action.to, asked = LifeAt(action.to)](const PeerExchange::Outcome& outcome) {
-             OnPushPullDone(to, asked, outcome);
+  AppendField(kPushPullTag, payload, request);
+  Exchange(route.reached, nullptr, request, kPushPullDeadline,
+           [this, route, asked = LifeAt(route.to)](const PeerExchange::Outcome& outcome) {
+             OnPushPullDone(route, asked, outcome);
            });
 }
 
@@ -140,8 +156,9 @@ std::optional<Gossip::Life> Gossip::LifeAt(const Address& address) const {
   return std::nullopt;
 }
 
-void Gossip::OnPushPullDone(const Address& to, const std::optional<Life>& asked,
+void Gossip::OnPushPullDone(const PushPullRoute& route, const std::optional<Life>& asked,
                             const PeerExchange::Outcome& outcome) {
+  const Address& to = route.to;
   const TimePoint now = loop_.now();
   if (outcome.reply) {
     wire::PeerReply reply;
@@ -153,7 +170,8 @@ void Gossip::OnPushPullDone(const Address& to, const std::optional<Life>& asked,
     if (reply.has_error()) {
       return Perform(membership_.OnPushPullFailed(now, to, ToError(reply.error())));
     }
-    return Perform(membership_.OnPushPullReply(now, to, reply.push_pull().SerializeAsString()));
+    return Perform(membership_.OnPushPullReply(now, to, reply.push_pull().SerializeAsString(),
+                                               route.leads_elsewhere));
   }
   Perform(membership_.OnPushPullFailed(now, to, outcome.reply.error()));
   if (outcome.gone && asked) LinkDown(asked->id, asked->epoch);
@@ -199,7 +217,7 @@ Result<std::string> Gossip::HandlePushPull(std::string_view payload) {
   Perform(membership_.OnPushPull(loop_.now(), payload, reply));
   // Its own operator is told by the answer.
   if (!reply && refused_log_.Admits(loop_.now())) {
-    GYRE_LOG_WARN("a node was not let in; it was told: {}", reply.error().message);
+    LogWarn("a node was not let in", {{"told", reply.error().message}});
   }
   return reply;
 }

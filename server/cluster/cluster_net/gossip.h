@@ -20,6 +20,7 @@
 #include "crypto/datagram_seal.h"
 #include "membership/membership.h"
 #include "net/event_loop.h"
+#include "net/resolver.h"
 #include "net/udp_socket.h"
 #include "proto/result.h"
 
@@ -31,6 +32,8 @@ class Gossip {
   struct Hooks {
     // membership.state() has changed. May call Perform.
     std::function<void()> on_state_changed;
+    // membership.settings() has.
+    std::function<void()> on_settings_changed;
     // Others had declared this node dead while it was alive.
     std::function<void()> on_declared_dead;
     // Everything that an event gave rise to has been performed.
@@ -80,9 +83,10 @@ class Gossip {
   void Do(StartPushPull& action);
   void Do(AskConfirmDown& action);
   void Do(StateChanged& action);
+  void Do(SettingsChanged& action);
   void Do(DeclaredDead& action);
   void Do(LeaseHeard& action);
-  void Do(LogLine& action);
+  void Do(LogEvent& action);
 
   struct Life {
     NodeId id;
@@ -90,7 +94,14 @@ class Gossip {
   };
   // Of the serving member there, if there is one.
   std::optional<Life> LifeAt(const Address& address) const;
-  void OnPushPullDone(const Address& to, const std::optional<Life>& asked,
+  // What a push/pull goes to: where it was sent, and where that led.
+  struct PushPullRoute {
+    Address to;
+    Address reached;
+    bool leads_elsewhere = false;  // `to` is a name of further addresses
+  };
+  void PushPullWith(const PushPullRoute& route, const std::string& payload);
+  void OnPushPullDone(const PushPullRoute& route, const std::optional<Life>& asked,
                       const PeerExchange::Outcome& outcome);
   // Begins an exchange and keeps it until it is over. `member`: who is asked as a member; else the
   // request speaks for itself.
@@ -116,6 +127,8 @@ class Gossip {
   std::deque<MembershipAction> pending_;
   std::vector<std::unique_ptr<PeerExchange>> exchanges_;
   EndOfIteration reaper_;
+  Resolver resolver_;
+  std::size_t next_seed_address_ = 0;  // of a name: which it is this time
 };
 
 }  // namespace gyre

@@ -174,8 +174,9 @@ void NetTransport::OnFrame(Peer& peer, const FrameHeader& header, std::string_vi
 
 void NetTransport::OnDown(const NodeId& id, Peer& peer, const FrameLink::Down& down) {
   peer.held = false;
+  const bool none_carried_out = !down.was_up || down.goodbye;
   const std::uint64_t sent =
-      down.was_up ? peer.last_id - std::min(peer.last_id, down.frames_unsent) : 0;
+      none_carried_out ? 0 : peer.last_id - std::min(peer.last_id, down.frames_unsent);
   if ((down.refused || down.reset) && on_link_down_) on_link_down_(id, peer.link_epoch);
   FailPending(peer, [&down, sent](std::uint64_t call) {
     return call > sent ? Error{ErrorCode::kUnavailable, down.error.message}

@@ -1,7 +1,5 @@
-// What the parts of the cluster count, for metrics and status. Counters only grow; gauges are marked.
+// What the parts of the cluster count, for metrics and status.
 #pragma once
-
-#include <cstdint>
 
 #include "control/peer_service.h"
 #include "leases/lease.h"
@@ -9,22 +7,29 @@
 #include "ownership/ownership.h"
 #include "ownership/readiness.h"
 #include "peer/relay_transport.h"
+#include "repair/load_gauge.h"
 #include "repair/repair.h"
 #include "repair/transfer.h"
+#include "replication/group_receiver.h"
 #include "replication/replicator.h"
+#include "settings/settings_stats.h"
 
 namespace gyre {
 
 struct ClusterStats {
   MembershipStats membership;
+  SettingsStats settings;  // of the ring
   OwnershipStats ownership;
-  ReplicatorStats replication;  // of all loops
+  ReplicatorStats replication;   // of all loops
+  GroupReceiverStats receivers;  // likewise
+  KeptStreamStats streams;       // of all shards
   TransferStats transfer;
   RepairStats repair;
-  RelayStats relay;                 // of all loops
-  std::uint32_t load_permille = 0;  // gauge: how busy clients keep the worker loops (LoadGauge)
-  PeerServiceStats peers;           // of all loops
-  bool majority = false;            // --consistency majority; `leases` says something only then
+  RelayStats relay;  // of all loops
+  LoadStats load;
+  // Of all loops; `versions_refused` with those of transfer and repair.
+  PeerServiceStats peers;
+  bool majority = false;  // --consistency majority; `leases` says something only then
   LeaseStats leases;
   Readiness readiness;
 };

@@ -5,13 +5,15 @@
 #include "base/log.h"
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
-#include "replication/self_fence.h"
 
 namespace gyre {
 namespace {
 
 constexpr Duration kCoordinatorTick = std::chrono::milliseconds(25);
 constexpr Duration kBatchDelay = std::chrono::milliseconds(2);
+// So often at most others are told what this node holds: gossip carries it no faster, and each time it is
+// signed here and verified by everybody. A fill changes it hundreds of times a second.
+constexpr Duration kHoldingsGap = std::chrono::milliseconds(20);
 // Commands of a partition wait so long at most while it is settled for another node.
 constexpr Duration kSettleTimeout = std::chrono::milliseconds(300);
 // Lease requests of one life, before their numbers reach into those of a life begun later.
@@ -42,14 +44,15 @@ std::vector<OwnershipGrant> ToGrants(const google::protobuf::RepeatedPtrField<wi
 Coordinator::Coordinator(OwnershipOptions options, NodeId self, Parts parts)
     : self_(self),
       parts_(std::move(parts)),
+      lease_table_(parts_.table.fence.leases()),
       ownership_(options, self, parts_.engine.options().partition_count),
       settle_(parts_.table, parts_.transport, parts_.clock) {
-  if (parts_.leases == nullptr) return;
+  if (lease_table_ == nullptr) return;
   const std::uint32_t partitions = parts_.engine.options().partition_count;
   claims_ = taking_ = held_ = PartitionSet(partitions);
   // Unix milliseconds, so that the next life's are higher.
   const std::uint64_t life = parts_.membership.state().members.at(self).incarnation;
-  leases_ = std::make_unique<Leases>(self, partitions, life << kSequenceBits, parts_.leases->Now());
+  leases_ = std::make_unique<Leases>(self, partitions, life << kSequenceBits, lease_table_->Now());
 }
 
 Coordinator::~Coordinator() { *alive_ = false; }
@@ -61,6 +64,7 @@ std::vector<PartitionId> Coordinator::ToList(
 
 void Coordinator::Start() {
   started_ = true;
+  parts_.membership.SayKeyHash(parts_.engine.key_hash().id());
   state_changed_ = true;
   NoteVersionNode();
   Work();
@@ -76,6 +80,8 @@ void Coordinator::ScheduleTick() {
 
 void Coordinator::Tick() {
   TickLeases();
+  NoteLevel();
+  TickKeyHash();
   JoinIfNeeded();
   Apply(ownership_.Tick(now()));
   CheckDrains();
@@ -137,6 +143,7 @@ void Coordinator::NoteState() {
   const auto members = std::count_if(state.ring.begin(), state.ring.end(),
                                      [](const auto& entry) { return !entry.second.removed; });
   KeepTombstones(members > 1 && state.replicas > 1);
+  NoteLevel();
   const auto me = state.ring.find(self_);
   const bool has_place = me != state.ring.end() && !me->second.removed;
   if (has_place && parts_.membership.joined()) join_pending_ = false;  // not only remembered
@@ -160,6 +167,7 @@ Readiness Coordinator::readiness() const {
   Readiness readiness = ownership_.readiness();
   const bool has_place = started_ && parts_.membership.joined() && !join_pending_;
   readiness.joined = readiness.joined || has_place;
+  readiness.settings_unknown = !parts_.membership.settings_known();
   readiness.ring_full = parts_.membership.ring_full();
   readiness.moves_paused = parts_.membership.state().rebalance.paused;
   return readiness;
@@ -170,18 +178,26 @@ void Coordinator::JoinIfNeeded() {
       !parts_.membership.joined())
     return;
   // Before it votes it would only make the majority harder to reach.
-  if (leases_ && !leases_->votes(parts_.leases->Now())) return;
+  if (leases_ && !leases_->votes(lease_table_->Now())) return;
   join_pending_ = false;
   parts_.perform(parts_.membership.JoinRing(now()));
 }
 
 void Coordinator::OnDeclaredDead() {
-  parts_.table.self_fence.Overrule();
+  parts_.table.fence.self().Overrule();
   // While it was away, it may have been evicted from the ring.
   const ClusterView& view = ownership_.view();
   join_pending_ = view.self != kNoMember && view.on_ring[view.self];
   Work();
+  next_holdings_ = {};  // others must not believe for a moment what it said of its copies before
   Apply(ownership_.OnDeclaredDead(now()));
+}
+
+// Once all members can, an order is kept from then on.
+void Coordinator::NoteLevel() {
+  const std::uint32_t level = parts_.membership.RingLevel();
+  parts_.table.ordered.store(level >= kLevelStreams, std::memory_order_relaxed);
+  parts_.table.forgets.store(level >= kLevelForgetting, std::memory_order_relaxed);
 }
 
 void Coordinator::KeepTombstones(bool keep) {
@@ -216,11 +232,20 @@ void Coordinator::Apply(OwnershipActions actions) {
 
 void Coordinator::Perform(const SetRole& action) {
   if (faults_.skip_fence && action.role == Role::kHandingOver) return;
-  GYRE_LOG_DEBUG("role node={} partition={} role={}", self_.ToString().substr(0, 8),
-                 action.partition, static_cast<int>(action.role));
+  if (IsLogged(LogLevel::kDebug)) {
+    LogDebug("role", {{"of", self_.ToString().substr(0, 8)},
+                      {"partition", action.partition},
+                      {"role", static_cast<int>(action.role)}});
+  }
   Shard& shard = parts_.engine.ShardOf(action.partition);
   MutexLock lock(shard.mutex());
   shard.SetRole(action.partition, action.role);
+  const bool orders = action.role == Role::kOwner || action.role == Role::kHandingOver;
+  if (action.role == Role::kRecovering) {
+    parts_.table.sets[action.partition].CloseTerm();
+  } else if (!orders) {
+    parts_.table.EndTerm(action.partition);
+  }
   const bool has_targets = parts_.table.sets[action.partition].count != 0;
   shard.SetKeepsTombstones(action.partition, keeps_tombstones_ || has_targets);
 }
@@ -229,6 +254,7 @@ void Coordinator::Perform(const DropCopy& action) {
   Shard& shard = parts_.engine.ShardOf(action.partition);
   MutexLock lock(shard.mutex());
   shard.Drop(action.partition);
+  parts_.table.DropCopy(action.partition);
 }
 
 // Nobody remembers what was deleted before, so whoever has records of before may bring them.
@@ -240,7 +266,7 @@ void Coordinator::Perform(const BeginEmpty& action) {
 }
 
 void Coordinator::Perform(const StartPull& action) {
-  parts_.pulls.Start(action.partition, action.source, action.pull);
+  parts_.pulls.Start(action.partition, action.source, action.pull, action.writes_only);
 }
 
 void Coordinator::Perform(const StopPull& action) { parts_.pulls.Stop(action.partition); }
@@ -266,20 +292,27 @@ void Coordinator::Perform(SendHandover& action) {
       });
 }
 
+// At once, unless it was done a moment ago in this life.
 void Coordinator::Perform(PublishHoldings& action) {
-  parts_.perform(parts_.membership.SetHoldings(
-      now(), std::move(action.complete), std::move(action.owned), std::move(action.restored)));
+  const bool told_soon = untold_.has_value();
+  untold_ = std::move(action);
+  if (now() >= next_holdings_ || told_epoch_ != parts_.membership.epoch()) return TellHoldings();
+  if (!told_soon) After(next_holdings_ - now(), [this] { TellHoldings(); });
+}
+
+void Coordinator::TellHoldings() {
+  if (!untold_) return;
+  PublishHoldings holdings = *std::exchange(untold_, std::nullopt);
+  next_holdings_ = now() + kHoldingsGap;
+  told_epoch_ = parts_.membership.epoch();
+  parts_.perform(parts_.membership.SetHoldings(now(), std::move(holdings.complete),
+                                               std::move(holdings.owned),
+                                               std::move(holdings.restored)));
 }
 
 void Coordinator::Perform(PublishView& action) { parts_.views.Publish(std::move(action.view)); }
 
-void Coordinator::Perform(const LogEvent& action) {
-  if (action.warning) {
-    GYRE_LOG_WARN("{}", action.text);
-  } else {
-    GYRE_LOG_INFO("{}", action.text);
-  }
-}
+void Coordinator::Perform(const LogEvent& action) { Log(action); }
 
 void Coordinator::Call(const NodeId& to, const wire::PeerRequest& request, Duration timeout,
                        std::function<void(const wire::PeerReply*)> done) {
@@ -309,6 +342,7 @@ void Coordinator::Handle(const std::string& payload, ControlPort::Done done) {
   if (request.has_take_over()) return OnTakeOver(request.take_over(), done);
   if (request.has_resync()) return OnResync(request.resync(), done);
   if (request.has_drained()) return OnDrained(done);
+  if (request.has_key_hash_secret()) return OnKeyHashSecret(done);
   done(EncodePeerError({ErrorCode::kUnknownCommand, "unknown peer request"}));
 }
 

@@ -37,7 +37,8 @@ namespace gyre {
 class PullPort {
  public:
   virtual ~PullPort() = default;
-  virtual void Start(PartitionId partition, const NodeId& source, std::uint64_t pull) = 0;
+  virtual void Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+                     bool writes_only) = 0;
   virtual void Stop(PartitionId partition) = 0;
   virtual void Recover(PartitionId partition, const NodeId& node) = 0;
 };
@@ -63,8 +64,10 @@ class Coordinator {
     std::function<void(MembershipActions)> perform;
     std::function<TimePoint()> clock = SteadyNow;
     std::function<UnixMillis()> wall_clock = UnixNow;
-    // --consistency majority; null where the mode is available. Its clock dates the leases.
-    LeaseTable* leases = nullptr;
+    // So many random bytes; null: this node makes no secret for the hash of keys (tests).
+    std::function<std::string(std::size_t)> random_bytes = nullptr;
+    // From now on keys are hashed by this one: to be kept over a restart.
+    std::function<void(const std::shared_ptr<const KeyHash>&)> keep_key_hash = nullptr;
   };
 
   Coordinator(OwnershipOptions options, NodeId self, Parts parts);
@@ -94,6 +97,9 @@ class Coordinator {
   // Waits until others have what only this node has, then hands over what it owns; `done` once, when
   // the node may end.
   void BeginStop(const StopOptions& options, std::function<void()> done);
+
+  // OwnershipOptions::return_grace from now on.
+  void SetReturnGrace(Duration grace) { ownership_.SetReturnGrace(grace); }
 
   OwnershipStats stats() const { return ownership_.stats(); }
   Readiness readiness() const;
@@ -137,6 +143,13 @@ class Coordinator {
   void OnDrained(const ControlPort::Done& done) const;
   void EndDrains(const NodeId& id, const Status& status);
 
+  // ---- coordinator_key_hash.cc
+  void TickKeyHash();
+  void MakeKeyHash();
+  void TakeKeyHash(const NodeId& from);
+  void UseKeyHash(std::shared_ptr<const KeyHash> hash);
+  void OnKeyHashSecret(const ControlPort::Done& done) const;
+
   // ---- coordinator_leases.cc; without effect where the mode is available.
   void NoteLeaseFacts();
   void NoteClaims();
@@ -163,6 +176,7 @@ class Coordinator {
   void Perform(PublishHoldings& action);
   void Perform(PublishView& action);
   void Perform(const LogEvent& action);
+  void TellHoldings();
 
   void OnHandover(const wire::Handover& request, const ControlPort::Done& done);
   // A Handover that is being settled for `from`.
@@ -186,8 +200,10 @@ class Coordinator {
   void OfferTakeOver(SendTakeOver offer, wire::PeerRequest request);
   void EndHandOver();
   void FinishStop();
+  void EndCopies();
   void LogWhatIsLost() const;
   std::vector<PartitionId> OnlyHere() const;
+  void NoteLevel();
   void KeepTombstones(bool keep);
   void Call(const NodeId& to, const wire::PeerRequest& request, Duration timeout,
             std::function<void(const wire::PeerReply*)> done);
@@ -195,6 +211,7 @@ class Coordinator {
 
   const NodeId self_;
   Parts parts_;
+  LeaseTable* const lease_table_;  // null where the mode is available; its clock dates the leases
   Ownership ownership_;
   SettleWait settle_;
   CoordinatorFaults faults_;
@@ -206,14 +223,19 @@ class Coordinator {
   std::vector<Ownership::RecoveryEnd> recoveries_ended_;
   bool work_scheduled_ = false;
   TimePoint next_resync_{};
+  std::optional<PublishHoldings> untold_;  // what others are to be told, in a moment
+  TimePoint next_holdings_{};
+  std::uint64_t told_epoch_ = 0;
   bool join_pending_ = true;  // on the ring as soon as possible
   bool keeps_tombstones_ = false;
+  bool asks_for_key_hash_ = false;
+  bool key_hash_refused_ = false;
   std::optional<std::uint8_t> version_node_;  // as the shards stamp it
   using Lives = std::map<NodeId, std::uint64_t>;
   Lives lives_;  // who served when the state changed last, in which epoch
   std::vector<DrainWait> drains_;
   std::set<NodeId> drains_asked_;   // whether they are over
-  std::unique_ptr<Leases> leases_;  // null where the mode is available
+  std::unique_ptr<Leases> leases_;  // likewise
   DeathFences fences_;
   PartitionSet claims_;
   PartitionSet taking_;

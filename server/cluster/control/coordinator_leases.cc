@@ -12,7 +12,7 @@ const ClusterState& Coordinator::state() const {
 }
 
 bool Coordinator::Leased(PartitionId partition) const {
-  return !leases_ || parts_.leases->Holds(partition, parts_.leases->Now());
+  return parts_.table.fence.HasLease(partition);
 }
 
 void Coordinator::NoteLeaseFacts() {
@@ -28,7 +28,7 @@ void Coordinator::NoteLeaseFacts() {
   for (const auto& [id, life] : lives) {
     if (life.dead_incarnation != 0) facts.dead_epochs.emplace(id, life.dead_incarnation);
   }
-  leases_->SetFacts(parts_.leases->Now(), std::move(facts));
+  leases_->SetFacts(lease_table_->Now(), std::move(facts));
   fences_.Present(known, lives);
   leases_->AskAbout(fences_.unconfirmed());
 }
@@ -48,16 +48,16 @@ void Coordinator::NoteClaims() {
   // First nobody acts here any more, then others may.
   PartitionSet gone = claims_;
   gone.Remove(claims);
-  gone.ForEach([this](PartitionId partition) { parts_.leases->Revoke(partition); });
+  gone.ForEach([this](PartitionId partition) { lease_table_->Revoke(partition); });
   claims_ = claims;
   taking_ = taking;
-  SendLeases(leases_->SetClaims(parts_.leases->Now(), claims, taking, NewestStamp()));
+  SendLeases(leases_->SetClaims(lease_table_->Now(), claims, taking, NewestStamp()));
   AfterLeases();
 }
 
 void Coordinator::TickLeases() {
   if (!leases_) return;
-  const TimePoint lease_now = parts_.leases->Now();
+  const TimePoint lease_now = lease_table_->Now();
   SendLeases(leases_->Tick(lease_now, leases_->Due(lease_now) ? NewestStamp() : 0));
   AfterLeases();
 }
@@ -65,7 +65,7 @@ void Coordinator::TickLeases() {
 void Coordinator::OnLeaseMessage(const NodeId& from, const std::string& payload) {
   if (!leases_ || !started_) return;
   Work();  // a vote depends on the newest ring and deaths
-  SendLeases(leases_->OnMessage(parts_.leases->Now(), from, payload));
+  SendLeases(leases_->OnMessage(lease_table_->Now(), from, payload));
   AfterLeases();
 }
 
@@ -84,7 +84,7 @@ void Coordinator::AfterLeases() {
     leases_->AskSoon();
   }
   PublishLeases();
-  const TimePoint lease_now = parts_.leases->Now();
+  const TimePoint lease_now = lease_table_->Now();
   PartitionSet held(held_.partition_count());
   for (PartitionId partition = 0; partition < held.partition_count(); ++partition) {
     held.Assign(partition, leases_->Holds(partition, lease_now));
@@ -96,15 +96,15 @@ void Coordinator::AfterLeases() {
 }
 
 void Coordinator::PublishLeases() {
-  const TimePoint lease_now = parts_.leases->Now();
-  parts_.leases->LimitStamps(leases_->stamp_limit(lease_now));
+  const TimePoint lease_now = lease_table_->Now();
+  lease_table_->LimitStamps(leases_->stamp_limit(lease_now));
   claims_.ForEach([&](PartitionId partition) {
     const Leases::Lease& lease = leases_->leases()[partition];
     if (faults_.ignore_leases) {
-      parts_.leases->Extend(partition, TimePoint{}, lease_now + kLease);
-      parts_.leases->LimitStamps(std::numeric_limits<UnixMillis>::max());
-    } else if (lease.until > parts_.leases->Until(partition)) {
-      parts_.leases->Extend(partition, lease.start, lease.until);
+      lease_table_->Extend(partition, TimePoint{}, lease_now + kLease);
+      lease_table_->LimitStamps(std::numeric_limits<UnixMillis>::max());
+    } else if (lease.until > lease_table_->Until(partition)) {
+      lease_table_->Extend(partition, lease.start, lease.until);
     }
   });
 }
@@ -128,9 +128,9 @@ UnixMillis Coordinator::NewestStamp() {
 
 LeaseStats Coordinator::lease_stats() const {
   if (!leases_) return {};
-  LeaseStats stats = leases_->stats(parts_.leases->Now());
-  stats.refusals = parts_.leases->refusals();
-  stats.overruns = parts_.leases->overruns();
+  LeaseStats stats = leases_->stats(lease_table_->Now());
+  stats.refusals = lease_table_->refusals();
+  stats.overruns = lease_table_->overruns();
   return stats;
 }
 

@@ -61,9 +61,8 @@ void Coordinator::CheckDrains() {
 
 bool Coordinator::HoldsByGossip(MemberIndex member) const {
   const auto& complete = ownership_.view().complete;
-  return std::any_of(complete.begin(), complete.end(), [member](const auto& holders) {
-    return std::find(holders.begin(), holders.end(), member) != holders.end();
-  });
+  return std::any_of(complete.begin(), complete.end(),
+                     [member](const MemberList& holders) { return holders.Has(member); });
 }
 
 void Coordinator::AskDrained(const NodeId& id) {
@@ -113,7 +112,7 @@ void Coordinator::Remove(const NodeId& id, const std::function<void(Status)>& do
   parts_.perform(parts_.membership.LeaveRing(now(), id));
   Work();
   // The operator says that it is gone for good: no majority of the ring with it is asked for.
-  if (leases_) leases_->SettleRing(parts_.leases->Now());
+  if (leases_) leases_->SettleRing(lease_table_->Now());
   done({});
 }
 

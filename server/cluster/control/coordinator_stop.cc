@@ -6,7 +6,10 @@
 //   CheckLeave  each tick: does a node that stays have each of its partitions whole?
 //   HandOver    then, or when the time is over: what it owns is settled and offered to complete
 //               replicas. Those that are about to stop, too, refuse; then it waits again.
-//   FinishStop  goodbye. What nobody else has is said loudly.
+//   FinishStop  goodbye. What nobody else has is said loudly. From here on it orders no write, for
+//               those who hear the goodbye take over, and of those who do without this node's copies
+//               none asks it any more: what it has is whole as of this moment, whenever the loops end
+//               and a snapshot is written.
 //
 // The owner of a partition is who waits for another to have it: a replica may go as long as the
 // owner stays. Where nobody stays, nobody waits: all of the ring is stopped.
@@ -38,8 +41,9 @@ void Coordinator::BeginStop(const StopOptions& options, std::function<void()> do
   leave_logged_ = now();
   After(wait + kHandOverTime, [this] { FinishStop(); });
   Work();
+  // What it comes back with is told before, or together with, that it leaves.
+  Apply(ownership_.BeginLeave(now(), options.snapshot ? parts_.wall_clock() : 0));
   parts_.perform(parts_.membership.Leave(now()));
-  Apply(ownership_.BeginLeave(now()));
   CheckLeave();
 }
 
@@ -56,8 +60,8 @@ void Coordinator::CheckLeave() {
   if (lacking == 0) return HandOver();
   if (now() - leave_logged_ < kProgressInterval) return;
   leave_logged_ = now();
-  GYRE_LOG_INFO("stopping: waiting until another node has what only this one has partitions={}",
-                lacking);
+  LogInfo("stopping: waiting until another node has what only this one has",
+          {{"partitions", lacking}});
 }
 
 void Coordinator::HandOver() {
@@ -126,8 +130,23 @@ void Coordinator::FinishStop() {
   stopped_ = true;
   NoteClaims();
   LogWhatIsLost();
+  OwnershipActions resigned;
+  const bool others_go_on = ownership_.Resign(now(), resigned);
+  Apply(std::move(resigned));
+  if (others_go_on) EndCopies();
+  TellHoldings();
   parts_.perform(parts_.membership.Stop(now()));
   std::exchange(stop_done_, nullptr)();
+}
+
+void Coordinator::EndCopies() {
+  const UnixMillis until = parts_.wall_clock();
+  for (PartitionId partition = 0; partition < parts_.engine.options().partition_count;
+       ++partition) {
+    Shard& shard = parts_.engine.ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    if (shard.info(partition).role >= Role::kReplica) shard.EndWhole(partition, until);
+  }
 }
 
 void Coordinator::LogWhatIsLost() const {
@@ -140,15 +159,15 @@ void Coordinator::LogWhatIsLost() const {
   }
   if (keys == 0) return;
   if (stop_.snapshot) {
-    GYRE_LOG_WARN(
-        "no other node has partitions={} keys={} of this one: they are missing until it is back "
-        "with its snapshot",
-        only.size(), keys);
+    LogWarn(
+        "no other node has some partitions of this one: they are missing until it is back with its "
+        "snapshot",
+        {{"partitions", only.size()}, {"keys", keys}});
   } else {
-    GYRE_LOG_ERROR(
-        "LOST with this node, no other has them: partitions={} keys={} (a longer --stop-timeout "
-        "waits for others to take them, --snapshot-on-exit keeps them)",
-        only.size(), keys);
+    LogError(
+        "LOST with this node, no other has them (a longer --stop-timeout waits for others to take "
+        "them, --snapshot-on-exit keeps them)",
+        {{"partitions", only.size()}, {"keys", keys}});
   }
 }
 

@@ -23,7 +23,9 @@ void Coordinator::Perform(SetTargets& action) {
   Shard& shard = parts_.engine.ShardOf(action.partition);
   MutexLock lock(shard.mutex());
   ReplicaSet& set = parts_.table.sets[action.partition];
-  ReplicaSet next;
+  ReplicaSet next = set;
+  next.count = 0;
+  next.all_serve = action.all_serve;
   for (ReplicaSet::Target target : action.targets) {
     const ReplicaSet::Target* known = nullptr;
     for (std::uint8_t i = 0; i < set.count && !action.fresh; ++i) {
@@ -34,6 +36,8 @@ void Coordinator::Perform(SetTargets& action) {
     if (known != nullptr) {
       target.standing = known->standing;
       target.pulling_since = known->pulling_since;
+      target.absent = known->absent;
+      target.writes_only = known->writes_only;
     }
     const bool new_to_us = !action.fresh && (known == nullptr || !known->complete);
     if (target.standing == Standing::kGossip && target.complete && new_to_us) {
@@ -58,10 +62,13 @@ void Coordinator::Perform(SetTargets& action) {
   set = next;
   shard.SetKeepsTombstones(action.partition, keeps_tombstones_ || set.count != 0);
   for (std::uint8_t i = 0; i < set.count; ++i) {
-    GYRE_LOG_DEBUG("target node={} partition={} fresh={} target={} complete={} standing={}",
-                   self_.ToString().substr(0, 8), action.partition, action.fresh,
-                   set.targets[i].node.ToString().substr(0, 8), set.targets[i].complete,
-                   static_cast<int>(set.targets[i].standing));
+    if (!IsLogged(LogLevel::kDebug)) break;
+    LogDebug("target", {{"of", self_.ToString().substr(0, 8)},
+                        {"partition", action.partition},
+                        {"fresh", action.fresh},
+                        {"target", set.targets[i].node.ToString().substr(0, 8)},
+                        {"complete", set.targets[i].complete},
+                        {"standing", static_cast<int>(set.targets[i].standing)}});
   }
   parts_.table.revision.fetch_add(1, std::memory_order_release);
 }
@@ -121,8 +128,8 @@ void Coordinator::DropGoneTargets() {
   if (changed) parts_.table.revision.fetch_add(1, std::memory_order_release);
 }
 
-// Targets that missed writes of this owner but call themselves complete: they must pull again.
-// Until gossip shows that they know, they are told again.
+// Targets that missed writes of this owner but call themselves complete, or want nothing but writes: they
+// must pull again. Until gossip shows that they know, or they do, they are told again.
 void Coordinator::SendResyncs() {
   next_resync_ = now() + kResyncInterval;
   const ClusterView& view = ownership_.view();
@@ -134,8 +141,8 @@ void Coordinator::SendResyncs() {
     for (std::uint8_t i = 0; i < set.count; ++i) {
       if (set.targets[i].standing != ReplicaSet::Standing::kLagging) continue;
       const MemberIndex member = view.Find(set.targets[i].node);
-      const std::vector<MemberIndex>& complete = view.complete[partition];
-      if (std::find(complete.begin(), complete.end(), member) == complete.end()) continue;
+      const bool whole = view.complete[partition].Has(member);
+      if (!whole && !set.targets[i].writes_only) continue;
       wire::Resync& body = *requests[set.targets[i].node].mutable_resync();
       body.set_from(std::string(self_.raw()));
       body.add_partitions(partition);

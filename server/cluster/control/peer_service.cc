@@ -1,6 +1,7 @@
 #include "control/peer_service.h"
 
 #include <algorithm>
+#include <limits>
 #include <protozero/pbf_builder.hpp>
 #include <protozero/pbf_message.hpp>
 #include <protozero/pbf_reader.hpp>
@@ -9,13 +10,17 @@
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
+#include "replication/copy_rules.h"
 
 namespace gyre {
 namespace {
 
 // One page of a pull holds the shard's lock and its loop, and with them clients: for some tens of
 // microseconds.
-constexpr std::size_t kPullRecordsMax = 512;
+// Of small records, what costs a loop as much as the bytes that were asked for.
+constexpr std::size_t kPullBytesPerRecord = 128;
+// Of a page, besides its records and where a last one overlaps the end.
+constexpr std::size_t kPullSlackBytes = 4096;
 constexpr std::size_t kPullBytesDefault = std::size_t{64} << 10;
 constexpr std::size_t kPullBytesMax = std::size_t{4} << 20;
 constexpr std::size_t kVersionsRecordsMax = 2048;
@@ -37,21 +42,6 @@ bool IsComplete(Role role) {
 // Not while recovering: what is merged then goes to no puller.
 bool Orders(Role role) { return role == Role::kOwner || role == Role::kHandingOver; }
 
-// An owner takes no other's word: whoever sends it mutations was the owner once and does not know
-// yet that it is no longer (self_fence.h).
-bool Refuses(Role role) {
-  return role == Role::kAbsent || role == Role::kOwner || role == Role::kRecovering;
-}
-
-// Whether another node than the one that stamped the mutation has stamped a newer state of its
-// record. One owner's writes may overtake each other, and each of them was done; but where two
-// nodes order writes at a time, the older was not.
-bool IsOverruled(Shard& shard, const Key& key, Version version) GYRE_REQUIRES(shard.mutex()) {
-  constexpr Version kNodeMask = (Version{1} << kVersionNodeBits) - 1;
-  const RecordView record = shard.Peek(key);
-  return record && record.version() > version && ((record.version() ^ version) & kNodeMask) != 0;
-}
-
 wire::Claim ClaimOf(Role role) {
   if (role == Role::kOwner) return wire::CLAIM_OWNS;
   return role == Role::kRecovering ? wire::CLAIM_RECOVERS : wire::CLAIM_NONE;
@@ -67,7 +57,8 @@ PeerService::PeerService(Engine& engine, ReplicationTable& table, ViewPublisher&
       control_(control),
       wall_clock_(std::move(wall_clock)),
       load_(load),
-      differences_(engine, table, views, wall_clock_) {}
+      differences_(engine, table, views, wall_clock_),
+      groups_(engine, table, wall_clock_) {}
 
 PeerService::~PeerService() { *alive_ = false; }
 
@@ -81,6 +72,7 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
     kCompare = 25,
     kDifference = 26,
     kOffer = 27,
+    kReplicateGroups = 28,
     kRelay = 45,
   };
   try {
@@ -92,6 +84,11 @@ void PeerService::Handle(std::string_view payload, Reply reply) {
       switch (kind) {
         case Kind::kReplicate:
           return reply(OnReplicate(body));
+        case Kind::kReplicateGroups:
+          if (Status handled = groups_.Handle(body, reply); !handled) {
+            reply(Malformed(handled.error().code, handled.error().message));
+          }
+          return;
         case Kind::kPull:
           return reply(OnPull(body));
         case Kind::kDigests:
@@ -133,7 +130,7 @@ void PeerService::Receive(std::string_view payload, std::optional<NodeId>& speak
         if (message.next()) return reply(Malformed(ErrorCode::kProtocol, "two peer requests"));
         return Handle(payload, std::move(reply));
       }
-      strange_.fetch_add(1, std::memory_order_relaxed);
+      counters_[&PeerServiceStats::requests_strange].Add(1);
       return reply(PeerFailure(ErrorCode::kUnavailable,
                                "this is a request of a node of the cluster, and who asks has not "
                                "proven to be one"));
@@ -152,7 +149,7 @@ std::string PeerService::OnIdentify(std::string_view identify, std::optional<Nod
   const std::optional<NodeId> from = NodeId::FromBytes(message.from());
   if (!from || message.to() != self_.raw() ||
       !IsProven(*signer_, *from, Said::kIdentify, identify)) {
-    strange_.fetch_add(1, std::memory_order_relaxed);
+    counters_[&PeerServiceStats::requests_strange].Add(1);
     return PeerFailure(ErrorCode::kNotAllowed, "no proof of that node for this one");
   }
   speaker = from;
@@ -170,13 +167,13 @@ bool PeerService::IsMember(const NodeId& id) {
 }
 
 std::string PeerService::Malformed(ErrorCode code, std::string message) {
-  malformed_.fetch_add(1, std::memory_order_relaxed);
+  counters_[&PeerServiceStats::requests_malformed].Add(1);
   return PeerFailure(code, std::move(message));
 }
 
 bool PeerService::RefusesVersion(Version version, UnixMillis now) {
   if (!IsTooFarAhead(version, now)) return false;
-  refused_.fetch_add(1, std::memory_order_relaxed);
+  counters_[&PeerServiceStats::versions_refused].Add(1);
   return true;
 }
 
@@ -207,13 +204,11 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
       }
       Shard& shard = engine_.ShardOf(mutation->partition);
       MutexLock lock(shard.mutex());
-      if (Refuses(shard.info(mutation->partition).role)) {
+      if (RefusesWrites(shard.info(mutation->partition).role)) {
         refuse(mutation->partition);
       } else if (RefusesVersion(mutation->version, now)) {
         result.failed.push_back(index);
-      } else if (const Result<bool> applied = shard.Apply(*mutation, now);
-                 !applied || (!*applied && IsOverruled(shard, engine_.KeyOf(mutation->key),
-                                                       mutation->version))) {
+      } else if (!ApplyWrite(shard, engine_, *mutation, now)) {
         result.failed.push_back(index);
       }
       ++index;
@@ -225,7 +220,7 @@ std::string PeerService::OnReplicate(std::string_view replicate) {
       }
       Shard& shard = engine_.ShardOf(mark->partition);
       MutexLock lock(shard.mutex());
-      if (Refuses(shard.info(mark->partition).role) || RefusesVersion(mark->version, now)) {
+      if (RefusesWrites(shard.info(mark->partition).role) || RefusesVersion(mark->version, now)) {
         refuse(mark->partition);
       } else {
         shard.Flush(mark->partition, mark->version);
@@ -252,28 +247,41 @@ std::string PeerService::OnPull(std::string_view pull) {
   const std::size_t bytes_max = request.bytes_max() == 0
                                     ? kPullBytesDefault
                                     : std::min<std::size_t>(request.bytes_max(), kPullBytesMax);
-  PullPageWriter page;
+  const std::size_t records_max = std::max<std::size_t>(bytes_max / kPullBytesPerRecord, 1);
   Shard& shard = engine_.ShardOf(partition);
   {
     MutexLock lock(shard.mutex());
+    const PartitionInfo& here = shard.info(partition);
+    const std::size_t all = here.value_bytes + here.records * kPullBytesPerRecord;
+    PullPageWriter page(std::min(bytes_max, all) + kPullSlackBytes);
     ReplicaSet& set = table_.sets[partition];
     const WalkPosition from_cursor{request.cursor(), request.cursor_within()};
     const bool begins = from_cursor.is_end();
     const bool serves =
         Orders(shard.info(partition).role) &&
-        (begins ? AddPuller(set, *from, epoch, table_.revision.load()) : IsPuller(set, *from));
+        (begins ? AddPuller(set, *from, epoch, table_.revision.load(), request.writes_only())
+                : IsPuller(set, *from));
     if (begins && serves) {
       table_.revision.fetch_add(1, std::memory_order_release);
       // It may be here before the news that the ring has a second node.
       shard.SetKeepsTombstones(partition, true);
+      if (table_.ordered.load(std::memory_order_relaxed)) {
+        table_.OpenTerm(partition, shard);
+        page.AddPosition(table_.LastOf(partition));
+      }
     }
-    if (!serves) return PullPageWriter::Refused();
+    const KeyHashId& hash = shard.key_hash(partition).id();
+    // Where a page after the first begins is a place in the order that the first was in.
+    if (!serves || (!begins && request.key_hash() != hash.tag)) return PullPageWriter::Refused();
+    page.AddKeyHash(hash);
     const UnixMillis now = wall_clock_();
-    const WalkPosition next =
-        shard.Walk(partition, from_cursor, kPullRecordsMax, now, [&](const RecordView& record) {
-          page.Add(partition, record);
-          return page.bytes() < bytes_max;
-        });
+    WalkPosition next;
+    if (!request.writes_only()) {
+      next = shard.Walk(partition, from_cursor, records_max, now, [&](const RecordView& record) {
+        page.Add(partition, record);
+        return page.bytes() < bytes_max;
+      });
+    }
     const PartitionInfo& info = shard.info(partition);
     page.AddSource(info.value_bytes, info.records);
     if (load_ != nullptr) NotePullCost(begin, page);
@@ -304,9 +312,11 @@ std::string PeerService::OnDigests(std::string_view digests) {
     digest.set_partition(partition);
     digest.set_digest(info.digest);
     digest.set_newest_evicted(info.newest_evicted);
+    digest.set_newest_forgotten(info.newest_forgotten);
     digest.set_complete(IsComplete(info.role));
     digest.set_claim(ClaimOf(info.role));
     digest.set_holds(info.role != Role::kAbsent);
+    digest.set_key_hash(shard.key_hash(partition).id().tag);
   }
   return Serialize(reply);
 }
@@ -323,12 +333,19 @@ std::string PeerService::OnVersions(std::string_view versions) {
       std::clamp<std::size_t>(request.records_max(), 1, kVersionsRecordsMax);
   Shard& shard = engine_.ShardOf(request.partition());
   MutexLock lock(shard.mutex());
-  const std::uint64_t next = shard.Walk(request.partition(), request.cursor(), records_max,
-                                        wall_clock_(), [&](const RecordView& record) {
-                                          body.add_key_hashes(HashKey(record.key()));
-                                          body.add_versions(record.version());
-                                          return true;
-                                        });
+  const KeyHash& hash = shard.key_hash(request.partition());
+  body.set_key_hash(hash.id().tag);
+  const std::uint64_t last =
+      request.last_hash() == 0 ? std::numeric_limits<std::uint64_t>::max() : request.last_hash();
+  std::uint64_t next = shard.Walk(request.partition(), request.cursor(), records_max, wall_clock_(),
+                                  [&](const RecordView& record) {
+                                    const std::uint64_t key_hash = hash(record.key());
+                                    if (key_hash > last) return false;
+                                    body.add_key_hashes(key_hash);
+                                    body.add_versions(record.version());
+                                    return true;
+                                  });
+  if (next > last) next = 0;
   body.set_next_cursor(next);
   body.set_done(next == 0);
   return Serialize(reply);
@@ -346,11 +363,14 @@ std::string PeerService::OnFetch(std::string_view fetch) {
   PullPageWriter page;
   Shard& shard = engine_.ShardOf(request.partition());
   MutexLock lock(shard.mutex());
+  const KeyHash& hash = shard.key_hash(request.partition());
+  if (request.key_hash() != hash.id().tag) return PullPageWriter::Refused();
+  page.AddKeyHash(hash.id());
   const UnixMillis now = wall_clock_();
   const WalkPosition from{request.cursor(), request.cursor_within()};
   const WalkPosition next =
       shard.Walk(request.partition(), from, kFetchScanMax, now, [&](const RecordView& record) {
-        if (wanted.contains(HashKey(record.key()))) page.Add(request.partition(), record);
+        if (wanted.contains(hash(record.key()))) page.Add(request.partition(), record);
         return page.bytes() < kPullBytesMax;
       });
   return page.Finish(next, shard.info(request.partition()),

@@ -1,6 +1,6 @@
 // Answers what other nodes ask of this one. One for each worker loop, on its thread.
 //
-// The data messages (replicate, pull, digests, versions, fetch, compare and what follows it) act on
+// The data messages (replicate in both forms, pull, digests, versions, fetch, compare and what follows it) act on
 // the engine here, under the shards' locks; the others decide something and go to the control
 // thread through `ControlPort`.
 #pragma once
@@ -13,12 +13,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/statistic.h"
+#include "base/tally.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "membership/signer.h"
 #include "peer/peer_codec.h"
 #include "repair/difference_service.h"
 #include "repair/load_gauge.h"
+#include "replication/group_receiver.h"
 #include "replication/replicator.h"
 #include "storage/engine.h"
 
@@ -38,9 +41,24 @@ class ControlPort {
 
 struct PeerServiceStats {
   std::uint64_t requests_malformed = 0;
-  std::uint64_t versions_refused = 0;  // too far ahead of this node's clock (peer_bounds.h)
-  std::uint64_t requests_strange = 0;  // of no member that proved to be one
+  std::uint64_t requests_strange = 0;
+  std::uint64_t versions_refused = 0;
+
+  static constexpr Statistic<PeerServiceStats> kStatistics[] = {
+      {&PeerServiceStats::requests_malformed,
+       {.name = "gyre_peer_requests_malformed_total",
+        .help = "Requests of other nodes that made no sense."}},
+      {&PeerServiceStats::requests_strange,
+       {.name = "gyre_peer_requests_strange_total",
+        .help = "Requests between nodes refused: who asked had not proven to be a member."}},
+      {&PeerServiceStats::versions_refused,
+       {.name = "gyre_peer_versions_refused_total",
+        .help = "Records of other nodes refused because their versions are more than a week ahead "
+                "of this node's clock: set the clocks."}},
+  };
 };
+static_assert(AllDescribed<PeerServiceStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 class PeerService {
  public:
@@ -52,6 +70,9 @@ class PeerService {
               WallClock wall_clock = UnixNow, LoadGauge* load = nullptr);
   ~PeerService();
 
+  // How to come back to this loop; without it no group waits for its predecessor.
+  void set_tasks(GroupReceiver::Tasks tasks) { groups_.set_tasks(std::move(tasks)); }
+  GroupReceiver& groups() { return groups_; }
   // Of the same loop: sends on what another node offers.
   void set_replicator(Replicator& replicator) { differences_.set_replicator(replicator); }
 
@@ -74,9 +95,9 @@ class PeerService {
 
   // Any thread.
   PeerServiceStats stats() const {
-    return {malformed_.load(std::memory_order_relaxed),
-            refused_.load(std::memory_order_relaxed) + differences_.versions_refused(),
-            strange_.load(std::memory_order_relaxed)};
+    PeerServiceStats stats = counters_.Read();
+    stats.versions_refused += differences_.versions_refused() + groups_.stats().versions_refused;
+    return stats;
   }
 
  private:
@@ -103,15 +124,14 @@ class PeerService {
   LoadGauge* load_;
   Transport* direct_ = nullptr;
   std::size_t relayed_ = 0;
-  std::atomic<std::uint64_t> malformed_{0};
-  std::atomic<std::uint64_t> refused_{0};
-  std::atomic<std::uint64_t> strange_{0};
+  Tally<PeerServiceStats> counters_;
   const Signer* signer_ = nullptr;
   NodeId self_;
   ClusterViewPtr members_;  // the newest view that Receive looked at
   std::uint64_t members_revision_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   DifferenceService differences_;
+  GroupReceiver groups_;
 };
 
 }  // namespace gyre

@@ -5,16 +5,12 @@
 namespace gyre {
 namespace {
 
-bool Contains(const std::vector<MemberIndex>& list, MemberIndex member) {
-  return std::find(list.begin(), list.end(), member) != list.end();
-}
-
 // Partitions that `member` should hold and has not whole.
 std::size_t Lacking(const ClusterView& view, MemberIndex member) {
   std::size_t lacking = 0;
   for (PartitionId partition = 0; partition < view.partition_count; ++partition) {
-    const bool given = Contains(view.holders[partition], member);
-    if (given && !Contains(view.complete[partition], member)) ++lacking;
+    const bool given = view.holders[partition].Has(member);
+    if (given && !view.complete[partition].Has(member)) ++lacking;
   }
   return lacking;
 }
@@ -22,11 +18,11 @@ std::size_t Lacking(const ClusterView& view, MemberIndex member) {
 // Partitions that nobody would have whole without `node`.
 std::size_t OnlyAt(const ClusterView& view, MemberIndex node) {
   std::size_t only = 0;
-  for (const std::vector<MemberIndex>& complete : view.complete) {
+  for (const MemberList& complete : view.complete) {
     const bool other = std::any_of(complete.begin(), complete.end(), [&](MemberIndex member) {
       return member != node && view.stays(member);
     });
-    if (!other && Contains(complete, node)) ++only;
+    if (!other && complete.Has(node)) ++only;
   }
   return only;
 }

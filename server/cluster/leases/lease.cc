@@ -388,7 +388,7 @@ bool Leases::HasMajority(TimePoint now) const {
 
 LeaseStats Leases::stats(TimePoint now) const {
   LeaseStats stats;
-  stats.majority = HasMajority(now);
+  stats.majority = HasMajority(now) ? 1 : 0;
   Duration remaining = kLease;
   claims_.ForEach([&](PartitionId partition) {
     ++stats.claims;
@@ -397,7 +397,8 @@ LeaseStats Leases::stats(TimePoint now) const {
     remaining = std::min(remaining, leases_[partition].until - now);
   });
   if (stats.held != 0) {
-    stats.remaining_ms = std::chrono::duration_cast<std::chrono::milliseconds>(remaining).count();
+    stats.remaining_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(remaining).count());
   }
   stats.lapses = lapses_;
   stats.unfenced_deaths = deaths_.size() - ConfirmedDeaths().size();

@@ -55,6 +55,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/statistic.h"
 #include "leases/lease_rings.h"
 #include "proto/node_id.h"
 #include "proto/partition_set.h"
@@ -94,15 +95,50 @@ struct SendLease {
 using LeaseSends = std::vector<SendLease>;
 
 struct LeaseStats {
-  bool majority = false;              // gauge: answers of a majority within the last kLease
-  std::uint64_t claims = 0;           // gauge: partitions that this node should act for
-  std::uint64_t held = 0;             // gauge: of them, leased
-  std::int64_t remaining_ms = 0;      // gauge: until the first of them runs out
-  std::uint64_t lapses = 0;           // leases that ran out while claimed
-  std::uint64_t refusals = 0;         // commands that found no lease
-  std::uint64_t overruns = 0;         // commands whose lease ran out while they ran
-  std::uint64_t unfenced_deaths = 0;  // gauge: deaths that no majority has confirmed yet
+  std::uint64_t majority = 0;
+  std::uint64_t claims = 0;
+  std::uint64_t held = 0;
+  std::uint64_t remaining_ms = 0;
+  std::uint64_t lapses = 0;
+  std::uint64_t refusals = 0;
+  std::uint64_t overruns = 0;
+  std::uint64_t unfenced_deaths = 0;
+
+  static constexpr Statistic<LeaseStats> kStatistics[] = {
+      {&LeaseStats::majority,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_lease_majority",
+        .help = "1 if a majority of the ring answered this node within the length of a lease."}},
+      {&LeaseStats::claims,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_lease_claimed",
+        .help = "Partitions that this node should act for."}},
+      {&LeaseStats::held,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_lease_held",
+        .help = "Of them, those for which it holds a lease."}},
+      {&LeaseStats::remaining_ms,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kMilliseconds,
+        .name = "gyre_lease_remaining_seconds",
+        .help = "Until the first of its leases runs out."}},
+      {&LeaseStats::lapses,
+       {.name = "gyre_lease_lapses_total",
+        .help = "Leases that ran out although they were still claimed."}},
+      {&LeaseStats::refusals,
+       {.name = "gyre_lease_refusals_total",
+        .help = "Attempts at a command that found no lease: they wait."}},
+      {&LeaseStats::overruns,
+       {.name = "gyre_lease_overruns_total",
+        .help = "Commands whose lease ran out while they ran or waited for acknowledgements."}},
+      {&LeaseStats::unfenced_deaths,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_lease_deaths_unconfirmed",
+        .help = "Members that this node counts as dead, and no majority does yet."}},
+  };
 };
+static_assert(AllDescribed<LeaseStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 class Leases {
  public:

@@ -43,7 +43,6 @@ class LeaseTable {
   }
   // No version beyond this millisecond may be stamped under the leases.
   void LimitStamps(UnixMillis limit) { stamp_limit_.store(limit, std::memory_order_release); }
-  void CountLapsed(std::uint64_t leases) { lapses_.fetch_add(leases, std::memory_order_relaxed); }
 
   // ---- Any thread ----
   TimePoint Now() const { return clock_(); }
@@ -71,7 +70,6 @@ class LeaseTable {
   void CountOverrun() { overruns_.fetch_add(1, std::memory_order_relaxed); }
   std::uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
   std::uint64_t overruns() const { return overruns_.load(std::memory_order_relaxed); }
-  std::uint64_t lapses() const { return lapses_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr Duration::rep kNever = std::numeric_limits<Duration::rep>::min();
@@ -83,7 +81,7 @@ class LeaseTable {
   const std::function<TimePoint()> clock_;
   std::vector<Entry> entries_;  // [partition]
   std::atomic<UnixMillis> stamp_limit_{0};
-  std::atomic<std::uint64_t> refusals_{0}, overruns_{0}, lapses_{0};
+  std::atomic<std::uint64_t> refusals_{0}, overruns_{0};
 };
 
 }  // namespace gyre

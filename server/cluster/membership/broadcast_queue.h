@@ -22,7 +22,7 @@ inline constexpr std::size_t kBroadcastsMax = 4096;
 
 class BroadcastQueue {
  public:
-  enum class Kind : std::uint8_t { kMember, kHoldings, kRing, kRebalance };
+  enum class Kind : std::uint8_t { kMember, kHoldings, kRing, kRebalance, kSetting };
   struct Subject {
     Kind kind = Kind::kMember;
     NodeId id;

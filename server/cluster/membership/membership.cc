@@ -40,6 +40,7 @@ Membership::Impl::Impl(MembershipOptions given, MemberInfo self_info, std::uint3
   state.members.emplace(self_info.id, std::move(self_info));
   next_sequence = static_cast<std::uint32_t>(prng.Next());
   for (const RememberedMember& member : options.remembered.members) Remember(member);
+  RememberSettings();
   state.digest = Digest();
 }
 
@@ -71,10 +72,15 @@ MembershipActions Membership::Impl::Finish() {
     changed = false;
     actions.emplace_back(StateChanged{});
   }
+  if (std::exchange(settings_changed, false)) {
+    changed_at = settings_changed_at = now;
+    actions.emplace_back(SettingsChanged{});
+  }
   return std::exchange(actions, {});
 }
 
 void Membership::Impl::Tick(TimePoint) {
+  RaiseLevel();
   ExpireSuspicions();
   ExpireRelays();
   RunProbe();
@@ -86,6 +92,7 @@ void Membership::Impl::Tick(TimePoint) {
     evict_at = now + kEvictCheckInterval;
     Evict();
     SettleVersionNode();  // with whom it is only remembered that it shares one
+    ForgetSettings();
   }
   if (now >= gossip_at) Gossip();
 }
@@ -175,16 +182,19 @@ void Membership::Impl::NoteAddress(const MemberInfo& info, bool known) {
   }
 }
 
-void Membership::Impl::Log(bool warning, std::string text) {
-  actions.emplace_back(LogLine{warning, std::move(text)});
+void Membership::Impl::Log(LogLevel level, std::string message, LogFields fields) {
+  actions.emplace_back(LogEvent{level, std::move(message), std::move(fields)});
 }
 
-std::string Membership::Impl::Describe(const NodeId& id) const {
+LogFields Membership::Impl::Describe(const NodeId& id) const {
   const auto member = state.members.find(id);
-  if (member == state.members.end()) return "id=" + id.ToString();
-  const MemberInfo& info = member->second;
-  return "name=" + info.name + " id=" + id.ToString() + " address=" + info.host + ":" +
-         std::to_string(info.port);
+  if (member == state.members.end()) return {{"id", id.ToString()}};
+  return {{"name", member->second.name}, {"address", AddressOf(member->second).ToString()}};
+}
+
+std::string Membership::Impl::NameOf(const NodeId& id) const {
+  const auto member = state.members.find(id);
+  return member == state.members.end() ? id.ToString() : member->second.name;
 }
 
 // ---- The contract -----------------------------------------------------------------------------
@@ -197,6 +207,10 @@ Membership::~Membership() = default;
 
 const ClusterState& Membership::state() const { return impl_->state; }
 std::uint64_t Membership::epoch() const { return impl_->epoch; }
+const SettingsMap& Membership::settings() const { return impl_->settings; }
+SettingsStats Membership::settings_stats() const { return impl_->SettingsFigures(); }
+
+bool Membership::settings_known() const { return impl_->settings_met || !impl_->met_another; }
 
 std::map<NodeId, MemberLife> Membership::lives() const {
   std::map<NodeId, MemberLife> lives;
@@ -216,6 +230,7 @@ MembershipStats Membership::stats() const {
     stats.clock_offsets.push_back(*clock);
     if (peer.clock_alarm) ++stats.clock_alarms;
   }
+  stats.dead = impl_->DeadMembers();
   return stats;
 }
 
@@ -226,6 +241,24 @@ bool Membership::ring_full() const { return impl_->ring_full; }
 TimePoint Membership::confirmed_at() const {
   return impl_->ServingCount() <= 1 ? TimePoint::max() : impl_->confirmed_at;
 }
+
+std::uint32_t Membership::RingLevel() const {
+  return std::max(impl_->ring_level, impl_->LevelOfAll());
+}
+
+std::vector<Membership::Ability> Membership::abilities() const {
+  std::vector<Ability> abilities;
+  for (const auto& [id, peer] : impl_->peers) {
+    const auto member = impl_->state.members.find(id);
+    const auto entry = impl_->state.ring.find(id);
+    const bool serves = member != impl_->state.members.end() && member->second.serving();
+    const bool on_ring = entry != impl_->state.ring.end() && !entry->second.removed;
+    if (serves || on_ring) abilities.push_back({id, serves, peer.level, peer.key_hash});
+  }
+  return abilities;
+}
+
+void Membership::SayKeyHash(const KeyHashId& hash) { impl_->key_hash = hash; }
 
 bool Membership::SeemsDown(TimePoint now, const NodeId& id) const {
   return impl_->SeemsDown(now, id);
@@ -254,7 +287,7 @@ MembershipActions Membership::SendLease(TimePoint now, const NodeId& to,
 MembershipActions Membership::SetSeeds(TimePoint now, std::vector<Address> seeds) {
   impl_->Begin(now);
   if (seeds.size() > kSeedsMax) {
-    impl_->Log(true, "too many seeds: the first " + std::to_string(kSeedsMax) + " are used");
+    impl_->Log(LogLevel::kWarn, "too many seeds: only the first are used", {{"used", kSeedsMax}});
     seeds.resize(kSeedsMax);
   }
   impl_->seeds = std::move(seeds);
@@ -270,9 +303,9 @@ MembershipActions Membership::OnPushPull(TimePoint now, std::string_view payload
 }
 
 MembershipActions Membership::OnPushPullReply(TimePoint now, const Address& from,
-                                              std::string_view payload) {
+                                              std::string_view payload, bool leads_elsewhere) {
   impl_->Begin(now);
-  impl_->OnPushPullReply(from, payload);
+  impl_->OnPushPullReply(from, payload, leads_elsewhere);
   return impl_->Finish();
 }
 
@@ -344,6 +377,16 @@ MembershipActions Membership::SetRebalance(TimePoint now, const RebalanceChange&
   impl_->SetRebalance(change);
   return impl_->Finish();
 }
+
+MembershipActions Membership::ChangeSettings(TimePoint now,
+                                             const std::vector<SettingChange>& changes,
+                                             Status& outcome) {
+  impl_->Begin(now);
+  outcome = impl_->ChangeSettings(changes);
+  return impl_->Finish();
+}
+
+void Membership::SetEvictAfter(Duration evict_after) { impl_->options.evict_after = evict_after; }
 
 MembershipActions Membership::Stop(TimePoint now) {
   impl_->Begin(now);

@@ -57,6 +57,7 @@
 //              witness, or two witnesses; two claims of one sender are one.
 //   removal    of another from the ring: only of one that is down in one's own eyes. A live node
 //              that is told of its removal leaves the ring by its own word: so drains spread.
+//   settings   of any member of the ring: whoever may change them is told so by an operator there.
 //   A member that lies can still say that it, itself, has declared others dead: they take stock
 //   anew (DeclaredDead), as after a real one.
 //
@@ -67,6 +68,11 @@
 // that is stopped keeps its place without limit. A new identity at the address of an old one means
 // that the old one's data directory is lost: the old one is dead at once, and evicted after
 // kTakeoverGrace instead (so that two nodes that swapped addresses can say so).
+//
+// The ring's settings (settings/settings.h) are last-writer-wins registers, too, each signed by the
+// node at which it was changed, which has or had a place on the ring. They spread as other news do;
+// datagrams carry a digest of their own of them, so that a node which does not know settings yet,
+// of an older release, is not asked for them again and again.
 //
 // Each entry of the ring names the byte that its node puts into the versions that it stamps
 // (storage/version.h). A node that joins takes the one that its id begins with, or the next that no
@@ -89,16 +95,23 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log_event.h"
+#include "base/statistic.h"
+#include "cluster/level.h"
 #include "membership/remembered_ring.h"
 #include "membership/signer.h"
 #include "membership/state.h"
+#include "proto/key_hash_id.h"
 #include "proto/result.h"
+#include "settings/settings.h"
+#include "settings/settings_stats.h"
 
 namespace gyre {
 
@@ -110,6 +123,11 @@ inline constexpr std::size_t kNewcomersMax = 64;
 inline constexpr std::size_t kCallBacksMax = 4;
 // A new identity took the address of a ring member: how long that one may still show up elsewhere.
 inline constexpr Duration kTakeoverGrace = std::chrono::seconds(5);
+// Changes of the ring's settings (settings.h): made at this node, at once and each second; and told
+// by another, as many at once as there can be, and each second.
+inline constexpr std::size_t kSettingChangesMax = 64;
+inline constexpr std::size_t kSettingChangesPerSecond = 16;
+inline constexpr std::size_t kSettingsHeardPerSecond = 128;
 // Of the state, for push/pulls.
 inline constexpr std::size_t kStateSections = 64;
 // Probes of a peer of which the one with the shortest round trip tells its clock.
@@ -133,6 +151,7 @@ struct MembershipOptions {
   int gossip_fanout = 3;               // members that get them
   Duration push_pull_interval = std::chrono::seconds(10);
   Duration rejoin_interval = std::chrono::seconds(2);  // seeds and dead members are tried again
+  std::uint32_t level = kLevel;                        // what this node can (cluster/level.h)
   Duration evict_after = std::chrono::minutes(5);      // --evict-after: a dead node leaves the ring
   std::size_t datagram_bytes_max = 1400;
   std::uint64_t seed = 1;  // of the generator that chooses probe targets
@@ -145,6 +164,8 @@ struct MembershipOptions {
   // The ring of this node's last life, to which it goes back. Its members count as dead until
   // something is heard of them.
   RememberedRing remembered;
+  // The ring's settings, as its last life had them.
+  std::vector<Setting> remembered_settings;
 };
 
 struct Address {
@@ -174,6 +195,8 @@ struct AskConfirmDown {
 };
 // `state()` changed: members, ring or holdings.
 struct StateChanged {};
+// `settings()` changed.
+struct SettingsChanged {};
 // This node had been declared dead by others while it was alive: what it holds may be stale.
 struct DeclaredDead {};
 // A LeaseMessage of another member (lease.h).
@@ -181,13 +204,9 @@ struct LeaseHeard {
   NodeId from;
   std::string payload;
 };
-// Something for the log; already worded.
-struct LogLine {
-  bool warning = false;
-  std::string text;
-};
+
 using MembershipAction = std::variant<SendDatagram, StartPushPull, AskConfirmDown, StateChanged,
-                                      DeclaredDead, LeaseHeard, LogLine>;
+                                      SettingsChanged, DeclaredDead, LeaseHeard, LogEvent>;
 using MembershipActions = std::vector<MembershipAction>;
 
 // How far another node's wall clock is ahead of this one's, or behind (negative).
@@ -197,26 +216,96 @@ struct ClockOffset {
   Duration round_trip{};  // of the sample; the error is at most half of it
 };
 
+// A member that is dead, as this node knows it.
+struct DeadMember {
+  NodeId id;
+  Duration since{};  // so long ago it was declared dead
+  // In so much time it is evicted from the ring; empty: it is not on it, or no majority of the ring is
+  // in view, so that nobody is evicted.
+  std::optional<Duration> evict_in;
+};
+
 struct MembershipStats {
   std::uint64_t probes = 0;
   std::uint64_t probes_failed = 0;
   std::uint64_t suspicions = 0;
   std::uint64_t deaths = 0;
   std::uint64_t refutations = 0;
-  std::uint64_t datagrams_dropped = 0;  // malformed, foreign cluster, unknown version
-  std::uint64_t datagrams_strange = 0;  // of no member
-  std::uint64_t datagrams_forged = 0;   // not by their sender, not for this node, of an older life
-  std::uint64_t records_refused = 0;    // of members, holdings or the ring: not credible
-  std::uint64_t newcomers_refused = 0;  // not found at the address that they tell
+  std::uint64_t datagrams_dropped = 0;
+  std::uint64_t datagrams_strange = 0;
+  std::uint64_t datagrams_forged = 0;
+  std::uint64_t newcomers_refused = 0;
+  std::uint64_t too_old_refused = 0;
+  std::uint64_t records_refused = 0;
   std::uint64_t push_pulls = 0;
   std::uint64_t push_pull_bytes_sent = 0;
   std::uint64_t datagrams_sent = 0;
   std::uint64_t datagram_bytes_sent = 0;
+  std::uint64_t awareness = 0;
+  std::uint64_t clock_alarms = 0;
   std::uint64_t evictions = 0;             // from the ring, by this node
-  std::uint64_t awareness = 0;             // gauge: Lifeguard's score, 0 is healthy
-  std::uint64_t clock_alarms = 0;          // gauge: peers whose clock is off by more than the most
   std::vector<ClockOffset> clock_offsets;  // of serving peers that were measured
+  std::vector<DeadMember> dead;
+
+  static constexpr Statistic<MembershipStats> kStatistics[] = {
+      {&MembershipStats::probes, {.name = "gyre_gossip_probes_total", .help = "Probes sent."}},
+      {&MembershipStats::probes_failed,
+       {.name = "gyre_gossip_probes_failed_total",
+        .help = "Probes that nobody answered, directly or indirectly."}},
+      {&MembershipStats::suspicions,
+       {.name = "gyre_gossip_suspicions_total", .help = "Members that became suspect."}},
+      {&MembershipStats::deaths,
+       {.name = "gyre_gossip_deaths_total", .help = "Members declared dead."}},
+      {&MembershipStats::refutations,
+       {.name = "gyre_gossip_refutations_total",
+        .help = "Times that this node denied its own suspicion or death."}},
+      {&MembershipStats::datagrams_dropped,
+       {.name = "gyre_gossip_datagrams_dropped_total",
+        .help = "Datagrams that were malformed, of another cluster or another version."}},
+      {&MembershipStats::datagrams_strange,
+       {.name = "gyre_gossip_datagrams_strange_total",
+        .help = "Datagrams dropped: their sender is no member."}},
+      {&MembershipStats::datagrams_forged,
+       {.name = "gyre_gossip_datagrams_forged_total",
+        .help = "Datagrams dropped: not by the member that they name, not for this node, or of an "
+                "older life."}},
+      {&MembershipStats::newcomers_refused,
+       {.name = "gyre_gossip_newcomers_refused_total",
+        .help = "Calls to nodes that want to join which did not find them at the address that they "
+                "tell."}},
+      {&MembershipStats::too_old_refused,
+       {.name = "gyre_gossip_too_old_refused_total",
+        .help = "Messages of nodes refused whose release is older than what the ring does: upgrade "
+                "them."}},
+      {&MembershipStats::records_refused,
+       {.name = "gyre_gossip_records_refused_total",
+        .help = "What peers said that lies far ahead of this node's clock, or leaps."}},
+      {&MembershipStats::push_pulls,
+       {.name = "gyre_gossip_push_pulls_total", .help = "Exchanges of what two states differ in."}},
+      {&MembershipStats::push_pull_bytes_sent,
+       {.unit = StatUnit::kBytes,
+        .name = "gyre_gossip_push_pull_bytes_total",
+        .help = "Bytes sent in such exchanges."}},
+      {&MembershipStats::datagrams_sent,
+       {.name = "gyre_gossip_datagrams_total", .help = "Gossip datagrams sent."}},
+      {&MembershipStats::datagram_bytes_sent,
+       {.unit = StatUnit::kBytes,
+        .name = "gyre_gossip_datagram_bytes_total",
+        .help = "Bytes sent in them."}},
+      {&MembershipStats::awareness,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_gossip_awareness",
+        .help = "Lifeguard's score of this node's own health; 0 is healthy."}},
+      {&MembershipStats::clock_alarms,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_clock_alarms",
+        .help = "Peers whose wall clock is off by more than half a second."}},
+      {&MembershipStats::evictions, {}},
+  };
 };
+static_assert(AllDescribed<MembershipStats>(sizeof(MembershipStats::clock_offsets) +
+                                            sizeof(MembershipStats::dead)),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 // One thread. `now` never runs backwards.
 class Membership {
@@ -232,6 +321,11 @@ class Membership {
   // This node's.
   std::uint64_t epoch() const;
   MembershipStats stats() const;
+  // What holds for the whole ring, by name.
+  const SettingsMap& settings() const;
+  // It has the ring's settings as another node had them in this life, or met no other node yet.
+  bool settings_known() const;
+  SettingsStats settings_stats() const;
 
   // When to call Tick at the latest.
   TimePoint next_tick() const;
@@ -240,6 +334,20 @@ class Membership {
   // Seeds as addresses, tried until one answers, and again for ever (a healed partition merges by
   // itself). An address of this node itself is ignored once it is recognised.
   MembershipActions SetSeeds(TimePoint now, std::vector<Address> seeds);
+  // What all nodes can that serve or hold a place on the ring (cluster/level.h), as far as they said so. It
+  // never falls once it was raised among several: who cannot as much is refused from then on.
+  std::uint32_t RingLevel() const;
+  // What this node hashes keys with, as its datagrams say it from now on.
+  void SayKeyHash(const KeyHashId& hash);
+  // What another member said of itself in its last datagram; nothing yet: a level of 0.
+  struct Ability {
+    NodeId id;
+    bool serves = false;
+    std::uint32_t level = 0;
+    KeyHashId key_hash;
+  };
+  // Of those that serve or hold a place on the ring.
+  std::vector<Ability> abilities() const;
   // When the newest ping that another member answered was sent: up to then others heard this node
   // (self_fence.h). TimePoint::max() where no other member serves.
   TimePoint confirmed_at() const;
@@ -255,7 +363,10 @@ class Membership {
   // A peer's push/pull: `reply` gets the encoded PushPull to answer, or why it is refused (foreign
   // cluster, other constants).
   MembershipActions OnPushPull(TimePoint now, std::string_view payload, Result<std::string>& reply);
-  MembershipActions OnPushPullReply(TimePoint now, const Address& from, std::string_view payload);
+  // `leads_elsewhere`: `from` is a name of several addresses, so that meeting oneself there does not
+  // mean that nobody else is there.
+  MembershipActions OnPushPullReply(TimePoint now, const Address& from, std::string_view payload,
+                                    bool leads_elsewhere = false);
   MembershipActions OnPushPullFailed(TimePoint now, const Address& to, const Error& error);
   // A TCP link of this node to `id` was refused or reset: with one other node's confirmation it is
   // dead. `epoch`: the member's, as it was known here when the link began to connect. News of a
@@ -284,6 +395,13 @@ class Membership {
   // What the operator wants of rebalancing, for the whole cluster: it spreads as the ring does, and
   // who joins or comes back learns it with the rest of the state.
   MembershipActions SetRebalance(TimePoint now, const RebalanceChange& change);
+  // Changes the ring's settings, all of the changes or none: this node has them at once, the others
+  // a moment later, and who joins or comes back with the rest of the state. `outcome`: why they are
+  // refused, worded for the operator.
+  MembershipActions ChangeSettings(TimePoint now, const std::vector<SettingChange>& changes,
+                                   Status& outcome);
+  // MembershipOptions::evict_after from now on, for those that are dead, too.
+  void SetEvictAfter(Duration evict_after);
   // Says goodbye: state kStopped, told at once to several members.
   MembershipActions Stop(TimePoint now);
 

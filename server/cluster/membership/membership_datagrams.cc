@@ -12,7 +12,7 @@ namespace {
 
 // Bytes of a datagram that are not queued broadcasts: header, body, and what the receiver must hear
 // of itself.
-constexpr std::size_t kDatagramRoomBytes = 224 + kProofFieldBytes;
+constexpr std::size_t kDatagramRoomBytes = 244 + kProofFieldBytes;
 constexpr char kBroadcastsTag = 9 << 3 | 2;  // field 9 of GossipMessage, length-delimited
 
 }  // namespace
@@ -36,6 +36,8 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
     return;
   }
   if (!IsFromMember(message, *id, bytes)) return;
+  if (!CheckLevel(*id, message.level())) return;
+  NoteAbilities(*id, message.level(), {message.key_hash_created_ms(), message.key_hash()});
   // News first: whoever hears of its own death must not answer as if nothing had happened.
   for (const wire::Broadcast& broadcast : message.broadcasts()) OnBroadcast(broadcast, *id);
   Heard(*id);
@@ -58,7 +60,7 @@ void Membership::Impl::OnDatagram(TimePoint, const Address& from, std::string_vi
     case wire::GossipMessage::BODY_NOT_SET:
       break;
   }
-  OnDigest(*id, from, message.state_digest());
+  OnDigest(*id, from, message.state_digest(), message.settings_digest());
 }
 
 void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeId& from) {
@@ -91,6 +93,13 @@ void Membership::Impl::OnBroadcast(const wire::Broadcast& broadcast, const NodeI
     case wire::Broadcast::kRebalance:
       if (const auto setting = FromWire(broadcast.rebalance())) MergeRebalance(*setting);
       break;
+    case wire::Broadcast::kSetting:
+      if (const auto setting = FromWire(broadcast.setting())) {
+        MergeSetting(*setting, from);
+      } else {
+        ++settings_stats.refused_malformed;
+      }
+      break;
     case wire::Broadcast::KIND_NOT_SET:
       break;
   }
@@ -117,6 +126,12 @@ void Membership::Impl::SealFor(const NodeId& id, wire::GossipMessage& message) {
     message.set_to_epoch(std::max(peer->second.epoch, peer->second.newest_epoch));
   }
   message.set_state_digest(Digest());
+  message.set_settings_digest(settings.digest());
+  if (options.level != 0) message.set_level(options.level);
+  if (!key_hash.is_plain()) {
+    message.set_key_hash_created_ms(key_hash.created_ms);
+    message.set_key_hash(key_hash.tag);
+  }
   if (const auto news = NewsForItself(id)) *message.add_broadcasts() = *news;
 }
 

@@ -8,6 +8,7 @@
 //   membership_merge.cc      what others say: members, holdings, ring
 //   membership_sync.cc       push/pull, seeds, the dead
 //   membership_ring.cc       this node's own entries; eviction
+//   membership_settings.cc   the ring's settings: changed here, heard, exchanged
 #pragma once
 
 #include <array>
@@ -28,10 +29,20 @@
 #include "membership/probe_list.h"
 #include "membership/state_codec.h"
 #include "membership/suspicion.h"
+#include "settings/change_rate.h"
+#include "settings/settings_codec.h"
 
 namespace gyre {
 
+// A bit for each section whose entries are in a message, of the state and of the settings.
+struct StateSections {
+  std::uint64_t state = 0;
+  SettingsSections settings = 0;
+  bool any() const { return state != 0 || settings != 0; }
+};
+
 struct Membership::Impl {
+  using Sections = StateSections;
   // Larger datagrams are none of ours (UDP cannot carry more).
   static constexpr std::size_t kDatagramBytesHardMax = 65'536;
 
@@ -58,8 +69,14 @@ struct Membership::Impl {
     TimePoint since{};  // of its present state
     TimePoint heard{};  // its last datagram
     std::optional<TimePoint> differs_since;  // its state digest
-    TimePoint told_dead{};                   // last reminder that it is dead
-    bool taken_over = false;                 // another identity has its address
+    std::uint32_t level = 0;                 // as it said last (cluster/level.h)
+    KeyHashId key_hash;                      // likewise
+    std::uint64_t settings_digest = 0;       // likewise; 0: it does not know settings
+    TimePoint settings_heard{};
+    std::optional<TimePoint> settings_differ_since;
+    ChangeRate settings_rate{kSettingsMax, kSettingsHeardPerSecond};  // of those that it tells
+    TimePoint told_dead{};    // last reminder that it is dead
+    bool taken_over = false;  // another identity has its address
     std::optional<BlindVerdict> blind_verdict;
     // Its wall clock by the last probes that it answered itself.
     std::vector<ClockOffset> clock_samples;
@@ -128,8 +145,10 @@ struct Membership::Impl {
   MembershipActions Finish();
   void Tick(TimePoint now);
   TimePoint next_tick() const;
-  void Log(bool warning, std::string text);
-  std::string Describe(const NodeId& id) const;  // "name=n1 id=... address=..."
+  void Log(LogLevel level, std::string message, LogFields fields = {});
+  // Who it is, for a line of the log: name and address, or the id of one that is not known.
+  LogFields Describe(const NodeId& id) const;
+  std::string NameOf(const NodeId& id) const;
 
   // ---- membership_datagrams.cc ----
   void OnDatagram(TimePoint now, const Address& from, std::string_view bytes);
@@ -207,11 +226,18 @@ struct Membership::Impl {
   bool MayEnter(const RingEntry& entry);
   void Enter(RingEntry entry);  // this node's own word, signed if it is about itself
 
+  // ---- membership_level.cc ----
+  std::uint32_t LevelOfAll() const;
+  void RaiseLevel();
+  void NoteAbilities(const NodeId& id, std::uint32_t level, const KeyHashId& hash);
+  // Whether its release can what the ring does. If not, that is logged once for each node.
+  Status CheckLevel(const NodeId& id, std::uint32_t level);
+
   // ---- membership_merge.cc ----
   // False: counted, and logged now and then.
   bool IsCredible(const NodeId& id, std::uint64_t incarnation);
   bool IsCredibleStep(const NodeId& id, std::uint64_t before, std::uint64_t after);
-  void Refuse(const std::string& why);
+  void Refuse(std::string_view why, LogFields fields);
   void MergeMember(const MemberRecord& record, const NodeId& from);
   bool AddMember(const MemberRecord& record, MemberState told);
   void ReplaceMember(const MemberRecord& record);
@@ -238,14 +264,14 @@ struct Membership::Impl {
   SuspicionBounds Bounds();
 
   // ---- membership_sync.cc ----
-  void StartSync(const Address& with, bool second = false, std::uint64_t sections = 0,
+  void StartSync(const Address& with, bool second = false, Sections sections = {},
                  bool calls_back = false);
   void EndSync(const Address& with);
   void RunSyncs();
   void Rejoin();
-  void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest);
-  // A bit for each section whose entries are in the message.
-  using Sections = std::uint64_t;
+  // `settings_digest`: 0, the sender does not know settings.
+  void OnDigest(const NodeId& id, const Address& from, std::uint64_t digest,
+                std::uint64_t settings_digest);
   std::string EncodeState(Sections sections, const std::vector<NodeId>& readers,
                           std::uint64_t nonce);
   // Only who this node is.
@@ -260,7 +286,7 @@ struct Membership::Impl {
   // What the sender says of itself. `outdated`: it is known better.
   Status MergeSender(const wire::PushPull& message, const NodeId& from, bool& outdated);
   void OnPushPull(std::string_view payload, Result<std::string>& reply);
-  void OnPushPullReply(const Address& from, std::string_view payload);
+  void OnPushPullReply(const Address& from, std::string_view payload, bool leads_elsewhere);
   void OnPushPullFailed(const Address& to, const Error& error);
   bool IsSelf(const Address& address) const;
   Duration PushPullInterval();
@@ -285,7 +311,25 @@ struct Membership::Impl {
   void SetRebalance(const RebalanceChange& change);
   void Stop();
   void Evict();
+  bool SeesRingMajority() const;
+  Duration EvictAfter(const Peer& peer) const;
+  std::vector<DeadMember> DeadMembers() const;
   bool OnRing(const NodeId& id) const;
+
+  // ---- membership_settings.cc ----
+  std::optional<UnixMillis> WallNow() const;
+  void RememberSettings();
+  Status ChangeSettings(const std::vector<SettingChange>& changes);
+  void MergeSetting(const Setting& setting, const NodeId& from);
+  // What the sender of a push/pull says of settings; null: it does not know them.
+  static const wire::SettingsPart* SettingsOf(const wire::PushPull& message);
+  void MergeSettings(const wire::PushPull& message, const NodeId& from,
+                     SettingsSections& differing);
+  void TakeSetting(Setting setting);
+  void NoteSettingsDigest(Peer& peer, std::uint64_t digest);
+  bool MadeSetting(const NodeId& id) const;
+  void ForgetSettings();
+  SettingsStats SettingsFigures() const;
 
   // ---- small ones ----
   MemberInfo& self() { return state.members.at(state.self); }
@@ -336,6 +380,14 @@ struct Membership::Impl {
   std::vector<NodeId> digest_stale;                             // ids whose part must be renewed
   std::set<std::tuple<std::uint16_t, std::string, NodeId>> at;  // who is at each address
 
+  // The ring's settings.
+  SettingsMap settings;
+  KeyHashId key_hash;         // as this node says it
+  bool settings_met = false;  // as another node had them
+  TimePoint settings_changed_at{};
+  ChangeRate change_rate{kSettingChangesMax, kSettingChangesPerSecond};
+  SettingsStats settings_stats;
+
   // The failure detector.
   Prng prng;
   Awareness awareness;
@@ -357,9 +409,12 @@ struct Membership::Impl {
   std::set<std::pair<std::string, std::uint16_t>> self_addresses;
   std::vector<Sync> syncs;
   std::map<NodeId, Newcomer> newcomers;
+  std::uint32_t ring_level = 0;  // what the ring does, as far as it is agreed
+  std::set<NodeId> too_old;      // so that it is logged once
   // While the answer of a node is merged that was called there: it is found.
   std::optional<std::pair<NodeId, Address>> found;
-  std::map<std::string, std::string> seed_errors;  // the last that was logged, by address
+  // By address: what was logged since it answered last. A name has several nodes behind it.
+  std::map<std::string, std::set<std::string>> seed_errors;
   std::optional<TimePoint> refusal_logged_at;
   bool met_another = false;
   bool newcomer =
@@ -380,6 +435,7 @@ struct Membership::Impl {
   // The event in progress.
   MembershipActions actions;
   bool changed = false;
+  bool settings_changed = false;
   std::optional<std::size_t> serving_count;
   std::vector<NodeId> serving_ids;  // with it: all but this node, in order
   TimePoint answered_at{};          // the last answer to a probe of this node

@@ -29,24 +29,25 @@ bool Membership::Impl::IsCredible(const NodeId& id, std::uint64_t incarnation) {
   if (incarnation <= static_cast<std::uint64_t>(std::max<UnixMillis>(here, 0) + kAheadMaxMs)) {
     return true;
   }
-  Refuse("what is said of " + Describe(id) +
-         " is dated more than a week ahead of this node's clock: set the clocks of both (NTP)");
+  Refuse("a word dated more than a week ahead of this node's clock: set the clocks of both (NTP)",
+         Describe(id));
   return false;
 }
 
 // A register that leaps to the end of its revisions could not be written again.
 bool Membership::Impl::IsCredibleStep(const NodeId& id, std::uint64_t before, std::uint64_t after) {
   if (after <= before || after - before <= kRevisionStepMax) return true;
-  Refuse("an entry of " + Describe(id) + " leaps from revision " + std::to_string(before) + " to " +
-         std::to_string(after));
+  LogFields fields = Describe(id);
+  fields.insert(fields.end(), {{"revision", before}, {"leaps_to", after}});
+  Refuse("an entry whose revision leaps", std::move(fields));
   return false;
 }
 
-void Membership::Impl::Refuse(const std::string& why) {
+void Membership::Impl::Refuse(std::string_view why, LogFields fields) {
   ++stats.records_refused;
   if (refusal_logged_at && now - *refusal_logged_at < kRefusalLogInterval) return;
   refusal_logged_at = now;
-  Log(true, "refused: " + why);
+  Log(LogLevel::kWarn, "refused: " + std::string(why), std::move(fields));
 }
 
 // ---- Members ----------------------------------------------------------------------------------
@@ -107,7 +108,11 @@ bool Membership::Impl::AddMember(const MemberRecord& record, MemberState told) {
     ExportHoldings(id);
     return true;
   }
-  if (info.serving()) Log(false, "member joined " + Describe(id));
+  if (info.serving()) {
+    LogFields fields = Describe(id);
+    fields.emplace_back("id", id.ToString());
+    Log(LogLevel::kInfo, "member joined", std::move(fields));
+  }
   return true;
 }
 
@@ -136,8 +141,8 @@ void Membership::Impl::ReplaceMember(const MemberRecord& record) {
   ToWire(MemberRecord{info, peer.epoch, peer.proof}, *broadcast.mutable_member());
   Queue(BroadcastQueue::Kind::kMember, id, broadcast);
   const bool was_serving = before == MemberState::kAlive || before == MemberState::kSuspect;
-  if (!was_serving && info.serving()) Log(false, "member back " + Describe(id));
-  if (was_serving && !info.serving()) Log(false, "member stopped " + Describe(id));
+  if (!was_serving && info.serving()) Log(LogLevel::kInfo, "member back", Describe(id));
+  if (was_serving && !info.serving()) Log(LogLevel::kInfo, "member stopped", Describe(id));
   CheckAddress(id);
 }
 
@@ -146,7 +151,7 @@ bool Membership::Impl::MakeRoom() {
   if (state.members.size() < kMembersMax) return true;
   const NodeId* oldest = nullptr;
   for (const auto& [id, peer] : peers) {
-    if (state.members.at(id).state != MemberState::kDead || OnRing(id)) continue;
+    if (state.members.at(id).state != MemberState::kDead || OnRing(id) || MadeSetting(id)) continue;
     if (oldest == nullptr || peer.since < peers.at(*oldest).since) oldest = &id;
   }
   if (oldest == nullptr) return false;
@@ -206,7 +211,9 @@ void Membership::Impl::Suspect(const SuspicionRecord& record) {
   suspicions.erase(record.id);
   suspicions.emplace(record.id, Suspicion(now, bounds, record.from));
   ++stats.suspicions;
-  Log(false, "member suspected " + Describe(record.id) + " by=" + record.from.ToString());
+  LogFields fields = Describe(record.id);
+  fields.emplace_back("by", NameOf(record.from));
+  Log(LogLevel::kInfo, "member suspected", std::move(fields));
   wire::Broadcast broadcast;
   ToWire(record, *broadcast.mutable_suspect());
   if (record.from != state.self || !IsCutOff(record.id))
@@ -258,8 +265,9 @@ void Membership::Impl::Dead(const SuspicionRecord& record) {
   SetState(record.id, MemberState::kDead);
   ExportHoldings(record.id);
   ++stats.deaths;
-  Log(true, "member dead " + Describe(record.id) + " by=" + record.from.ToString() +
-                " unheard_ms=" + std::to_string(lived.count()));
+  LogFields fields = Describe(record.id);
+  fields.insert(fields.end(), {{"by", NameOf(record.from)}, {"unheard_ms", lived.count()}});
+  Log(LogLevel::kWarn, "member dead", std::move(fields));
   if (blind) return;
   wire::Broadcast broadcast;
   ToWire(record, *broadcast.mutable_dead());
@@ -274,7 +282,7 @@ void Membership::Impl::Stopped(const MemberRecord& record) {
   accused.erase(id);
   link_downs.erase(id);
   SetState(id, MemberState::kStopped);
-  Log(false, "member stopped " + Describe(id));
+  Log(LogLevel::kInfo, "member stopped", Describe(id));
   wire::Broadcast broadcast;
   ToWire(record, *broadcast.mutable_member());
   Queue(BroadcastQueue::Kind::kMember, id, broadcast);
@@ -301,7 +309,8 @@ void Membership::Impl::CheckAddress(const NodeId& newcomer) {
     if (other_is_newer) break;
   }
   for (const NodeId& id : lost) {
-    Log(true, "another node has the address of " + Describe(id) + ": it is counted as dead");
+    Log(LogLevel::kWarn, "another node has the address of a member: that is counted as dead",
+        Describe(id));
     peers.at(id).taken_over = true;
     Dead({id, state.members.at(id).incarnation, state.self});
   }
@@ -320,9 +329,11 @@ void Membership::Impl::OnSelfRecord(const MemberRecord& record, const NodeId& fr
   if (!said || (same && *said != told.state)) return;
   // From an earlier life whose clock was ahead, or another process has this identity.
   if (AddressOf(told) != AddressOf(self())) {
-    Log(true, "this node's identity is also at " + told.host + ":" + std::to_string(told.port) +
-                  ": if a node runs there, its --data-dir is a copy of this one's; give it one of "
-                  "its own");
+    Log(LogLevel::kWarn,
+        "this node's identity is also at another address: if a node runs there, its --data-dir is "
+        "a "
+        "copy of this one's; give it one of its own",
+        {{"address", AddressOf(told).ToString()}});
   }
   RaiseIncarnation(told.incarnation, true);
   life_start = epoch;
@@ -350,9 +361,8 @@ void Membership::Impl::OnSelfDead(std::uint64_t incarnation, const NodeId& from)
     ++stats.refutations;
     TakeBackBlindVerdicts();
     RaiseIncarnation(incarnation, true);
-    Log(true, "this node was declared dead by=" + from.ToString() +
-                  " while it was cut off or paused; it is back incarnation=" +
-                  std::to_string(self().incarnation));
+    Log(LogLevel::kWarn, "this node was declared dead while it was cut off or paused; it is back",
+        {{"by", NameOf(from)}, {"incarnation", self().incarnation}});
     actions.emplace_back(DeclaredDead{});
   } else if (incarnation == self().incarnation) {
     RaiseIncarnation(incarnation);
@@ -400,7 +410,7 @@ void Membership::Impl::MergeHoldings(const HoldingsRecord& record) {
     return;
   }
   if (!IsProof(record.id, Said::kHoldings, WordsOf(record.id, news), news.proof)) {
-    return Refuse("what " + Describe(record.id) + " is said to hold, not by itself");
+    return Refuse("what a member is said to hold, not by itself", Describe(record.id));
   }
   known_holdings[record.id] = news;
   Changed(record.id);
@@ -436,7 +446,7 @@ void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
     return;
   }
   if (!IsProof(setting.by, Said::kRebalance, WordsOf(setting), setting.proof)) {
-    return Refuse("a rebalance setting that " + Describe(setting.by) + " did not make");
+    return Refuse("a rebalance setting that its maker did not make", Describe(setting.by));
   }
   state.rebalance = setting;
   changed = true;
@@ -444,8 +454,8 @@ void Membership::Impl::MergeRebalance(const RebalanceSetting& setting) {
                             : *setting.bytes_per_second == 0
                                 ? "none"
                                 : std::to_string(*setting.bytes_per_second) + " bytes/s";
-  Log(false, std::string("rebalance ") + (setting.paused ? "paused" : "goes on") +
-                 " limit=" + limit + " told=" + setting.by.ToString());
+  Log(LogLevel::kInfo, setting.paused ? "rebalance paused" : "rebalance goes on",
+      {{"limit", limit}, {"told", NameOf(setting.by)}});
   wire::Broadcast broadcast;
   ToWire(setting, *broadcast.mutable_rebalance());
   Queue(BroadcastQueue::Kind::kRebalance, state.self, broadcast);
@@ -475,15 +485,17 @@ void Membership::Impl::MergeRing(const RingEntry& entry, const NodeId& from) {
   if (!entry.removed) return SettleVersionNode();
   if (entry.id != state.self || from == state.self || stopping) return;
   if (was_drained && !entry.drained) {
-    Log(false, "this node was undrained: it takes its place on the ring again");
+    Log(LogLevel::kInfo, "this node was undrained: it takes its place on the ring again");
     return JoinRing();
   }
   if (wants_ring && entry.evicted) {
-    Log(true, "this node was evicted from the ring while it was away; it takes its place again");
+    Log(LogLevel::kWarn,
+        "this node was evicted from the ring while it was away; it takes its place again");
     return JoinRing();
   }
   if (std::exchange(wants_ring, false)) {
-    Log(false, entry.drained ? "this node was drained: it stays off the ring until gyre undrain"
+    Log(LogLevel::kInfo, entry.drained
+                             ? "this node was drained: it stays off the ring until gyre undrain"
                              : "this node was taken off the ring");
   }
   // The others take it from this node alone.

@@ -228,8 +228,9 @@ void Membership::Impl::TakeBackBlindVerdict(const NodeId& id, Peer& peer) {
   if (dead) SetState(id, MemberState::kAlive);
   ExportHoldings(id);
   if (!dead) return;
-  Log(false, "member counted as dead while this node was cut off: alive until proved otherwise " +
-                 Describe(id));
+  Log(LogLevel::kInfo,
+      "member counted as dead while this node was cut off: alive until proved otherwise",
+      Describe(id));
 }
 
 void Membership::Impl::ExpireSuspicions() {
@@ -388,16 +389,19 @@ void Membership::Impl::NoteClock(const NodeId& id, microseconds theirs) {
   const Duration off = Abs(ClockOf(id)->offset);
   if (peer.clock_alarm && off < kClockOffsetCalm) {
     peer.clock_alarm = false;
-    Log(false, "clock is right again of " + Describe(id));
+    Log(LogLevel::kInfo, "the clock of a member is right again", Describe(id));
   }
   if (off <= kClockOffsetMax) return;
   const bool silent = peer.clock_alarm && now - peer.clock_warned < kClockWarnInterval;
   peer.clock_alarm = true;
   if (silent) return;
   peer.clock_warned = now;
-  Log(true, "clocks differ, check time synchronisation: " + Describe(id) + " is ahead_ms=" +
-                std::to_string(duration_cast<milliseconds>(ClockOf(id)->offset).count()) +
-                " (expiry and the newer of two writes go by the clock)");
+  LogFields fields = Describe(id);
+  fields.emplace_back("ahead_ms", duration_cast<milliseconds>(ClockOf(id)->offset).count());
+  Log(LogLevel::kWarn,
+      "clocks differ, check time synchronisation: expiry and the newer of two writes go by the "
+      "clock",
+      std::move(fields));
 }
 
 std::optional<ClockOffset> Membership::Impl::ClockOf(const NodeId& id) const {

@@ -114,9 +114,10 @@ void Membership::Impl::JoinRing() {
   const std::optional<std::uint8_t> version_node = FreeVersionNode(entry.version_node);
   if (!version_node) {
     if (std::exchange(ring_full, true)) return;
-    return Log(true, "the ring has " + std::to_string(kRingNodesMax) +
-                         " nodes, the most that it can have: this node waits until another leaves "
-                         "(gyre drain, gyre remove)");
+    return Log(LogLevel::kWarn,
+               "the ring has as many nodes as it can have: this node waits until another leaves "
+               "(gyre drain, gyre remove)",
+               {{"nodes", kRingNodesMax}});
   }
   ring_full = false;
   entry.version_node = *version_node;
@@ -226,24 +227,49 @@ void Membership::Impl::Stop() {
   for (const NodeId& id : RandomPeers(kGoodbyeFanout, state.self)) TellSelf(id);
 }
 
-void Membership::Impl::Evict() {
-  if (ServingCount() == state.members.size()) return;  // nobody is dead
+// More than half of the ring: a minority evicts nobody.
+bool Membership::Impl::SeesRingMajority() const {
   std::size_t ring_size = 0;
   std::size_t in_view = 0;
-  std::vector<NodeId> overdue;
   for (const auto& [id, entry] : state.ring) {
     if (entry.removed) continue;
     ++ring_size;
     const auto member = state.members.find(id);
-    if (member == state.members.end()) continue;
-    if (member->second.serving()) ++in_view;
+    if (member != state.members.end() && member->second.serving()) ++in_view;
+  }
+  return 2 * in_view > ring_size;
+}
+
+Duration Membership::Impl::EvictAfter(const Peer& peer) const {
+  return peer.taken_over ? std::min(kTakeoverGrace, options.evict_after) : options.evict_after;
+}
+
+std::vector<DeadMember> Membership::Impl::DeadMembers() const {
+  std::vector<DeadMember> dead;
+  const bool evicts = SeesRingMajority() && !stopping;
+  for (const auto& [id, peer] : peers) {
+    if (state.members.at(id).state != MemberState::kDead) continue;
+    DeadMember one{.id = id, .since = now - peer.since, .evict_in = {}};
+    const auto entry = state.ring.find(id);
+    if (evicts && entry != state.ring.end() && !entry->second.removed) {
+      one.evict_in = std::max(Duration{}, EvictAfter(peer) - one.since);
+    }
+    dead.push_back(one);
+  }
+  return dead;
+}
+
+void Membership::Impl::Evict() {
+  if (ServingCount() == state.members.size()) return;  // nobody is dead
+  std::vector<NodeId> overdue;
+  for (const auto& [id, entry] : state.ring) {
+    const auto member = state.members.find(id);
+    if (entry.removed || member == state.members.end()) continue;
     if (member->second.state != MemberState::kDead) continue;
     const Peer& peer = peers.at(id);
-    const Duration allowed =
-        peer.taken_over ? std::min(kTakeoverGrace, options.evict_after) : options.evict_after;
-    if (now - peer.since >= allowed) overdue.push_back(id);
+    if (now - peer.since >= EvictAfter(peer)) overdue.push_back(id);
   }
-  if (2 * in_view <= ring_size) {
+  if (!SeesRingMajority()) {
     // After a stop of the whole ring each node is waited for from when most of it is back.
     for (auto& [id, peer] : peers) {
       if (!Met(id)) peer.since = now;
@@ -253,7 +279,7 @@ void Membership::Impl::Evict() {
   if (stopping) return;
   for (const NodeId& id : overdue) {
     ++stats.evictions;
-    Log(true, "dead member evicted from the ring " + Describe(id));
+    Log(LogLevel::kWarn, "dead member evicted from the ring", Describe(id));
     LeaveRing(id, /*evicted=*/true);
   }
 }

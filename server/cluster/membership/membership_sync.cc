@@ -20,6 +20,8 @@ constexpr Duration kDigestSyncInterval = std::chrono::milliseconds(500);
 constexpr std::size_t kSmallCluster = 32;
 // A node that joins is called back first, and asks again then.
 constexpr Duration kIntroductionPause = std::chrono::milliseconds(50);
+// Reasons of one seed that the operator is told until it answers.
+constexpr std::size_t kSeedErrorsLogged = 8;
 
 // No state has more entries than there can be members; the sender's own record comes twice at most,
 // and what is known of whoever has an address once more.
@@ -99,7 +101,8 @@ void Membership::Impl::Rejoin() {
   if (!absent.empty()) StartSync(absent[prng.Below(absent.size())]);
 }
 
-void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint64_t digest) {
+void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint64_t digest,
+                                std::uint64_t settings_digest) {
   const auto peer = peers.find(id);
   if (peer == peers.end()) {
     // A stranger of this cluster: it joined elsewhere and the news is on its way, or it knows of us
@@ -108,7 +111,9 @@ void Membership::Impl::OnDigest(const NodeId& id, const Address& from, std::uint
     sync_allowed_at = now + kDigestSyncInterval;
     return StartSync(from);
   }
-  if (digest == Digest()) {
+  NoteSettingsDigest(peer->second, settings_digest);
+  const bool same_settings = settings_digest == 0 || settings_digest == settings.digest();
+  if (digest == Digest() && same_settings) {
     peer->second.differs_since.reset();
     return;
   }
@@ -159,6 +164,12 @@ wire::PushPull Membership::Impl::StateHeader(std::uint64_t nonce) {
   message.set_replicas(state.replicas);
   message.set_majority(options.majority);
   message.set_nonce(nonce);
+  if (options.level != 0) {
+    message.set_level(options.level);
+    message.set_ring_level(ring_level);
+    message.set_key_hash_created_ms(key_hash.created_ms);
+    message.set_key_hash(key_hash.tag);
+  }
   ToWire(SelfRecord(), *message.add_members());
   return message;
 }
@@ -188,8 +199,12 @@ std::string Membership::Impl::EncodeState(Sections sections, const std::vector<N
     ToWire(RecordForItself(id), *message.add_members());
   }
   if (state.rebalance.revision != 0) ToWire(state.rebalance, *message.mutable_rebalance());
-  if (sections == 0) return Finish(message);
-  const auto wanted = [sections](const NodeId& id) { return (sections >> SectionOf(id) & 1) != 0; };
+  WritePart(settings, sections.settings, sections.settings == 0 ? 0 : prng.Next(),
+            *message.mutable_members(0)->mutable_settings());
+  if (sections.state == 0) return Finish(message);
+  const auto wanted = [sections](const NodeId& id) {
+    return (sections.state >> SectionOf(id) & 1) != 0;
+  };
   for (const auto& [id, peer] : peers) {
     if (wanted(id) && Met(id)) ToWire(RecordOf(id), *message.add_members());
   }
@@ -240,6 +255,9 @@ Result<NodeId> Membership::Impl::ReadState(std::string_view payload, wire::PushP
   if (options.signer != nullptr && !IsProven(*options.signer, *from, Said::kPushPull, payload)) {
     return Fail(ErrorCode::kNotAllowed, "a push/pull message that its sender did not sign");
   }
+  if (const Status can = CheckLevel(*from, message.level()); !can) {
+    return tl::unexpected<Error>(can.error());
+  }
   return *from;
 }
 
@@ -279,6 +297,9 @@ void Membership::Impl::MergeState(const wire::PushPull& message, const NodeId& f
     if (const auto entry = FromWire(each)) MergeRing(*entry, from);
   }
   if (const auto setting = FromWire(message.rebalance())) MergeRebalance(*setting);
+  MergeSettings(message, from, differing.settings);
+  NoteAbilities(from, message.level(), {message.key_hash_created_ms(), message.key_hash()});
+  ring_level = std::max(ring_level, std::min(message.ring_level(), options.level));
   Heard(from);
   met_another = true;
   Digest();
@@ -286,7 +307,7 @@ void Membership::Impl::MergeState(const wire::PushPull& message, const NodeId& f
   for (int section = 0; section < static_cast<int>(kStateSections); ++section) {
     const bool same = theirs.size() == static_cast<int>(kStateSections) &&
                       theirs[section] == section_digests[static_cast<std::size_t>(section)];
-    if (!same) differing |= Sections{1} << section;
+    if (!same) differing.state |= std::uint64_t{1} << section;
   }
 }
 
@@ -295,7 +316,7 @@ void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>&
   const Result<NodeId> from = ReadState(payload, message);
   const auto refuse = [&reply](const Error& error) { reply = tl::unexpected<Error>(error); };
   if (!from) return refuse(from.error());
-  Sections differing = 0;
+  Sections differing;
   if (*from != state.self) {
     bool outdated = false;
     if (const Status merged = MergeSender(message, *from, outdated); !merged) {
@@ -315,7 +336,8 @@ void Membership::Impl::OnPushPull(std::string_view payload, Result<std::string>&
   stats.push_pull_bytes_sent += reply->size();
 }
 
-void Membership::Impl::OnPushPullReply(const Address& from, std::string_view payload) {
+void Membership::Impl::OnPushPullReply(const Address& from, std::string_view payload,
+                                       bool leads_elsewhere) {
   const auto sync =
       std::find_if(syncs.begin(), syncs.end(), [&](const Sync& each) { return each.with == from; });
   const std::optional<Sync> asked = sync == syncs.end() ? std::nullopt : std::optional(*sync);
@@ -327,7 +349,7 @@ void Membership::Impl::OnPushPullReply(const Address& from, std::string_view pay
   OnCalled(from, *sender);
   if (*sender == state.self) {
     seed_errors.erase(from.ToString());
-    self_addresses.emplace(from.host, from.port);
+    if (!leads_elsewhere) self_addresses.emplace(from.host, from.port);
     return;
   }
   bool outdated = false;
@@ -341,11 +363,14 @@ void Membership::Impl::OnPushPullReply(const Address& from, std::string_view pay
   }
   seed_errors.erase(from.ToString());
   newcomer = !met_another;
-  Sections differing = 0;
+  Sections differing;
   MergeState(message, *sender, outdated, differing);
   newcomer = false;
+  // All of it was there, or it does not know settings: there is nothing more to wait for.
+  const wire::SettingsPart* const told = SettingsOf(message);
+  if (told == nullptr || !told->more()) settings_met = true;
   // What it did not know when it answered. Once: whatever changes meanwhile is gossip's.
-  if (differing != 0 && !(asked && asked->second)) StartSync(from, true, differing);
+  if (differing.any() && !(asked && asked->second)) StartSync(from, true, differing);
 }
 
 void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {
@@ -355,10 +380,10 @@ void Membership::Impl::OnPushPullFailed(const Address& to, const Error& error) {
   const bool is_seed = std::find(seeds.begin(), seeds.end(), to) != seeds.end();
   if (!is_seed && error.code != ErrorCode::kNotAllowed) return;
   if (seed_errors.size() >= kSeedsMax && seed_errors.count(to.ToString()) == 0) return;
-  std::string& last = seed_errors[to.ToString()];
-  if (last == error.message) return;
-  last = error.message;
-  Log(true, "cannot join through " + to.ToString() + ": " + error.message + " (trying again)");
+  std::set<std::string>& logged = seed_errors[to.ToString()];
+  if (logged.size() >= kSeedErrorsLogged || !logged.insert(error.message).second) return;
+  Log(LogLevel::kWarn, "cannot join through a seed: trying again",
+      {{"seed", to.ToString()}, {"error", error.message}});
 }
 
 bool Membership::Impl::IsSelf(const Address& address) const {

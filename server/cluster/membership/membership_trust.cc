@@ -51,8 +51,8 @@ std::optional<MemberState> Membership::Impl::SaidByItself(const MemberRecord& re
   const MemberState told = record.info.state;
   if (told != MemberState::kStopped && says(MemberState::kAlive)) return MemberState::kAlive;
   if (says(MemberState::kStopped)) return MemberState::kStopped;
-  Refuse("a record of " + record.info.name + " id=" + record.info.id.ToString() +
-         " that is not its own");
+  Refuse("a record of a member that is not its own",
+         {{"name", record.info.name}, {"id", record.info.id.ToString()}});
   return std::nullopt;
 }
 
@@ -103,7 +103,7 @@ void Membership::Impl::CallBack(Newcomer& entry) {
       std::count_if(syncs.begin(), syncs.end(), [](const Sync& sync) { return sync.calls_back; });
   if (static_cast<std::size_t>(calls) >= kCallBacksMax) return;
   entry.call_at = now + kCallBackInterval;
-  StartSync(entry.address, /*second=*/false, /*sections=*/0, /*calls_back=*/true);
+  StartSync(entry.address, /*second=*/false, /*sections=*/{}, /*calls_back=*/true);
 }
 
 // `who` answered there.
@@ -122,8 +122,9 @@ void Membership::Impl::OnCallFailed(const Address& address, const std::string& w
     const bool news = entry.failure.empty();
     entry.failure = NotFound(address, why);
     if (!news) continue;
-    Log(true, "not let in: node id=" + id.ToString() + " tells the address " + address.ToString() +
-                  ", where it is not found: " + why + "; start it with --advertise");
+    Log(LogLevel::kWarn,
+        "not let in: a node tells an address where it is not found; start it with --advertise",
+        {{"id", id.ToString()}, {"address", address.ToString()}, {"error", why}});
   }
 }
 
@@ -190,7 +191,7 @@ void Membership::Impl::JudgeDeath(const NodeId& id) {
 bool Membership::Impl::MayEnter(const RingEntry& entry) {
   if (IsProof(entry.id, Said::kRingEntry, WordsOf(entry), entry.proof)) return true;
   if (!entry.removed || !entry.proof.empty()) {
-    Refuse("a ring entry of " + Describe(entry.id) + " that is not its own");
+    Refuse("a ring entry of a member that is not its own", Describe(entry.id));
     return false;
   }
   if (entry.id == state.self) return true;

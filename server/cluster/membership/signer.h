@@ -21,6 +21,7 @@ enum class Said : char {
   kHoldings = 'h',
   kRingEntry = 'r',
   kRebalance = 'b',
+  kSetting = 's',
   kDatagram = 'd',
   kPushPull = 'p',
   kIdentify = 'i',

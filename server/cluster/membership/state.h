@@ -15,7 +15,8 @@
 
 namespace gyre {
 
-// What a node has from a snapshot and has not yet settled with anybody.
+// What a node has from a snapshot and has not yet settled with anybody. Of a node that leaves: also
+// what it will be back with.
 struct RestoredCopies {
   PartitionSet partitions;  // of no partitions: none
   UnixMillis as_of = 0;     // all of them were whole then or later; 0: there are none

@@ -11,25 +11,71 @@ bool Contains(const std::vector<PartitionId>& list, PartitionId partition) {
   return std::find(list.begin(), list.end(), partition) != list.end();
 }
 
+ClusterState EmptyState(const NodeId& self, std::uint32_t partition_count) {
+  ClusterState state;
+  state.self = self;
+  state.partition_count = partition_count;
+  return state;
+}
+
+// But for which partitions they have or own.
+bool SameButPartitions(const Holdings& a, const Holdings& b) {
+  return a.incarnation == b.incarnation && a.leaving == b.leaving && a.restored == b.restored &&
+         a.complete.partition_count() == b.complete.partition_count() &&
+         a.owned.partition_count() == b.owned.partition_count();
+}
+
+// But for which partitions the members have or own.
+bool SameButPartitions(const ClusterState& a, const ClusterState& b) {
+  return a.self == b.self && a.replicas == b.replicas && a.members == b.members &&
+         a.ring == b.ring &&
+         std::equal(a.holdings.begin(), a.holdings.end(), b.holdings.begin(), b.holdings.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first && SameButPartitions(x.second, y.second);
+                    });
+}
+
 }  // namespace
 
 Ownership::Ownership(OwnershipOptions options, NodeId self, std::uint32_t partition_count)
-    : options_(options), self_(self), locals_(partition_count), knowledge_(partition_count) {
-  state_.self = self;
-  state_.partition_count = partition_count;
-  built_.view.partition_count = partition_count;
-  built_.view.owner.assign(partition_count, kNoMember);
-  built_.view.holders.resize(partition_count);
-  built_.view.complete.resize(partition_count);
-  built_.claimant.assign(partition_count, kNoMember);
+    : options_(options),
+      self_(self),
+      state_(EmptyState(self, partition_count)),
+      locals_(partition_count),
+      knowledge_(partition_count),
+      builder_(state_, placement_, knowledge_),
+      changed_(partition_count),
+      undecided_(partition_count),
+      waiting_(partition_count) {
+  held_.complete = held_.owned = held_.restored.partitions = PartitionSet(partition_count);
   options_.restored.partitions.ForEach([this](PartitionId partition) {
-    locals_[partition].restored = locals_[partition].stale = true;
-    Enter(partition, Phase::kWaiting);
+    Enter(partition, Waiting{{Copy::kRestored}, TimePoint{}});
   });
 }
 
+// Takes over what changed; false if all of it may have.
+bool Ownership::TakeState(const ClusterState& state) {
+  if (!SameButPartitions(state_, state)) {
+    state_ = state;
+    AllChanged();
+    return false;
+  }
+  auto known = state_.holdings.begin();
+  for (const auto& [id, holdings] : state.holdings) {
+    Holdings& mine = (known++)->second;
+    if (mine.revision == holdings.revision) continue;
+    for (const auto set : {&Holdings::complete, &Holdings::owned}) {
+      PartitionSet difference = mine.*set;
+      difference.Toggle(holdings.*set);
+      if (id != self_) changed_.Add(difference);
+    }
+    mine = holdings;
+  }
+  return true;
+}
+
 OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
-  state_ = state;
+  if (TakeState(state)) return Run(now);
   std::vector<RingMember> ring = RingMembersOf(state_);
   if (ring != ring_) {
     ring_ = std::move(ring);
@@ -40,13 +86,13 @@ OwnershipActions Ownership::OnState(TimePoint now, const ClusterState& state) {
     if (id == self_ || holdings.restored.as_of == 0 || Serving(id) == nullptr) continue;
     restorers_.emplace_back(id, &holdings.restored);
   }
+  NoteAway(now);
   NoteStability(now);
-  view_dirty_ = true;
   return Run(now);
 }
 
 OwnershipActions Ownership::Tick(TimePoint now) {
-  return restless_ ? Run(now) : OwnershipActions{};
+  return waiting_.Any() || undecided_.Any() || now >= grace_ends_ ? Run(now) : OwnershipActions{};
 }
 
 // ---- Filling ----------------------------------------------------------------------------------
@@ -54,13 +100,18 @@ OwnershipActions Ownership::Tick(TimePoint now) {
 OwnershipActions Ownership::OnPullsEnded(TimePoint now, const std::vector<PullEnd>& ends) {
   for (const PullEnd& end : ends) {
     Local& local = locals_[end.partition];
-    if (local.phase != Phase::kPulling || local.pull != end.pull) continue;  // an older one
-    if (end.filled) {
-      local.retry_at = now;
-      Enter(end.partition, Phase::kFilled);
+    const auto* pulling = std::get_if<Pulling>(&local.phase);
+    if (pulling == nullptr || pulling->pull != end.pull) continue;  // an older one
+    if (end.filled && pulling->writes_only) {
+      local.phase = Waiting{{pulling->copy}, now, true, pulling->source};
+      Changed(end.partition);
+    } else if (end.filled) {
+      local.ask_at = now;
+      Enter(end.partition, Filled{{pulling->copy}, pulling->source});
     } else {
-      local.retry_at = now + options_.retry;
-      local.phase = Phase::kWaiting;  // transfer gave up by itself: there is no pull to stop
+      // Not by Enter: transfer gave up by itself, there is no pull to stop.
+      local.phase = Waiting{{pulling->copy}, now + options_.retry};
+      Changed(end.partition);
     }
   }
   return Run(now);
@@ -70,14 +121,14 @@ OwnershipActions Ownership::OnResync(TimePoint now, const NodeId& from,
                                      const std::vector<PartitionId>& partitions) {
   for (PartitionId partition : partitions) {
     if (partition >= locals_.size()) continue;
-    Local& local = locals_[partition];
-    const bool filled = local.phase == Phase::kReplica || local.phase == Phase::kFilled ||
-                        local.phase == Phase::kPulling;
+    const Local& local = locals_[partition];
+    const auto* waiting = std::get_if<Waiting>(&local.phase);
+    const bool filled = local.Is<Replica>() || local.Is<Filled>() || local.Is<Pulling>() ||
+                        (waiting != nullptr && waiting->follows.has_value());
     // An old owner's word no longer counts; and what this node granted away is not its to judge.
     const MemberInfo* owner = OtherOwner(partition);
     if (!filled || local.asked || owner == nullptr || owner->id != from) continue;
-    local.retry_at = now;
-    Enter(partition, Phase::kWaiting);
+    Enter(partition, Waiting{{CopyOf(local.phase)}, now});
   }
   return Run(now);
 }
@@ -91,12 +142,10 @@ Ownership::HandoverStart Ownership::BeginHandover(TimePoint now, const NodeId& f
     for (PartitionId partition : partitions) {
       if (partition >= locals_.size()) continue;
       Local& local = locals_[partition];
-      if (local.phase == Phase::kOwner) {
-        local.peer = from;
-        Enter(partition, Phase::kHandingOver);
+      if (local.Is<Owner>()) {
+        StopOrdering(partition, from);
         start.settling.push_back(partition);
-      } else if (local.phase == Phase::kReplica && knowledge_[partition].granted &&
-                 knowledge_[partition].granted_to == from) {
+      } else if (local.Is<Replica>() && knowledge_[partition].granted_to == from) {
         local.granted_at = now;
         start.already_granted.push_back(partition);
       }
@@ -111,23 +160,25 @@ Ownership::HandoverEnd Ownership::FinishHandover(TimePoint now, const NodeId& fr
                                                  const std::vector<PartitionId>& kept) {
   HandoverEnd end;
   const MemberInfo* requester = Serving(from);
+  const auto settles = [&](PartitionId partition) {
+    const auto* handing_over = std::get_if<HandingOver>(&locals_[partition].phase);
+    return handing_over != nullptr && handing_over->to == from;
+  };
   for (PartitionId partition : drained) {
-    const Local& local = locals_[partition];
-    if (local.phase != Phase::kHandingOver || local.peer != from) continue;
+    if (!settles(partition)) continue;
     if (requester == nullptr || stopping_) {
-      Enter(partition, Phase::kOwner);
+      StartOrdering(partition);
     } else if (IsHolder(partition, from) && BetterPlaced(placement_, partition, from, self_)) {
       Grant(now, partition, *requester);
       end.granted.push_back(partition);
     } else {
       actions_.push_back(MarkSettled{partition, from, requester->epoch});
-      Enter(partition, Phase::kOwner);
+      StartOrdering(partition);
       end.settled.push_back(partition);
     }
   }
   for (PartitionId partition : kept) {
-    const Local& local = locals_[partition];
-    if (local.phase == Phase::kHandingOver && local.peer == from) Enter(partition, Phase::kOwner);
+    if (settles(partition)) StartOrdering(partition);
   }
   end.actions = Run(now);
   return end;
@@ -135,23 +186,19 @@ Ownership::HandoverEnd Ownership::FinishHandover(TimePoint now, const NodeId& fr
 
 // The other node orders the writes from now on; this one is its complete replica.
 void Ownership::Grant(TimePoint now, PartitionId partition, const MemberInfo& to) {
-  LocalKnowledge& knowledge = knowledge_[partition];
-  knowledge.granted = true;
-  knowledge.granted_to = to.id;
+  knowledge_[partition].granted_to = to.id;
   locals_[partition].granted_epoch = to.epoch;
   locals_[partition].granted_at = now;
   ++stats_.handovers_out;
-  Enter(partition, Phase::kReplica);
+  Enter(partition, Replica{});
 }
 
 // ---- Handover: the new owner's side -----------------------------------------------------------
 
 // While it expects to be granted a partition, commands that already come here wait.
 void Ownership::Expect(PartitionId partition, bool expects) {
-  LocalKnowledge& knowledge = knowledge_[partition];
-  knowledge.granted = expects;
-  knowledge.granted_to = self_;
-  view_dirty_ = true;
+  knowledge_[partition].granted_to = expects ? std::optional(self_) : std::nullopt;
+  Changed(partition);
   TellRole(partition, expects ? Role::kHandingOver : RoleOf(locals_[partition].phase));
 }
 
@@ -165,23 +212,21 @@ OwnershipActions Ownership::OnHandoverReply(TimePoint now, const NodeId& owner,
     Local& local = locals_[partition];
     if (!local.asked) continue;  // declared dead, or it took over by itself meanwhile
     local.asked = false;
-    local.retry_at = now + options_.retry;
-    if (knowledge_[partition].granted && knowledge_[partition].granted_to == self_) {
-      Expect(partition, false);
-    }
+    local.ask_at = now + options_.retry;
+    Changed(partition);
+    if (knowledge_[partition].granted_to == self_) Expect(partition, false);
     if (Orders(local.phase)) continue;
     const auto grant =
         std::find_if(granted.begin(), granted.end(),
                      [&](const OwnershipGrant& each) { return each.partition == partition; });
     if (grant != granted.end()) {
       BeGranted(now, owner, *grant);
-    } else if (Contains(settled, partition) && local.phase == Phase::kFilled) {
-      if (local.stale) local.linger_until = now + options_.stale_linger;
-      local.stale = false;
+    } else if (Contains(settled, partition) && local.Is<Filled>()) {
+      if (CopyOf(local.phase) != Copy::kSound) local.linger_until = now + options_.stale_linger;
       local.complete_since = now;
-      Enter(partition, Phase::kReplica);
+      Enter(partition, Replica{});
     } else if (Contains(missed, partition)) {
-      Enter(partition, Phase::kWaiting);
+      Enter(partition, Waiting{{CopyOf(local.phase)}, now + options_.retry});
     }
   }
   return Run(now);
@@ -197,28 +242,30 @@ OwnershipActions Ownership::OnTakeOver(TimePoint now, const NodeId& from,
     for (const OwnershipGrant& grant : grants) {
       const PartitionId partition = grant.partition;
       if (partition >= locals_.size()) continue;
-      const Phase phase = locals_[partition].phase;
+      const Local& local = locals_[partition];
       LocalKnowledge& knowledge = knowledge_[partition];
       // Asked again, since the answer was lost, when it has passed it on already.
-      const bool passed_on = phase == Phase::kReplica && knowledge.granted &&
+      const bool passed_on = local.Is<Replica>() && knowledge.granted_to &&
                              knowledge.granted_to != self_ && knowledge.granted_to != from;
-      if (!passed_on && (phase == Phase::kReplica || phase == Phase::kRecovering)) {
+      if (!passed_on && (local.Is<Replica>() || local.Is<Recovering>())) {
         BeGranted(now, from, grant);
         knowledge.taken_from = from;
       }
-      if (passed_on || locals_[partition].phase == Phase::kOwner) taken.push_back(partition);
+      if (passed_on || local.Is<Owner>()) taken.push_back(partition);
     }
   }
   return Run(now);
 }
 
-OwnershipActions Ownership::BeginLeave(TimePoint now) {
+OwnershipActions Ownership::BeginLeave(TimePoint now, UnixMillis returns_as_of) {
   leaving_ = true;
+  returns_as_of_ = returns_as_of;
+  AllChanged();
   return Run(now);
 }
 
 bool Ownership::others_stay() const {
-  const ClusterView& view = built_.view;
+  const ClusterView& view = built().view;
   for (MemberIndex member = 0; member < view.members.size(); ++member) {
     if (member != view.self && view.on_ring[member] && view.stays(member)) return true;
   }
@@ -227,10 +274,10 @@ bool Ownership::others_stay() const {
 
 std::vector<PartitionId> Ownership::OnlyHere(
     const std::function<bool(PartitionId, const NodeId&)>& up_to_date) const {
-  const ClusterView& view = built_.view;
+  const ClusterView& view = built().view;
   std::vector<PartitionId> only;
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
-    const Phase phase = locals_[partition].phase;
+    const Phase& phase = locals_[partition].phase;
     if (!IsComplete(phase)) continue;
     const auto& complete = view.complete[partition];
     const bool safe = std::any_of(complete.begin(), complete.end(), [&](MemberIndex member) {
@@ -244,11 +291,10 @@ std::vector<PartitionId> Ownership::OnlyHere(
 
 OwnershipActions Ownership::BeginStop(TimePoint now, std::vector<PartitionId>& settling) {
   stopping_ = true;
+  AllChanged();
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
-    Local& local = locals_[partition];
-    if (!Orders(local.phase)) continue;
-    local.peer = self_;
-    Enter(partition, Phase::kHandingOver);
+    if (!Orders(locals_[partition].phase)) continue;
+    StopOrdering(partition, self_);
     settling.push_back(partition);
   }
   return Run(now);
@@ -258,11 +304,11 @@ OwnershipActions Ownership::HandOff(
     TimePoint now, const std::function<bool(PartitionId, const NodeId&)>& up_to_date) {
   std::map<NodeId, std::vector<PartitionId>> offers;
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
-    if (locals_[partition].phase != Phase::kHandingOver) continue;
+    if (!locals_[partition].Is<HandingOver>()) continue;
     const MemberInfo* heir = nullptr;
-    for (MemberIndex member : built_.view.complete[partition]) {
-      const MemberInfo& info = built_.view.members[member];
-      if (info.id == self_ || !built_.view.stays(member)) continue;
+    for (MemberIndex member : built().view.complete[partition]) {
+      const MemberInfo& info = built().view.members[member];
+      if (info.id == self_ || !built().view.stays(member)) continue;
       if (!up_to_date(partition, info.id)) continue;
       heir = &info;
       break;
@@ -270,7 +316,7 @@ OwnershipActions Ownership::HandOff(
     if (heir != nullptr) {
       offers[heir->id].push_back(partition);
     } else {
-      Enter(partition, Phase::kOwner);
+      StartOrdering(partition);
     }
   }
   for (auto& [to, partitions] : offers) actions_.push_back(SendTakeOver{to, std::move(partitions)});
@@ -282,14 +328,33 @@ OwnershipActions Ownership::OnTakenOver(TimePoint now, const NodeId& to,
                                         const std::vector<PartitionId>& taken) {
   const MemberInfo* heir = Serving(to);
   for (PartitionId partition : asked) {
-    if (locals_[partition].phase != Phase::kHandingOver) continue;
+    if (!locals_[partition].Is<HandingOver>()) continue;
     if (heir != nullptr && Contains(taken, partition)) {
       Grant(now, partition, *heir);
     } else {
-      Enter(partition, Phase::kOwner);
+      StartOrdering(partition);
     }
   }
   return Run(now);
+}
+
+void Ownership::EndStop() {
+  stopping_ = false;
+  AllChanged();
+}
+
+bool Ownership::Resign(TimePoint now, OwnershipActions& actions) {
+  const std::vector<MemberInfo>& members = built().view.members;
+  const bool alone = std::none_of(members.begin(), members.end(), [this](const MemberInfo& member) {
+    return member.id != self_ && member.serving();
+  });
+  stopping_ = true;
+  AllChanged();
+  for (PartitionId partition = 0; partition < locals_.size() && !alone; ++partition) {
+    if (locals_[partition].Is<Owner>()) StopOrdering(partition, self_);
+  }
+  actions = Run(now);
+  return !alone;
 }
 
 // ---- Leases -----------------------------------------------------------------------------------
@@ -297,13 +362,16 @@ OwnershipActions Ownership::OnTakenOver(TimePoint now, const NodeId& to,
 OwnershipActions Ownership::OnLeases(TimePoint now, const PartitionSet& held,
                                      const std::vector<PartitionId>& lost) {
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
-    Local& local = locals_[partition];
-    if (!Orders(local.phase)) continue;
-    local.leased = held.Has(partition);
-    if (local.leased) local.taking = false;
+    Owned* owned = OwnedOf(locals_[partition].phase);
+    if (owned == nullptr) continue;
+    if (owned->leased == held.Has(partition) && !(owned->leased && owned->taking)) continue;
+    owned->leased = held.Has(partition);
+    if (owned->leased) owned->taking = false;
+    Changed(partition);
   }
   for (PartitionId partition : lost) {
-    if (!Orders(locals_[partition].phase) || locals_[partition].leased || stopping_) continue;
+    const Owned* owned = OwnedOf(locals_[partition].phase);
+    if (owned == nullptr || owned->leased || stopping_) continue;
     ++yielded_now_;
     ++stats_.yields;
     BecomeStale(now, partition);
@@ -315,37 +383,35 @@ OwnershipActions Ownership::OnLeases(TimePoint now, const PartitionSet& held,
 
 OwnershipActions Ownership::OnDeclaredDead(TimePoint now) {
   std::size_t stale = 0;
+  AllChanged();
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     Local& local = locals_[partition];
-    if (local.phase == Phase::kAbsent || stopping_) continue;
-    if (options_.majority && Orders(local.phase)) {
+    if (local.Is<Absent>() || stopping_) continue;
+    if (Owned* owned = OwnedOf(local.phase); owned != nullptr && options_.majority) {
       // Whether somebody acted for it since is not for gossip to say: its lease goes on, or is
       // lost.
-      local.taking = false;
+      owned->taking = false;
       continue;
     }
-    const std::vector<MemberIndex>& complete = built_.view.complete[partition];
+    const MemberList& complete = built().view.complete[partition];
     const bool others = std::any_of(complete.begin(), complete.end(), [this](MemberIndex member) {
-      return member != built_.view.self;
+      return member != built().view.self;
     });
     if (!others && IsComplete(local.phase)) continue;
     local.asked = false;
-    if (IsComplete(local.phase) || local.stale) {
+    if (IsComplete(local.phase) || CopyOf(local.phase) != Copy::kSound) {
       ++stale;
       BecomeStale(now, partition);
     } else {
-      knowledge_[partition].granted = false;
-      local.retry_at = now;
-      Enter(partition, Phase::kWaiting);
-      TellRole(partition, Role::kWarming);
+      knowledge_[partition].granted_to.reset();
+      Enter(partition, Waiting{{}, now});
     }
   }
   asking_.clear();
   if (stale != 0) {
-    Log(true,
-        "this node was declared dead while it lived: its copies may be stale and are pulled "
-        "again: partitions=" +
-            std::to_string(stale));
+    Log(LogLevel::kWarn,
+        "this node was declared dead while it lived: its copies may be stale and are pulled again",
+        {{"partitions", stale}});
   }
   return Run(now);
 }
@@ -357,14 +423,15 @@ OwnershipStats Ownership::stats() const {
   for (const Local& local : locals_) {
     if (Orders(local.phase)) ++stats.owned;
     if (IsComplete(local.phase)) ++stats.complete;
-    if (local.phase == Phase::kRecovering) ++stats.recovering;
-    if (local.phase != Phase::kAbsent && !IsComplete(local.phase)) ++stats.warming;
+    if (local.Is<Recovering>()) ++stats.recovering;
+    if (RoleOf(local.phase) == Role::kWarming) ++stats.warming;
+    if (StandsBy(local.phase)) ++stats.standing_by;
   }
   return stats;
 }
 
 Readiness Ownership::readiness() const {
-  const ClusterView& view = built_.view;
+  const ClusterView& view = built().view;
   Readiness readiness;
   readiness.joined = goes_on_alone_;
   readiness.drained = view.self != kNoMember && view.IsDrained(view.self);
@@ -376,6 +443,7 @@ Readiness Ownership::readiness() const {
   for (PartitionId partition = 0; partition < locals_.size(); ++partition) {
     if (view.owner[partition] == kNoMember) ++readiness.unowned;
     if (!IsHolder(partition, self_)) continue;
+    if (StandsBy(locals_[partition].phase)) continue;
     ++readiness.given;
     if (!IsComplete(locals_[partition].phase)) ++readiness.lacking;
   }
@@ -384,9 +452,14 @@ Readiness Ownership::readiness() const {
 
 bool Ownership::holds_nothing() const {
   return std::all_of(locals_.begin(), locals_.end(),
-                     [](const Local& local) { return local.phase == Phase::kAbsent; });
+                     [](const Local& local) { return local.Is<Absent>(); });
 }
 
 bool Ownership::owns(PartitionId partition) const { return Orders(locals_[partition].phase); }
+
+bool Ownership::takes(PartitionId partition) const {
+  const Owned* owned = OwnedOf(locals_[partition].phase);
+  return owned != nullptr && owned->taking;
+}
 
 }  // namespace gyre

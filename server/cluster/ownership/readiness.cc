@@ -18,6 +18,7 @@ std::string WaitsFor(const Readiness& readiness) {
            " nodes are back, most of them are needed";
   }
   if (!readiness.joined) return "not yet in the cluster";
+  if (readiness.settings_unknown) return "the settings of the ring are not known here yet";
   if (readiness.unowned > 0) {
     return std::to_string(readiness.unowned) + " partitions have no owner yet";
   }

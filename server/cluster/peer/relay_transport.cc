@@ -76,8 +76,8 @@ void RelayTransport::MarkBroken(const NodeId& to, Peer& peer) {
   peer.broken = true;
   peer.pause = kProbeMin;
   peer.probe_at = clock_() + peer.pause;
-  counters_.broken.fetch_add(1, std::memory_order_relaxed);
-  counters_.breaks.fetch_add(1, std::memory_order_relaxed);
+  counters_[&RelayStats::links_relayed].Add(1);
+  counters_[&RelayStats::breaks].Add(1);
   if (on_broken_) on_broken_(to);
   EnsureTick();
   std::vector<Done> ended;
@@ -96,7 +96,7 @@ void RelayTransport::MarkBroken(const NodeId& to, Peer& peer) {
 
 void RelayTransport::MarkWhole(Peer& peer) {
   peer.broken = false;
-  counters_.broken.fetch_sub(1, std::memory_order_relaxed);
+  counters_[&RelayStats::links_relayed].Subtract(1);
 }
 
 void RelayTransport::Probe(const NodeId& to, Peer& peer) {
@@ -171,7 +171,7 @@ void RelayTransport::CallThrough(const NodeId& relay, const NodeId& to, FrameTyp
   body.set_payload(payload);
   body.set_deadline_ms(static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count()));
-  counters_.calls.fetch_add(1, std::memory_order_relaxed);
+  counters_[&RelayStats::calls].Add(1);
   const auto unwrap = [this, done = std::move(done)](Result<std::string_view> bytes) {
     if (!bytes) return done(bytes);
     wire::PeerReply reply;
@@ -183,14 +183,6 @@ void RelayTransport::CallThrough(const NodeId& relay, const NodeId& to, FrameTyp
     done(tl::unexpected<Error>(ToError(reply.error())));
   };
   CallDirect(relay, FrameType::kPeerRequest, request.SerializeAsString(), deadline, unwrap);
-}
-
-RelayStats RelayTransport::stats() const {
-  RelayStats stats;
-  stats.links_relayed = counters_.broken.load(std::memory_order_relaxed);
-  stats.breaks = counters_.breaks.load(std::memory_order_relaxed);
-  stats.calls = counters_.calls.load(std::memory_order_relaxed);
-  return stats;
 }
 
 }  // namespace gyre

@@ -32,16 +32,32 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/statistic.h"
+#include "base/tally.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 
 namespace gyre {
 
 struct RelayStats {
-  std::uint64_t links_relayed = 0;  // gauge: silent ones, that calls go round
-  std::uint64_t breaks = 0;         // links that fell silent
-  std::uint64_t calls = 0;          // sent through another node
+  std::uint64_t links_relayed = 0;
+  std::uint64_t breaks = 0;
+  std::uint64_t calls = 0;
+
+  static constexpr Statistic<RelayStats> kStatistics[] = {
+      {&RelayStats::links_relayed,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_links_relayed",
+        .help = "Links to other nodes that are silent now, counted once a loop: calls to them go "
+                "through a third node until the link carries again."}},
+      {&RelayStats::breaks,
+       {.name = "gyre_link_breaks_total", .help = "Links to other nodes that fell silent."}},
+      {&RelayStats::calls,
+       {.name = "gyre_relayed_calls_total", .help = "Calls to other nodes sent through a third."}},
+  };
 };
+static_assert(AllDescribed<RelayStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 class RelayTransport final : public Transport {
  public:
@@ -64,7 +80,7 @@ class RelayTransport final : public Transport {
   }
 
   // Any thread.
-  RelayStats stats() const;
+  RelayStats stats() const { return counters_.Read(); }
 
  private:
   struct Outstanding {
@@ -108,10 +124,7 @@ class RelayTransport final : public Transport {
   bool ticking_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  struct Counters {
-    std::atomic<std::uint64_t> broken{0}, breaks{0}, calls{0};
-  };
-  Counters counters_;
+  Tally<RelayStats> counters_;
 };
 
 }  // namespace gyre

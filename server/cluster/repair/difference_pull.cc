@@ -26,9 +26,15 @@ std::vector<std::uint64_t> Sorted(const google::protobuf::RepeatedField<std::uin
   return hashes;
 }
 
+const KeyHash& KeyHashOf(Shard& shard, PartitionId partition) {
+  MutexLock lock(shard.mutex());
+  return shard.key_hash(partition);
+}
+
 }  // namespace
 
 bool MayOffer(const LoneRecord& record) {
+  if (record.version <= record.owner_newest_forgotten) return false;
   const bool written_since = MillisOf(record.version) >= record.owner_remembers_from;
   if (record.tombstone) return written_since;
   const bool whole_since = record.as_of != 0 && record.as_of >= record.owner_remembers_from;
@@ -36,16 +42,15 @@ bool MayOffer(const LoneRecord& record) {
 }
 
 DifferencePull::DifferencePull(const NodeId& self, Engine& engine, PartitionId partition,
-                               std::size_t page_bytes)
+                               std::size_t page_bytes, std::uint64_t last, ReplicationTable* table)
     : self_(self),
       engine_(engine),
       partition_(partition),
       shard_(engine.ShardOf(partition)),
-      page_bytes_(page_bytes) {
-  MutexLock lock(shard_.mutex());
-  const PartitionInfo& info = shard_.info(partition);
-  bits_ = RangeBitsFor(info.records + info.tombstones);
-}
+      page_bytes_(page_bytes),
+      hash_(&KeyHashOf(shard_, partition)),
+      table_(table),
+      comparison_(shard_, partition, *hash_, last, kListedRecords) {}
 
 std::string DifferencePull::Request(UnixMillis now) {
   switch (state_) {
@@ -65,6 +70,7 @@ DifferencePull::Step DifferencePull::OnReply(std::string_view bytes, UnixMillis 
   {
     MutexLock lock(shard_.mutex());
     if (shard_.info(partition_).role == Role::kAbsent) return Step::kFailed;
+    if (&shard_.key_hash(partition_) != hash_) return Step::kFailed;
   }
   switch (state_) {
     case State::kComparing:
@@ -83,11 +89,7 @@ std::string DifferencePull::CompareRequest() {
   wire::PeerRequest request;
   wire::Compare& body = *request.mutable_compare();
   body.set_from(std::string(self_.raw()));
-  body.set_partition(partition_);
-  body.set_range_bits(static_cast<std::uint32_t>(bits_));
-  body.set_first_range(next_range_);
-  MutexLock lock(shard_.mutex());
-  body.set_digest(shard_.info(partition_).digest);
+  comparison_.Ask(body);
   return request.SerializeAsString();
 }
 
@@ -96,6 +98,11 @@ DifferencePull::Step DifferencePull::OnCompared(const wire::CompareReply& reply,
   {
     MutexLock lock(shard_.mutex());
     const PartitionInfo& info = shard_.info(partition_);
+    if (table_ != nullptr && comparison_.begins()) {
+      const StreamPosition position{reply.position().term(), reply.position().number()};
+      if (!IsPossible(position) || Refuses(position.term, now)) return Step::kFailed;
+      table_->BeginCopy(partition_, position);
+    }
     if (reply.flushed_version() > info.flushed && !Refuses(reply.flushed_version(), now))
       shard_.Flush(partition_, reply.flushed_version());
     // What this copy takes from the owner's, its memory of deletions included, is the owner's.
@@ -103,25 +110,16 @@ DifferencePull::Step DifferencePull::OnCompared(const wire::CompareReply& reply,
     if (!Refuses(reply.newest_evicted(), now)) {
       shard_.NoteEvicted(partition_, reply.newest_evicted());
     }
-    if (reply.equal()) {
-      counts_.matched += info.records + info.tombstones;
-      return Step::kFilled;
+    if (!Refuses(reply.newest_forgotten(), now)) {
+      shard_.TakeForgotten(partition_, reply.newest_forgotten());
     }
   }
-  if (reply.range_digests().empty()) return Step::kFailed;
-  const std::vector<std::uint64_t> there(reply.range_digests().begin(),
-                                         reply.range_digests().end());
-  const std::vector<RangeSum> here =
-      SumRanges(shard_, partition_, bits_, next_range_, static_cast<std::uint32_t>(there.size()),
-                kNoLimit, now);
-  for (std::size_t i = 0; i < here.size(); ++i) {
-    if (here[i].digest == there[i]) counts_.matched += here[i].records;
-  }
-  const std::vector<HashRange> ranges =
-      DifferingRanges(here, there, bits_, next_range_, kListedRecords);
-  differing_.insert(differing_.end(), ranges.begin(), ranges.end());
-  next_range_ += static_cast<std::uint32_t>(here.size());
-  if (next_range_ < RangeCount(bits_)) return Step::kMore;
+  const std::uint64_t matched = comparison_.matched();
+  if (!comparison_.OnReply(reply, now)) return Step::kFailed;
+  counts_.matched += comparison_.matched() - matched;
+  if (comparison_.equal()) return Step::kFilled;
+  if (!comparison_.done()) return Step::kMore;
+  differing_ = comparison_.TakeDiffering();
   state_ = State::kListing;
   return NextStep();
 }
@@ -136,11 +134,12 @@ std::string DifferencePull::DifferenceRequest(UnixMillis now) {
   body.set_partition(partition_);
   body.set_first_hash(range.first);
   body.set_bytes_max(static_cast<std::uint32_t>(page_bytes_));
+  body.set_key_hash(hash_->id().tag);
   listed_.clear();
   MutexLock lock(shard_.mutex());
   const std::uint64_t cursor =
       shard_.Walk(partition_, range.first, kListedRecords, now, [&](const RecordView& record) {
-        const std::uint64_t hash = HashKey(record.key());
+        const std::uint64_t hash = (*hash_)(record.key());
         if (hash > range.last) return false;
         listed_.push_back({hash, record.version()});
         body.add_key_hashes(hash);
@@ -188,7 +187,7 @@ bool DifferencePull::Take(const wire::DifferenceReply& reply, UnixMillis now) {
   const std::uint64_t end = reply.next_hash();
   for (const Listed& each : listed_) gone_through += end == 0 || each.hash < end ? 1 : 0;
   for (const wire::Mutation& each : reply.mutations()) {
-    const std::uint64_t hash = HashKey(each.key());
+    const std::uint64_t hash = (*hash_)(each.key());
     replaced += std::binary_search(listed_.begin(), listed_.end(), Listed{hash},
                                    [](const Listed& a, const Listed& b) { return a.hash < b.hash; })
                     ? 1
@@ -222,9 +221,10 @@ void DifferencePull::Judge(const wire::DifferenceReply& reply, UnixMillis now) {
   LoneRecord lone;
   lone.as_of = shard_.info(partition_).as_of;
   lone.owner_newest_evicted = reply.newest_evicted();
+  lone.owner_newest_forgotten = reply.newest_forgotten();
   lone.owner_remembers_from = reply.remembers_from_ms();
   shard_.Walk(partition_, differing_.front().first, kNoLimit, now, [&](const RecordView& record) {
-    const std::uint64_t hash = HashKey(record.key());
+    const std::uint64_t hash = (*hash_)(record.key());
     if (hash > last) return false;
     lone.version = record.version();
     lone.tombstone = record.is_tombstone();
@@ -250,7 +250,8 @@ void DifferencePull::Advance() {
 }
 
 DifferencePull::Step DifferencePull::NextStep() {
-  return differing_.empty() ? Step::kFilled : Step::kMore;
+  if (!differing_.empty()) return Step::kMore;
+  return last() == kHashMax ? Step::kFilled : Step::kReached;
 }
 
 // ---- Offering ---------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ std::string DifferencePull::OfferRequest(UnixMillis now) {
   {
     MutexLock lock(shard_.mutex());
     shard_.Walk(partition_, offers_[offer_next_], kNoLimit, now, [&](const RecordView& record) {
-      const std::uint64_t hash = HashKey(record.key());
+      const std::uint64_t hash = (*hash_)(record.key());
       // A walk may go on a little after a false.
       if (hash > offers_.back() || mutations.size() >= kOfferBytes) return false;
       if (Contains(offers_, hash)) AppendMutation(partition_, record, mutations);

@@ -1,11 +1,14 @@
 // Pulls one partition into a copy that has much of it already: what came from a snapshot, or missed
 // some writes, or was pulled half. Only what differs goes over the network, in both directions.
 //
-//   Compare      the whole digest, then digests of ranges (hash_ranges.h)      equal: filled
+//   Compare      the whole digest, then digests of ranges (range_comparison.h) equal: filled
 //   Difference   range by range that differs: (key hash, version) of what is here; the owner
 //                answers with what is newer there or missing here, and names what is newer here or
 //                missing there
 //   Offer        of those, what the owner is to have; everything else of them is forgotten here
+//
+// A pull that broke off left a part of a copy: all hashes up to some one were gone through, with this
+// owner or another. Then only these are compared, and what lies behind is pulled by pages.
 //
 // From the first Compare on every new write comes here, as with a Pull. So whatever is found equal
 // stays equal, and a copy that was gone through is whole.
@@ -13,7 +16,7 @@
 // The rule for a record that only this copy has: the owner has evicted it, or has deleted it and
 // forgotten the deletion, or never had it. Only the last may be offered, or something that was
 // removed would come back. It is so if both
-//   - its version is above the owner's `newest_evicted`, and
+//   - its version is above the owner's `newest_evicted` and `newest_forgotten`, and
 //   - the owner remembers all deletions since the record was written, or since this copy was last
 //     whole (PartitionInfo::as_of: a deletion before that would have reached it).
 // Otherwise the record is void, and goes: kept, it would be served when this node comes to own the
@@ -31,6 +34,8 @@
 #include "proto/node_id.h"
 #include "proto_gen/cluster.pb.h"
 #include "repair/hash_ranges.h"
+#include "repair/range_comparison.h"
+#include "replication/replication_table.h"
 #include "storage/engine.h"
 
 namespace gyre {
@@ -42,6 +47,7 @@ struct LoneRecord {
   UnixMillis as_of = 0;  // of the puller's copy; 0: not known
   Version owner_newest_evicted = 0;
   UnixMillis owner_remembers_from = 0;
+  Version owner_newest_forgotten = 0;
 };
 
 // The rule above, pure.
@@ -59,16 +65,22 @@ struct DifferenceCounts {
 
 class DifferencePull {
  public:
-  DifferencePull(const NodeId& self, Engine& engine, PartitionId partition, std::size_t page_bytes);
+  // Up to the hash `last`, included. `table`: of the copy's place in its stream; none: it has none.
+  DifferencePull(const NodeId& self, Engine& engine, PartitionId partition, std::size_t page_bytes,
+                 std::uint64_t last = kHashMax, ReplicationTable* table = nullptr);
 
   // The PeerRequest to send to the owner; again the same if it got no answer.
   std::string Request(UnixMillis now);
-  enum class Step : std::uint8_t { kMore, kFilled, kFailed, kCollides };
-  // The answer. kFailed: it was refused or is malformed, or the copy was dropped here. kCollides:
-  // keys share a hash, everything must be pulled.
+  enum class Step : std::uint8_t { kMore, kFilled, kReached, kFailed, kCollides };
+  // The answer. kReached: up to `last` all is here, and the source sends its new writes. kFailed: it was
+  // refused or is malformed, or the copy was dropped here. kCollides: keys share a hash, everything must
+  // be pulled.
   Step OnReply(std::string_view reply, UnixMillis now);
 
   const DifferenceCounts& counts() const { return counts_; }
+  // In whose order `last` is (KeyHashId::tag).
+  std::uint64_t key_hash() const { return hash_->id().tag; }
+  std::uint64_t last() const { return comparison_.last(); }
 
  private:
   struct Listed {
@@ -94,10 +106,11 @@ class DifferencePull {
   const PartitionId partition_;
   Shard& shard_;
   const std::size_t page_bytes_;
+  const KeyHash* hash_;  // whose order all of it is in; once the partition is in another, it fails
+  ReplicationTable* const table_;
 
   State state_ = State::kComparing;
-  int bits_ = 0;
-  std::uint32_t next_range_ = 0;
+  RangeComparison comparison_;
   std::deque<HashRange> differing_;  // the first one is being gone through
   std::vector<Listed> listed_;       // what the last Difference said
   std::uint64_t listed_last_ = 0;    // up to this hash

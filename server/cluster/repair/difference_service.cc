@@ -85,6 +85,7 @@ bool DifferenceService::BeginPull(PartitionId partition, const NodeId& from) {
   if (!AddPuller(table_.sets[partition], from, epoch, table_.revision.load())) return false;
   table_.revision.fetch_add(1, std::memory_order_release);
   shard.SetKeepsTombstones(partition, true);  // as in PeerService::OnPull
+  if (table_.ordered.load(std::memory_order_relaxed)) table_.OpenTerm(partition, shard);
   return true;
 }
 
@@ -108,20 +109,29 @@ std::string DifferenceService::OnCompare(std::string_view bytes) {
   wire::CompareReply& body = *reply.mutable_compare();
   const bool begins = request.first_range() == 0;
   Shard& shard = engine_.ShardOf(partition);
-  bool serves = !begins || BeginPull(partition, *from);
+  bool serves = !begins || request.looks() || BeginPull(partition, *from);
+  const KeyHash* hash = nullptr;
   if (serves) {
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
-    serves = Serves(shard, partition, *from);
+    hash = &shard.key_hash(partition);
+    serves = request.looks() ? info.role != Role::kAbsent : Serves(shard, partition, *from);
+    serves = serves && request.key_hash() == hash->id().tag;
     body.set_equal(begins && info.digest == request.digest());
     body.set_flushed_version(info.flushed);
     body.set_outage_end_ms(info.outage.end);
     body.set_outage_length_ms(info.outage.length);
     body.set_newest_evicted(info.newest_evicted);
+    body.set_newest_forgotten(info.newest_forgotten);
+    if (begins && !request.looks() && table_.ordered.load(std::memory_order_relaxed)) {
+      const StreamPosition last = table_.LastOf(partition);
+      body.mutable_position()->set_term(last.term);
+      body.mutable_position()->set_number(last.number);
+    }
   }
   body.set_refused(!serves);
   if (serves && !body.equal()) {
-    for (const RangeSum& sum : SumRanges(shard, partition, bits, request.first_range(),
+    for (const RangeSum& sum : SumRanges(shard, partition, *hash, bits, request.first_range(),
                                          kCompareRangesMax, kCompareRecordsMax, wall_clock_())) {
       body.add_range_digests(sum.digest);
     }
@@ -147,14 +157,15 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
   std::string mutations;
   Shard& shard = engine_.ShardOf(partition);
   MutexLock lock(shard.mutex());
-  if (!Serves(shard, partition, *from)) {
+  const KeyHash& key_hash = shard.key_hash(partition);
+  if (!Serves(shard, partition, *from) || request.key_hash() != key_hash.id().tag) {
     reply.set_refused(true);
     return Encode(reply, {});
   }
   bool beyond = false;
   std::uint64_t last = 0;
   const auto take = [&](const RecordView& record) {
-    const std::uint64_t hash = HashKey(record.key());
+    const std::uint64_t hash = key_hash(record.key());
     if (hash > request.last_hash()) {
       beyond = true;
       return false;
@@ -174,6 +185,7 @@ std::string DifferenceService::OnDifference(std::string_view bytes) {
     reply.set_next_hash(next);
   }
   reply.set_newest_evicted(shard.info(partition).newest_evicted);
+  reply.set_newest_forgotten(shard.info(partition).newest_forgotten);
   reply.set_remembers_from_ms(shard.RemembersFrom(partition, now));
   return Encode(reply, mutations);
 }
@@ -201,12 +213,12 @@ std::string DifferenceService::OnOffer(std::string_view bytes) {
       continue;
     }
     const Result<bool> applied = shard.Apply(mutation, now);
-    // The sender has it already: where it is the only target there is nobody to tell.
-    if (!applied || !*applied || replicator_ == nullptr || table_.sets[partition].count < 2) {
-      continue;
+    // The sender has it already; the other copies and the readers of the stream do not.
+    if (!applied || !*applied || replicator_ == nullptr) continue;
+    const Key key = engine_.KeyOf(each.key());
+    if (const RecordView record = shard.Peek(key)) {
+      replicator_->SubmitOne(Effect::Put(key, record));
     }
-    const RecordView record = shard.Peek(engine_.KeyOf(each.key()));
-    if (record) replicator_->Submit(partition, record);
   }
   if (replicator_ != nullptr) replicator_->Flush();
   return reply.SerializeAsString();

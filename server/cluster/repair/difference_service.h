@@ -1,5 +1,5 @@
 // The owner's side of a pull by difference (difference_pull.h): answers Compare, Difference and
-// Offer.
+// Offer. Any copy's side of a comparison that pulls nothing (Compare.looks; repair.h).
 #pragma once
 
 #include <atomic>

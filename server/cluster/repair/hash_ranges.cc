@@ -18,16 +18,18 @@ int RangeBitsFor(std::uint64_t records) {
   return std::min(static_cast<int>(std::bit_width(ranges)) - 1, kRangeBitsMax);
 }
 
-std::vector<RangeSum> SumRanges(Shard& shard, PartitionId partition, int bits, std::uint32_t first,
-                                std::uint32_t ranges_max, std::size_t records_max, UnixMillis now) {
+std::vector<RangeSum> SumRanges(Shard& shard, PartitionId partition, const KeyHash& key_hash,
+                                int bits, std::uint32_t first, std::uint32_t ranges_max,
+                                std::size_t records_max, UnixMillis now) {
   const std::uint32_t count_max = std::min(ranges_max, RangeCount(bits) - first);
   std::vector<RangeSum> sums;
   std::uint64_t cursor = RangeAt(first, bits).first;
   std::size_t visited = 0;
   do {
     MutexLock lock(shard.mutex());
+    if (&shard.key_hash(partition) != &key_hash) return {};
     cursor = shard.Walk(partition, cursor, kStepRecords, now, [&](const RecordView& record) {
-      const std::uint64_t hash = HashKey(record.key());
+      const std::uint64_t hash = key_hash(record.key());
       const std::uint32_t index = RangeOf(hash, bits) - first;
       if (index >= count_max) return false;
       if (index >= sums.size()) sums.resize(index + 1);

@@ -29,7 +29,7 @@ inline std::size_t CopiesWanted(const ClusterView& view) {
 
 // Whether the partition has fewer than `wanted` whole copies on nodes other than this one.
 inline bool LacksCopies(const ClusterView& view, PartitionId partition, std::size_t wanted) {
-  const std::vector<MemberIndex>& complete = view.complete[partition];
+  const MemberList& complete = view.complete[partition];
   const auto others = std::count_if(complete.begin(), complete.end(), [&view](MemberIndex each) {
     return each != view.self && view.stays(each);
   });

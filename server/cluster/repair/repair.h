@@ -3,7 +3,9 @@
 //
 //   digests, many partitions in one request     equal: agreed
 //        | differ
-//   Versions: (key hash, version) of all of the holder's records, page by page; the same here
+//   Compare: digests of ranges of the key hash (range_comparison.h)
+//        | of the ranges that differ
+//   Versions: (key hash, version) of the holder's records, page by page; the same here
 //        |
 //   newer here: sent (Replicate)    newer there: fetched (Fetch)    missing on one side: the rule
 //
@@ -17,6 +19,8 @@
 //     tombstone is a record: the sides then differ by version and the newer wins. Once it is
 //     reclaimed, only its absence is left. So a record must be younger than the TTL, or both sides
 //     must have agreed within the TTL: whatever was deleted since then still has its tombstone.
+//     Where all holders had a deletion it is forgotten earlier: a record that is not newer than what
+//     was forgotten there (`newest_forgotten`), and is not there, was deleted.
 // A record that both have, in different versions, always gets the newer: neither eviction nor
 // deletion explains an older version. What was written within the last second may simply be on its
 // way and is left for the next round. Expired records are skipped by both walks.
@@ -27,6 +31,13 @@
 // had: it missed the last write of the owner, a deletion perhaps, and the other evicted that since.
 // If the other has evicted anything of these last moments, the record is void: here it goes, there
 // the other pulls again (RecoveryOutcome::kOutdated) and forgets it.
+//   Where nobody had the partition whole, as after a stop of the whole ring, the other copies are from
+// snapshots or half pulled. They take part all the same: what one of them alone has may be the last
+// that was acknowledged, and from here nobody may pull before the recovery is over.
+//
+// What is sent stands in this node's stream already, or is older than what that keeps. What is fetched
+// does not: it is a write of an owner before this one, which died before all copies had it. It becomes a
+// group of this owner's (ReplicationTable::NoteTaken), at once, or as the first one of its term.
 #pragma once
 
 #include <atomic>
@@ -40,10 +51,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/statistic.h"
+#include "base/tally.h"
 #include "cluster/recovery.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "proto_gen/cluster.pb.h"
+#include "replication/replicator.h"
 #include "storage/engine.h"
 
 namespace gyre {
@@ -64,21 +78,52 @@ struct RepairOptions {
 };
 
 struct RepairStats {
-  std::uint64_t compared = 0;   // (partition, holder) pairs whose digests were compared
-  std::uint64_t different = 0;  // of those, differing
-  std::uint64_t differing = 0;  // gauge: pairs that are still to be evened out
-  std::uint64_t divergent = 0;  // records found in different states on two holders
-  std::uint64_t sent = 0;       // records shipped to a holder
-  std::uint64_t fetched = 0;    // records fetched from a holder
-  std::uint64_t withheld =
-      0;  // records not shipped, because the other side may have evicted or forgotten them
-  std::uint64_t versions_refused = 0;  // as in PeerServiceStats
+  std::uint64_t compared = 0;
+  std::uint64_t different = 0;
+  std::uint64_t differing = 0;
+  std::uint64_t listed = 0;
+  std::uint64_t divergent = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t fetched = 0;
+  std::uint64_t withheld = 0;
+  std::uint64_t versions_refused = 0;  // shown with those of PeerServiceStats
+
+  static constexpr Statistic<RepairStats> kStatistics[] = {
+      {&RepairStats::compared,
+       {.name = "gyre_repair_compared_total", .help = "Digests compared with another holder."}},
+      {&RepairStats::different,
+       {.name = "gyre_repair_different_total", .help = "Of those, the ones that differed."}},
+      {&RepairStats::differing,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_repair_copies_differing",
+        .help = "Copies of partitions that were found to differ and are still to be evened out."}},
+      {&RepairStats::listed,
+       {.name = "gyre_repair_records_listed_total",
+        .help =
+            "Records of other holders whose versions were looked at to find those that differ."}},
+      {&RepairStats::divergent,
+       {.name = "gyre_repair_records_divergent_total",
+        .help = "Records found in different states on two holders: after a network partition, or "
+                "lost on the way."}},
+      {&RepairStats::sent,
+       {.name = "gyre_repair_records_sent_total",
+        .help = "Records sent to a holder that lacked them."}},
+      {&RepairStats::fetched,
+       {.name = "gyre_repair_records_fetched_total", .help = "Records fetched from a holder."}},
+      {&RepairStats::withheld,
+       {.name = "gyre_repair_records_withheld_total",
+        .help = "Records not sent, because the other side may have evicted them."}},
+      {&RepairStats::versions_refused, {}},
+  };
 };
+static_assert(AllDescribed<RepairStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 // What one side has of a partition.
 struct RepairSide {
   std::unordered_map<std::uint64_t, Version> versions;  // [key hash]
   Version newest_evicted = 0;
+  Version newest_forgotten = 0;
 };
 
 struct RepairPlan {
@@ -104,6 +149,11 @@ class Repair {
          Transport& transport, std::function<UnixMillis()> wall_clock = UnixNow);
   ~Repair();
 
+  // What an owner here takes from another copy is told by its stream. Of the same loop, and outlive it.
+  void set_streams(ReplicationTable& table, Replicator& replicator) {
+    table_ = &table;
+    replicator_ = &replicator;
+  }
   void Start();
 
   // Compares `partition` with `node`'s copy soon, ahead of the rounds; on_recovered tells the end.
@@ -113,7 +163,7 @@ class Repair {
       on_recovered;
 
   // Any thread.
-  RepairStats stats() const;
+  RepairStats stats() const { return counters_.Read(); }
 
  private:
   struct Job;
@@ -127,6 +177,7 @@ class Repair {
   void Round();
   void CompareDigests(const NodeId& node, const std::vector<PartitionId>& partitions);
   void OnDigests(const NodeId& node, const wire::DigestsReply& digests);
+  bool IsComparable(const wire::PartitionDigest& digest);
   // Whether the partition's digest is the same here; counts.
   bool Agrees(const Pair& pair, const wire::PartitionDigest& digest);
   void CompareForRecovery();
@@ -137,14 +188,17 @@ class Repair {
   void EndRecovery(const Pair& pair, RecoveryOutcome outcome);
   void CountDiffering();
   void Begin(const Pair& pair, bool recovers);
+  void AskRanges(const JobPtr& job);
   void AskVersions(const JobPtr& job);
   void AskEvicted(const JobPtr& job);
   bool ReadHere(const JobPtr& job);
   void Even(const JobPtr& job);
+  void ForgetRemovals(const JobPtr& job);
   void ForgetVoid(const JobPtr& job);
   void SendNext(const JobPtr& job);
   void FetchNext(const JobPtr& job);
   bool ApplyFetched(const JobPtr& job, std::string_view reply, WalkPosition& next);
+  void TellTaken(PartitionId partition);
   void End(const JobPtr& job, bool agreed);
   bool Owns(PartitionId partition);
   void Call(const NodeId& to, const wire::PeerRequest& request,
@@ -158,6 +212,9 @@ class Repair {
   Transport& transport_;
   const std::function<UnixMillis()> wall_clock_;
 
+  ReplicationTable* table_ = nullptr;
+  Replicator* replicator_ = nullptr;
+
   PartitionId next_ = 0;
   std::vector<Pair> differing_;  // to be evened out
   std::map<Pair, JobPtr> jobs_;
@@ -167,11 +224,7 @@ class Repair {
   std::size_t recoveries_ = 0;         // jobs among `jobs_`
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  struct Counters {
-    std::atomic<std::uint64_t> compared{0}, different{0}, differing{0}, divergent{0}, sent{0},
-        fetched{0}, withheld{0}, refused{0};
-  };
-  Counters counters_;
+  Tally<RepairStats> counters_;
 };
 
 }  // namespace gyre

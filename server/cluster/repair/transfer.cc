@@ -27,9 +27,11 @@ constexpr std::uint64_t kRecordBytes = 32;
 constexpr double kLoadCalm = 0.10;
 // From here on the mover has the least share of a source's time.
 constexpr double kLoadFull = 0.30;
-constexpr double kShareMin = 0.02;
+constexpr double kShareMin = 0.05;
 // However slow pages are, a source has one in this time: a move ends.
 constexpr Duration kYieldMax = std::chrono::milliseconds(100);
+// A timer fires no sooner.
+constexpr Duration kRestMin = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -61,13 +63,15 @@ Transfer::Transfer(TransferOptions options, NodeId self, Engine& engine, Transpo
 
 Transfer::~Transfer() { *alive_ = false; }
 
-void Transfer::Start(PartitionId partition, const NodeId& source, std::uint64_t pull) {
+void Transfer::Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+                     bool writes_only) {
   Stop(partition);
   if (pulls_.empty()) BeginFill();
   Pull& started = pulls_[partition];
-  started = Pull{.source = source, .id = pull, .attempts_left = options_.attempts};
+  started = Pull{
+      .source = source, .id = pull, .attempts_left = options_.attempts, .writes_only = writes_only};
   started.move = IsMove(partition);
-  counters_.left.store(pulls_.size(), std::memory_order_relaxed);
+  counters_[&TransferStats::partitions_left].Set(pulls_.size());
   Queue(partition, started);
   if (!ticking_) {
     ticking_ = true;
@@ -79,6 +83,7 @@ void Transfer::Start(PartitionId partition, const NodeId& source, std::uint64_t 
 void Transfer::Stop(PartitionId partition) {
   const auto found = pulls_.find(partition);
   if (found == pulls_.end()) return;
+  NoteReached(partition, found->second, /*filled=*/false);
   fill_bytes_done_ -= std::min(fill_bytes_done_, found->second.bytes_done);
   Forget(found);
 }
@@ -96,7 +101,7 @@ void Transfer::Restrain(bool paused, std::uint64_t bytes_per_second) {
 void Transfer::Queue(PartitionId partition, const Pull& pull) {
   Source& source = sources_[pull.source];
   std::deque<Ready>& ready = pull.move ? source.moves : source.repairs;
-  if (pull.begun) {
+  if (pull.begun || pull.writes_only) {
     ready.emplace_front(partition, pull.id);
   } else {
     ready.emplace_back(partition, pull.id);
@@ -166,17 +171,20 @@ void Transfer::WakeAt(TimePoint at) {
 
 // ---- One page ----------------------------------------------------------------------------------
 
-std::size_t Transfer::PageBytes(bool move) const {
-  if (!move || limit_ == 0) return options_.page_bytes;
+std::size_t Transfer::PageBytes(const Pull& pull) {
+  const std::size_t usual = sources_[pull.source].calm
+                                ? std::max(options_.page_bytes, options_.calm_page_bytes)
+                                : options_.page_bytes;
+  if (!pull.move || limit_ == 0) return usual;
   const std::size_t fair = std::max<std::size_t>(limit_ / kPagesPerSecondMin, kPulledBytesMin);
-  return std::min(options_.page_bytes, fair);
+  return std::min(usual, fair);
 }
 
 void Transfer::Ask(PartitionId partition, Pull& pull) {
   pull.asked = true;
   if (!std::exchange(pull.begun, true)) BeginPull(partition, pull);
   ++sources_[pull.source].active;
-  counters_.active.store(++active_, std::memory_order_relaxed);
+  counters_[&TransferStats::active].Set(++active_);
   std::string payload;
   if (pull.difference != nullptr) {
     payload = pull.difference->Request(wall_clock_());
@@ -187,7 +195,9 @@ void Transfer::Ask(PartitionId partition, Pull& pull) {
     body.set_partition(partition);
     body.set_cursor(pull.cursor.hash);
     body.set_cursor_within(pull.cursor.within);
-    body.set_bytes_max(static_cast<std::uint32_t>(PageBytes(pull.move)));
+    body.set_key_hash(pull.key_hash);
+    body.set_bytes_max(pull.writes_only ? 1 : static_cast<std::uint32_t>(PageBytes(pull)));
+    body.set_writes_only(pull.writes_only);
     payload = request.SerializeAsString();
   }
   transport_.Call(pull.source, FrameType::kPeerRequest, std::move(payload), options_.page_timeout,
@@ -199,7 +209,7 @@ void Transfer::Ask(PartitionId partition, Pull& pull) {
 
 void Transfer::OnReply(const NodeId& source, PartitionId partition, std::uint64_t id,
                        Result<std::string_view> reply) {
-  counters_.active.store(--active_, std::memory_order_relaxed);
+  counters_[&TransferStats::active].Set(--active_);
   const auto from = sources_.find(source);
   if (from != sources_.end() && from->second.active > 0) --from->second.active;
   if (Pull* pull = Find(partition, id); pull != nullptr) {
@@ -216,11 +226,12 @@ void Transfer::OnPage(PartitionId partition, Pull& pull, Result<std::string_view
       reply ? DecodePullReply(*reply, page_) : Status(tl::unexpected<Error>(reply.error()));
   if (!decoded) return OnNoPage(pull.source, partition, pull);
   const bool advances = page_.done || CursorAdvances(pull.cursor, page_.next);
-  const bool applied = !page_.refused && advances && Apply(partition, page_);
-  if (applied && pull.has_old) ForgetVoid(partition, pull, page_);
+  if (pull.cursor.is_end()) pull.key_hash = page_.key_hash;
+  const bool applied = !page_.refused && advances && Apply(partition, pull, page_) &&
+                       (!pull.has_old || pull.writes_only || ForgetVoid(partition, pull, page_));
   Charge(pull, begin, reply->size(), std::chrono::microseconds(page_.served_us),
          page_.load_permille);
-  if (!applied) return End(partition, false);
+  if (!applied || pull.writes_only) return End(partition, applied);
   NoteProgress(pull, page_);
   if (page_.done) return End(partition, true);
   pull.cursor = page_.next;
@@ -234,18 +245,17 @@ void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view 
   const DifferenceCounts before = pull.difference->counts();
   const Step step = pull.difference->OnReply(reply, wall_clock_());
   const DifferenceCounts& after = pull.difference->counts();
-  const auto add = [](std::atomic<std::uint64_t>& counter, std::uint64_t count) {
-    counter.fetch_add(count, std::memory_order_relaxed);
-  };
-  add(counters_.records, after.pulled - before.pulled);
-  add(counters_.bytes, after.pulled_bytes - before.pulled_bytes);
-  add(counters_.matched, after.matched - before.matched);
-  add(counters_.offered, after.offered - before.offered);
-  add(counters_.forgotten, after.forgotten - before.forgotten);
-  add(counters_.refused, after.refused - before.refused);
+  counters_[&TransferStats::records].Add(after.pulled - before.pulled);
+  counters_[&TransferStats::bytes].Add(after.pulled_bytes - before.pulled_bytes);
+  counters_[&TransferStats::records_matched].Add(after.matched - before.matched);
+  counters_[&TransferStats::records_offered].Add(after.offered - before.offered);
+  counters_[&TransferStats::records_forgotten].Add(after.forgotten - before.forgotten);
+  counters_[&TransferStats::versions_refused].Add(after.refused - before.refused);
   // The owner's side of a comparison costs what this one does.
   Charge(pull, begin, reply.size(), clock_() - begin, 0);
-  if (step == Step::kCollides) {
+  if (step == Step::kCollides || step == Step::kReached) {
+    if (step == Step::kReached) pull.cursor = {pull.difference->last() + 1, 0};
+    pull.key_hash = pull.difference->key_hash();
     pull.difference.reset();
     pull.has_old = true;
   } else if (step != Step::kMore) {
@@ -255,19 +265,48 @@ void Transfer::OnDifference(PartitionId partition, Pull& pull, std::string_view 
   Queue(partition, pull);
 }
 
-// What has come here of a partition that never was whole is not worth comparing.
+// What came here of a partition as new writes alone is not worth comparing.
 void Transfer::BeginPull(PartitionId partition, Pull& pull) {
+  if (pull.writes_only) return;
   Shard& shard = engine_.ShardOf(partition);
-  bool was_whole = false;
+  std::uint64_t gone_through = 0;
   {
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
     pull.has_old = info.records + info.tombstones > 0;
-    was_whole = info.was_whole;
+    if (!pull.has_old) return;
+    gone_through = info.was_whole ? kHashMax : GoneThrough(partition, shard);
+    if (gone_through == 0) return;
+    if (!info.was_whole) counters_[&TransferStats::pulls_resumed].Add(1);
   }
-  if (!pull.has_old || !was_whole) return;
-  pull.difference =
-      std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes);
+  pull.difference = std::make_unique<DifferencePull>(self_, engine_, partition, options_.page_bytes,
+                                                     gone_through, table_);
+}
+
+// Up to which hash an earlier pull went through the partition; 0: none did. Where most of what it brought
+// is gone, the copy is another.
+std::uint64_t Transfer::GoneThrough(PartitionId partition, Shard& shard) {
+  const auto reached = reached_.find(partition);
+  if (reached == reached_.end()) return 0;
+  const PartitionInfo& info = shard.info(partition);
+  const Reached& then = reached->second;
+  const bool same = shard.key_hash(partition).id().tag == then.key_hash &&
+                    info.records + info.tombstones > then.records / 2;
+  return same ? then.last : 0;
+}
+
+// While it compares, it is as far as the one before was.
+void Transfer::NoteReached(PartitionId partition, const Pull& pull, bool filled) {
+  if (pull.writes_only || !pull.begun || (pull.difference != nullptr && !filled)) return;
+  Shard& shard = engine_.ShardOf(partition);
+  MutexLock lock(shard.mutex());
+  const PartitionInfo& info = shard.info(partition);
+  if (!filled && pull.cursor.hash == 0) {
+    reached_.erase(partition);
+    return;
+  }
+  reached_[partition] = {filled ? kHashMax : pull.cursor.hash - 1,
+                         shard.key_hash(partition).id().tag, info.records + info.tombstones};
 }
 
 // Puts the source's next page off for what this one cost: the limit of moves, and the rest.
@@ -282,9 +321,12 @@ void Transfer::Charge(const Pull& pull, TimePoint begin, std::size_t bytes, Dura
   const TimePoint end = clock_();
   const Duration rest = YieldAfter(end - begin + served, load);
   Source& source = sources_[pull.source];
-  source.next_at = std::max(source.next_at, end) + rest;
-  counters_.yielded_ns.fetch_add(static_cast<std::uint64_t>(rest.count()),
-                                 std::memory_order_relaxed);
+  source.calm = load <= kLoadCalm * LoadGauge::kFull;
+  source.owed += rest;
+  if (source.owed < kRestMin) return;
+  source.next_at = std::max(source.next_at, end) + source.owed;
+  counters_[&TransferStats::yielded_ns].Add(static_cast<std::uint64_t>(source.owed.count()));
+  source.owed = {};
 }
 
 // Once a source does not answer at all, none of the pulls from it goes on.
@@ -303,8 +345,9 @@ void Transfer::OnNoPage(const NodeId& source, PartitionId partition, Pull& pull)
   }
 }
 
-// False: the partition was dropped here meanwhile.
-bool Transfer::Apply(PartitionId partition, const PullPage& page) {
+// False: the partition was dropped here meanwhile, or is in the order of another hash. With records goes
+// what the owner knows of those that it removed; who has none of them keeps what others bring.
+bool Transfer::Apply(PartitionId partition, const Pull& pull, const PullPage& page) {
   const UnixMillis now = wall_clock_();
   Shard& shard = engine_.ShardOf(partition);
   std::size_t next = 0;
@@ -312,26 +355,37 @@ bool Transfer::Apply(PartitionId partition, const PullPage& page) {
     MutexLock lock(shard.mutex());
     const PartitionInfo& info = shard.info(partition);
     if (info.role == Role::kAbsent) return false;
-    shard.SetOutage(partition, page.outage);
-    if (!Refuses(page.newest_evicted, now)) shard.NoteEvicted(partition, page.newest_evicted);
+    // The ring agrees on a hash before data is exchanged.
+    if (shard.key_hash(partition).id().tag != page.key_hash) return false;
     if (page.flushed_version > info.flushed && !Refuses(page.flushed_version, now))
       shard.Flush(partition, page.flushed_version);
+    if (pull.writes_only) return true;
+    if (pull.cursor.is_end() && next == 0 && table_ != nullptr) {
+      if (!IsPossible(page.position) || Refuses(page.position.term, now)) return false;
+      table_->BeginCopy(partition, page.position);
+    }
+    shard.SetOutage(partition, page.outage);
+    if (!Refuses(page.newest_evicted, now)) shard.NoteEvicted(partition, page.newest_evicted);
+    if (!Refuses(page.newest_forgotten, now)) {
+      shard.TakeForgotten(partition, page.newest_forgotten);
+    }
     const std::size_t end = std::min(next + kApplyBatch, page.mutations.size());
     for (; next < end; ++next) {
-      counters_.bytes.fetch_add(page.mutations[next].key.size() + page.mutations[next].value.size(),
-                                std::memory_order_relaxed);
+      counters_[&TransferStats::bytes].Add(page.mutations[next].key.size() +
+                                           page.mutations[next].value.size());
       // One that finds no room is as good as evicted.
       if (!Refuses(page.mutations[next].version, now)) (void)shard.Apply(page.mutations[next], now);
     }
   } while (next < page.mutations.size());
-  counters_.records.fetch_add(page.mutations.size(), std::memory_order_relaxed);
+  counters_[&TransferStats::records].Add(page.mutations.size());
   return true;
 }
 
 // Of the hashes that the page went through, the records here that it does not have: the owner may
 // have removed them and forgotten that (MayOffer). What comes here meanwhile as a new write is
-// newer than all that the owner has ever evicted.
-void Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page) {
+// newer than all that the owner has ever evicted. False: the page's order is no longer that of the
+// records here.
+bool Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page) {
   std::unordered_set<std::string_view> told;
   for (const Mutation& mutation : page.mutations) told.insert(mutation.key);
   const auto gone_through = [&](std::uint64_t hash) {
@@ -340,14 +394,17 @@ void Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPag
   };
   LoneRecord lone;
   lone.owner_newest_evicted = page.newest_evicted;
+  lone.owner_newest_forgotten = page.newest_forgotten;
   lone.owner_remembers_from = page.remembers_from;
   std::vector<std::pair<std::string, Version>> void_here;
   Shard& shard = engine_.ShardOf(partition);
   MutexLock lock(shard.mutex());
+  const KeyHash& key_hash = shard.key_hash(partition);
+  if (key_hash.id().tag != page.key_hash) return false;
   lone.as_of = shard.info(partition).as_of;
   shard.Walk(partition, WalkPosition{pull.cursor.hash, 0}, std::numeric_limits<std::size_t>::max(),
              wall_clock_(), [&](const RecordView& record) {
-               const std::uint64_t hash = HashKey(record.key());
+               const std::uint64_t hash = key_hash(record.key());
                if (!page.done && hash > page.next.hash) return false;
                lone.version = record.version();
                lone.tombstone = record.is_tombstone();
@@ -358,26 +415,30 @@ void Transfer::ForgetVoid(PartitionId partition, const Pull& pull, const PullPag
              });
   for (const auto& [key, version] : void_here) {
     if (!shard.Forget(engine_.KeyOf(key), version)) continue;
-    counters_.forgotten.fetch_add(1, std::memory_order_relaxed);
+    counters_[&TransferStats::records_forgotten].Add(1);
   }
+  return true;
 }
 
 bool Transfer::Refuses(Version version, UnixMillis now) {
   if (!IsTooFarAhead(version, now)) return false;
-  counters_.refused.fetch_add(1, std::memory_order_relaxed);
+  counters_[&TransferStats::versions_refused].Add(1);
   return true;
 }
 
 void Transfer::End(PartitionId partition, bool filled) {
   const auto found = pulls_.find(partition);
   const std::uint64_t id = found->second.id;
-  if (filled) {
-    counters_.done.fetch_add(1, std::memory_order_relaxed);
-    if (!found->second.move) counters_.repairs.fetch_add(1, std::memory_order_relaxed);
+  if (filled) NoteReached(partition, found->second, /*filled=*/true);
+  if (filled && found->second.writes_only) {
+    Forget(found);
+  } else if (filled) {
+    counters_[&TransferStats::partitions_done].Add(1);
+    if (!found->second.move) counters_[&TransferStats::repairs_done].Add(1);
     ++fill_partitions_done_;
     Forget(found);
   } else {
-    counters_.failed.fetch_add(1, std::memory_order_relaxed);
+    counters_[&TransferStats::pulls_failed].Add(1);
     Stop(partition);
   }
   done_(partition, id, filled);
@@ -385,7 +446,7 @@ void Transfer::End(PartitionId partition, bool filled) {
 
 void Transfer::Forget(std::map<PartitionId, Pull>::iterator pull) {
   pulls_.erase(pull);
-  counters_.left.store(pulls_.size(), std::memory_order_relaxed);
+  counters_[&TransferStats::partitions_left].Set(pulls_.size());
   if (!pulls_.empty()) return;
   idle_since_ = clock_();
   ShowProgress();
@@ -490,20 +551,7 @@ void Transfer::After(Duration delay, std::function<void()> task) {
 }
 
 TransferStats Transfer::stats() const {
-  TransferStats stats;
-  stats.partitions_left = counters_.left.load(std::memory_order_relaxed);
-  stats.active = counters_.active.load(std::memory_order_relaxed);
-  stats.partitions_done = counters_.done.load(std::memory_order_relaxed);
-  stats.repairs_done = counters_.repairs.load(std::memory_order_relaxed);
-  stats.pulls_failed = counters_.failed.load(std::memory_order_relaxed);
-  stats.records = counters_.records.load(std::memory_order_relaxed);
-  stats.bytes = counters_.bytes.load(std::memory_order_relaxed);
-  stats.records_matched = counters_.matched.load(std::memory_order_relaxed);
-  stats.records_offered = counters_.offered.load(std::memory_order_relaxed);
-  stats.records_forgotten = counters_.forgotten.load(std::memory_order_relaxed);
-  stats.versions_refused = counters_.refused.load(std::memory_order_relaxed);
-  stats.yielded =
-      Duration(static_cast<Duration::rep>(counters_.yielded_ns.load(std::memory_order_relaxed)));
+  TransferStats stats = counters_.Read();
   MutexLock lock(mutex_);
   stats.progress = progress_;
   return stats;

@@ -4,17 +4,21 @@
 // moves alone. A paused move keeps its place: the source goes on sending it new writes.
 //
 // Clients go before. One or two small pages are on their way from each source, so that none of its
-// loops is held up for longer than a page takes; and after a page, that source has a rest in
-// proportion to what the page cost, there and here: none while both nodes idle, most of the time
-// while clients keep their loops busy (YieldAfter). What was begun is finished first, so that
-// partitions change hands one after the other and not all at the end.
+// loops is held up for longer than a page takes (larger ones while there is nobody to be held up); and
+// after a page, that source has a rest in proportion to what the page cost, there and here: none while
+// both nodes idle, most of the time while clients keep their loops busy (YieldAfter). What was begun is
+// finished first, so that partitions change hands one after the other and not all at the end.
 //
 // Where there is a copy already (it missed writes, or came from a snapshot), only what differs is
-// pulled: difference_pull.h. Where keys share a hash, or there is but a part of a copy, everything
+// pulled: difference_pull.h. Where keys share a hash, or there are but writes of a copy, everything
 // is, and of what was here before goes what the owner lacks and may have removed.
 //
 // A pull that is refused or does not get through ends as failed; whoever asked for it decides
-// again. The source sends new writes from the first page on, and a receiver keeps the higher
+// again. How far it had come is remembered: the next one, from whichever node orders the writes by then,
+// compares what was gone through, which costs some bytes for each 64 records, and goes on behind it. What
+// is remembered is a hint and no more: whatever became of the copy since, what differs is found.
+//
+// The source sends new writes from the first page on, and a receiver keeps the higher
 // version, so pages and writes may come in any order.
 #pragma once
 
@@ -27,9 +31,11 @@
 #include <optional>
 #include <string_view>
 
-#include "base/mutex.h"
+#include "base/statistic.h"
+#include "base/tally.h"
 #include "cluster/transport.h"
 #include "cluster/view.h"
+#include "common/mutex.h"
 #include "peer/peer_codec.h"
 #include "proto/node_id.h"
 #include "repair/difference_pull.h"
@@ -40,31 +46,78 @@
 namespace gyre {
 
 struct TransferOptions {
-  std::size_t active_max = 16;                     // pages on their way
-  std::size_t source_active_max = 2;               // of those, from one source
-  std::size_t page_bytes = std::size_t{64} << 10;  // asked for in one Pull
-  std::uint64_t bytes_per_second = 0;              // of moves; 0: no limit
+  std::size_t active_max = 16;                           // pages on their way
+  std::size_t source_active_max = 2;                     // of those, from one source
+  std::size_t page_bytes = std::size_t{64} << 10;        // asked for in one Pull
+  std::size_t calm_page_bytes = std::size_t{128} << 10;  // likewise, of a source without clients
+  std::uint64_t bytes_per_second = 0;                    // of moves; 0: no limit
   Duration page_timeout = std::chrono::seconds(5);
   int attempts = 3;                                // for each page
   Duration retry = std::chrono::milliseconds(50);  // between them
 };
 
 struct TransferStats {
-  std::uint64_t partitions_left = 0;  // gauge: to be filled, the ones in progress included
-  std::uint64_t active = 0;           // gauge: being pulled now
+  std::uint64_t partitions_left = 0;
+  std::uint64_t active = 0;
   std::uint64_t partitions_done = 0;
-  std::uint64_t repairs_done = 0;  // of those, the ones that brought back a lacking copy
-  std::uint64_t pulls_failed = 0;  // begun again later
+  std::uint64_t pulls_failed = 0;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
-  // Of copies that were here already (difference_pull.h):
-  std::uint64_t records_matched = 0;    // not pulled, the owner has the same
-  std::uint64_t records_offered = 0;    // sent to the owner, which lacked them
-  std::uint64_t records_forgotten = 0;  // void: the owner may have evicted or deleted them
-  Duration yielded{};                   // that sources rested for the sake of clients
-  TransferProgress progress;            // gauges
-  std::uint64_t versions_refused = 0;   // as in PeerServiceStats
+  std::uint64_t records_matched = 0;
+  std::uint64_t records_offered = 0;
+  std::uint64_t records_forgotten = 0;
+  std::uint64_t pulls_resumed = 0;
+  std::uint64_t repairs_done = 0;
+  std::uint64_t yielded_ns = 0;
+  std::uint64_t versions_refused = 0;  // shown with those of PeerServiceStats
+  TransferProgress progress;
+
+  static constexpr Statistic<TransferStats> kStatistics[] = {
+      {&TransferStats::partitions_left,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_transfer_partitions_left",
+        .help = "Partitions still to be filled."}},
+      {&TransferStats::active,
+       {.kind = StatKind::kGauge,
+        .name = "gyre_transfer_partitions_active",
+        .help = "Partitions being filled now."}},
+      {&TransferStats::partitions_done,
+       {.name = "gyre_transfer_partitions_total", .help = "Partitions filled."}},
+      {&TransferStats::pulls_failed,
+       {.name = "gyre_transfer_failures_total", .help = "Fills that broke off; others follow."}},
+      {&TransferStats::records,
+       {.name = "gyre_transfer_records_total", .help = "Records received while filling."}},
+      {&TransferStats::bytes,
+       {.unit = StatUnit::kBytes,
+        .name = "gyre_transfer_bytes_total",
+        .help = "Bytes received while filling."}},
+      {&TransferStats::records_matched,
+       {.name = "gyre_transfer_records_matched_total",
+        .help = "Records of copies that were here already and that the owner has the same: not "
+                "pulled."}},
+      {&TransferStats::records_offered,
+       {.name = "gyre_transfer_records_offered_total",
+        .help = "Records of such copies that the owner lacked, sent to it."}},
+      {&TransferStats::records_forgotten,
+       {.name = "gyre_transfer_records_forgotten_total",
+        .help = "Records of such copies that the owner may have evicted or deleted: removed."}},
+      {&TransferStats::pulls_resumed,
+       {.name = "gyre_transfer_resumed_total",
+        .help = "Fills that went on where an earlier one had come to before it broke off."}},
+      {&TransferStats::repairs_done,
+       {.name = "gyre_transfer_repairs_total",
+        .help = "Partitions filled because a copy was lacking: after a death or missed writes."}},
+      {&TransferStats::yielded_ns,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kNanoseconds,
+        .name = "gyre_transfer_yield_seconds",
+        .help =
+            "Seconds that sources rested between pages for the sake of clients, since the start."}},
+      {&TransferStats::versions_refused, {}},
+  };
 };
+static_assert(AllDescribed<TransferStats>(sizeof(TransferProgress)),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 // The rest that a source has after a page that cost `cost`, while clients keep it and this node
 // busy to `load_permille` (LoadGauge).
@@ -84,8 +137,13 @@ class Transfer {
            const LoadGauge* load = nullptr);
   ~Transfer();
 
-  // Replaces an older pull of the partition. `done` will name `pull`.
-  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull);
+  // So that copies know their place in their streams. Outlives it.
+  void set_streams(ReplicationTable& table) { table_ = &table; }
+
+  // Replaces an older pull of the partition. `done` will name `pull`. `writes_only`: it is filled once
+  // the source sends its new writes here, and no records are pulled.
+  void Start(PartitionId partition, const NodeId& source, std::uint64_t pull,
+             bool writes_only = false);
   // No `done` comes for it any more.
   void Stop(PartitionId partition);
   // What the operator wants of moves; 0: no limit.
@@ -99,7 +157,9 @@ class Transfer {
     NodeId source;
     std::uint64_t id = 0;
     WalkPosition cursor;
+    std::uint64_t key_hash = 0;  // whose order the cursor is in (KeyHashId::tag)
     int attempts_left = 0;
+    bool writes_only = false;
     bool move = true;
     bool asked = false;  // its page is on its way
     bool begun = false;
@@ -110,12 +170,20 @@ class Transfer {
     // Where there is a copy already; made once the pull is begun.
     std::unique_ptr<DifferencePull> difference = nullptr;
   };
+  // How far the last pull of a copy that never was whole has come.
+  struct Reached {
+    std::uint64_t last = 0;      // hashes up to this one were gone through
+    std::uint64_t key_hash = 0;  // in this order
+    std::uint64_t records = 0;   // of the copy then
+  };
   using Ready = std::pair<PartitionId, std::uint64_t>;  // a pull and its id: gone if it is another
   struct Source {
     std::deque<Ready> repairs;
     std::deque<Ready> moves;
     std::size_t active = 0;  // pages on their way
     TimePoint next_at{};
+    Duration owed{};    // of rests too short for a timer: taken together
+    bool calm = false;  // as of the last page, there are too few clients to notice a large one
   };
 
   void Queue(PartitionId partition, const Pull& pull);
@@ -131,14 +199,16 @@ class Transfer {
   void Charge(const Pull& pull, TimePoint begin, std::size_t bytes, Duration served,
               std::uint32_t source_load);
   void BeginPull(PartitionId partition, Pull& pull);
+  std::uint64_t GoneThrough(PartitionId partition, Shard& shard) GYRE_REQUIRES(shard.mutex());
+  void NoteReached(PartitionId partition, const Pull& pull, bool filled);
   void OnNoPage(const NodeId& source, PartitionId partition, Pull& pull);
-  bool Apply(PartitionId partition, const PullPage& page);
-  void ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page);
+  bool Apply(PartitionId partition, const Pull& pull, const PullPage& page);
+  bool ForgetVoid(PartitionId partition, const Pull& pull, const PullPage& page);
   bool Refuses(Version version, UnixMillis now);
   void End(PartitionId partition, bool filled);
   void Forget(std::map<PartitionId, Pull>::iterator pull);
   Pull* Find(PartitionId partition, std::uint64_t id);
-  std::size_t PageBytes(bool move) const;
+  std::size_t PageBytes(const Pull& pull);
   bool IsMove(PartitionId partition);
   void NoteView();
   void Classify();
@@ -157,8 +227,10 @@ class Transfer {
   const std::function<UnixMillis()> wall_clock_;
   ViewPublisher* const views_;
   const LoadGauge* const load_;
+  ReplicationTable* table_ = nullptr;
 
   std::map<PartitionId, Pull> pulls_;
+  std::map<PartitionId, Reached> reached_;
   std::map<NodeId, Source> sources_;
   NodeId last_source_;  // the next one has the next turn
   std::size_t active_ = 0;
@@ -185,11 +257,7 @@ class Transfer {
   TimePoint idle_since_{};
   RateMeter rate_;
 
-  struct Counters {
-    std::atomic<std::uint64_t> left{0}, active{0}, done{0}, failed{0}, records{0}, bytes{0},
-        repairs{0}, yielded_ns{0}, matched{0}, offered{0}, forgotten{0}, refused{0};
-  };
-  Counters counters_;
+  Tally<TransferStats> counters_;
   mutable Mutex mutex_;
   TransferProgress progress_ GYRE_GUARDED_BY(mutex_);
 };

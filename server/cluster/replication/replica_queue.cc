@@ -4,35 +4,37 @@
 
 namespace gyre {
 
-ReplicaBatch& ReplicaQueue::Open() {
+ReplicaBatch& ReplicaQueue::Open(BatchForm form) {
+  if (open != nullptr && open->form != form) Seal();
   if (open == nullptr) {
     open = std::make_shared<ReplicaBatch>();
-    BeginReplicate(open->payload);
+    open->form = form;
+    BeginReplicate(open->payload, form);
     bytes += open->payload.size();
   }
   return *open;
 }
 
-ReplicaBatchPtr ReplicaQueue::Added(Replicator::Ticket ticket, PartitionId partition, bool is_flush,
-                                    std::size_t offset) {
+ReplicaBatchPtr ReplicaQueue::Added(ReplicaBatch::Entry entry) {
   const ReplicaBatchPtr batch = open;
-  const std::size_t added = batch->payload.size() - offset;
-  batch->entries.push_back({ticket, partition, is_flush, offset, added});
-  bytes += added;
+  entry.bytes = batch->payload.size() - entry.offset;
+  bytes += entry.bytes;
+  batch->entries.push_back(entry);
   if (batch->payload.size() >= kBatchBytesMax) Seal();
   return batch;
 }
 
 void ReplicaQueue::AddCopy(const ReplicaBatch& from, const ReplicaBatch::Entry& entry) {
-  ReplicaBatch& batch = Open();
-  const std::size_t offset = batch.payload.size();
+  ReplicaBatch& batch = Open(from.form);
+  ReplicaBatch::Entry copy = entry;
+  copy.offset = batch.payload.size();
   batch.payload.append(from.payload, entry.offset, entry.bytes);
-  Added(entry.ticket, entry.partition, entry.is_flush, offset);
+  Added(copy);
 }
 
 void ReplicaQueue::Seal() {
   if (open == nullptr) return;
-  SealReplicate(open->payload);
+  SealReplicate(open->payload, open->form);
   batches.push_back(std::move(open));
   open = nullptr;
   ++waiting;

@@ -1,63 +1,86 @@
 // Sends each write's result to the other holders of its partition, and tells when enough of them
 // have it.
 //
-// One replicator for each worker loop. Mutations are encoded under the shard's lock, gathered for
-// each peer, and sent by `Flush` at the end of a batch of requests. A mutation that a peer did not
-// acknowledge is sent again while the peer lives (mutations are idempotent); what does not fit in
-// the bounded queue turns into a Resync of its partition. `ReplicaSets` says who the targets are,
-// `InFlight` lets a handover wait for what is on its way.
+// One replicator for each worker loop. It is handed what a transaction left on a partition as one
+// group. Under the shard's lock the group gets its place in the partition's stream, is encoded, kept
+// (stream/kept_stream.h) and gathered for each peer; `Flush` sends it at the end of a batch of requests.
+// Copies apply it whole, and after its predecessor. What a peer did not acknowledge is sent again while
+// the peer lives, what it lacks from what is kept; what does not fit in the bounded queue turns into a
+// Resync of its partition. The ReplicationTable says who the targets are, and its `in_flight` lets a
+// handover wait for what is on its way.
+//
+// While a member of an older release is on the ring, effects are sent each by itself and in any order,
+// as that one knows them, and no position is given out (ReplicationTable::ordered).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <vector>
+#include <span>
 
-#include "cluster/replica_set.h"
+#include "base/statistic.h"
 #include "cluster/transport.h"
-#include "replication/self_fence.h"
+#include "replication/effect.h"
+#include "replication/replication_table.h"
 #include "storage/engine.h"
 
 namespace gyre {
-
-class LeaseTable;
 
 struct ReplicatorOptions {
   std::uint32_t replicas = 2;                           // --replicas, this node's copy included
   std::uint32_t write_acks = 1;                         // --write-acks, this node's copy included
   Duration ack_timeout = std::chrono::seconds(2);       // then the outcome is unknown
   std::size_t queue_bytes_max = std::size_t{64} << 20;  // unacknowledged, for each peer and loop
-  // --consistency majority: a write is OK only if its partition's lease held without a gap until
-  // it was acknowledged. Null: available.
-  LeaseTable* leases = nullptr;
 };
 
 struct ReplicatorStats {
   std::uint64_t mutations_sent = 0;
   std::uint64_t mutations_acked = 0;
-  std::uint64_t mutations_dropped = 0;  // queue full or peer dead
-  std::uint64_t resyncs = 0;            // partitions of a target that must be pulled again
-  std::uint64_t acks_late = 0;          // writes that ended as unknown outcome
-  std::uint64_t queue_bytes = 0;        // gauge
-};
+  std::uint64_t mutations_dropped = 0;
+  std::uint64_t resyncs = 0;
+  std::uint64_t groups_resent = 0;
+  std::uint64_t acks_late = 0;
+  std::uint64_t queue_bytes = 0;
+  std::uint64_t lag_ns = 0;  // of several loops, the largest counts
 
-// State shared by all loops' replicators.
-struct ReplicationTable {
-  explicit ReplicationTable(std::uint32_t partition_count)
-      : sets(partition_count), in_flight(partition_count) {}
-  ReplicationTable(std::uint32_t partition_count, std::function<TimePoint()> clock)
-      : sets(partition_count), in_flight(partition_count), self_fence(std::move(clock)) {}
-  std::vector<ReplicaSet> sets;                       // [partition], under its shard's mutex
-  std::vector<std::atomic<std::uint32_t>> in_flight;  // [partition] mutations sent, not yet settled
-  std::atomic<std::uint64_t> revision{1};             // grows with each change of `sets`
-  SelfFence self_fence;                               // of this node as an owner
+  static constexpr Statistic<ReplicatorStats> kStatistics[] = {
+      {&ReplicatorStats::mutations_sent,
+       {.name = "gyre_replication_sent_total",
+        .help = "Writes sent to other holders: one for each of them, and for all that one command "
+                "or transaction left on a partition."}},
+      {&ReplicatorStats::mutations_acked,
+       {.name = "gyre_replication_acknowledged_total",
+        .help = "Those of them that a holder acknowledged."}},
+      {&ReplicatorStats::mutations_dropped,
+       {.name = "gyre_replication_dropped_total",
+        .help = "Those given up because the holder died, refused them, or its queue was full."}},
+      {&ReplicatorStats::resyncs,
+       {.name = "gyre_replication_resyncs_total",
+        .help = "Partitions that a holder was told to fetch again."}},
+      {&ReplicatorStats::groups_resent,
+       {.name = "gyre_replication_resent_total",
+        .help = "Writes that a holder lacked and got from what is kept of the stream."}},
+      {&ReplicatorStats::acks_late,
+       {.name = "gyre_replication_late_total", .help = "Writes that ended as unknown outcome."}},
+      {&ReplicatorStats::queue_bytes,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kBytes,
+        .name = "gyre_replication_queue_bytes",
+        .help = "Writes not yet acknowledged."}},
+      {&ReplicatorStats::lag_ns,
+       {.kind = StatKind::kGauge,
+        .unit = StatUnit::kNanoseconds,
+        .name = "gyre_replication_lag_seconds",
+        .help = "Age of the oldest write that a holder has not yet acknowledged; 0 where there is "
+                "none."}},
+  };
 };
+static_assert(AllDescribed<ReplicatorStats>(),
+              "see AllDescribed (base/statistic.h): a number without its row, or a bad row");
 
 class Replicator {
  public:
   using Done = std::function<void(Status)>;
-  // Identifies a write on this loop; grows. 0: nothing to wait for.
+  // Identifies a group on this loop; grows. 0: nothing to wait for.
   using Ticket = std::uint64_t;
 
   virtual ~Replicator() = default;
@@ -67,15 +90,12 @@ class Replicator {
   // with advice. Before the write. Requires the shard's mutex.
   virtual Status Check(PartitionId partition, std::uint32_t acks) = 0;
 
-  // Queues the record's state for the partition's targets. Requires the shard's mutex; `record` is
-  // read within the call.
-  virtual Ticket Submit(PartitionId partition, const RecordView& record) = 0;
-  // Likewise for a key that is removed as of `version`, whatever was or is here.
-  virtual Ticket SubmitRemoval(const Key& key, Version version) = 0;
-  // Likewise for an emptied partition.
-  virtual Ticket SubmitFlush(PartitionId partition, Version version) = 0;
+  // Queues a group for the partition's targets: all that a transaction left there, in its order; none
+  // at all is a group, too. Requires the shard's mutex; the effects are read within the call.
+  virtual Ticket Submit(PartitionId partition, std::span<const Effect> group) = 0;
+  Ticket SubmitOne(const Effect& effect) { return Submit(effect.key->partition, {&effect, 1}); }
 
-  // Calls `done` once the write has `acks` copies (0: the default; 1: at once, from within the
+  // Calls `done` once all of the group has `acks` copies (0: the default; 1: at once, from within the
   // call), or with kUnknownOutcome after the timeout. Where `acks` is at least the replica count,
   // every complete target must have acknowledged, so that whoever takes over has the write.
   virtual void Await(Ticket ticket, std::uint32_t acks, Done done) = 0;

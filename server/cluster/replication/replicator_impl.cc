@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-
-#include "leases/lease_table.h"
+#include <map>
 
 namespace gyre {
 namespace {
@@ -16,6 +15,35 @@ constexpr Duration kBackoffMax = std::chrono::milliseconds(500);
 constexpr std::size_t kWindowWrites = 1024;
 
 std::uint8_t Bit(std::size_t index) { return static_cast<std::uint8_t>(1U << index); }
+
+// What a larger group leaves of its buffer is given back.
+constexpr std::size_t kEffectsBytesKept = std::size_t{1} << 20;
+// What a node that is behind is sent of one partition at once.
+constexpr std::size_t kCatchUpBytesMax = std::size_t{4} << 20;
+// Evictions that one group tells: a fraction of a millisecond at each copy.
+constexpr std::size_t kEvictedAtOnce = 1024;
+// A partition that nobody writes to is looked after so often until its removals are forgotten.
+constexpr Duration kForgetInterval = std::chrono::seconds(1);
+// So often a write is sent again to a node that lacks those before it: two seconds of early ones.
+constexpr std::uint8_t kBehindMax = 8;
+
+void AppendEffect(const Effect& effect, std::string& out) {
+  switch (effect.kind) {
+    case Effect::Kind::kPut:
+      return AppendMutation(effect.key->partition, effect.record, out);
+    case Effect::Kind::kRemove:
+      return AppendRemoval(*effect.key, effect.version, out);
+    case Effect::Kind::kFlush:
+      return AppendFlush(effect.key->partition, effect.version, out);
+  }
+}
+
+const ReplicateResult::Behind* FindBehind(const ReplicateResult& result, PartitionId partition) {
+  const auto found =
+      std::find_if(result.behind.begin(), result.behind.end(),
+                   [partition](const auto& each) { return each.partition == partition; });
+  return found == result.behind.end() ? nullptr : &*found;
+}
 
 Error UnknownOutcome(std::string_view why) {
   return Error{ErrorCode::kUnknownOutcome, "the write was applied here, but " + std::string(why) +
@@ -39,13 +67,15 @@ ReplicatorImpl::ReplicatorImpl(ReplicatorOptions options, Engine& engine, Replic
       table_(table),
       views_(views),
       transport_(transport),
-      clock_(std::move(clock)) {}
+      clock_(std::move(clock)),
+      is_unforgotten_(table.sets.size()) {}
 
 ReplicatorImpl::~ReplicatorImpl() { *alive_ = false; }
 
 // ---- Submitting -------------------------------------------------------------------------------
 
 Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
+  table_.StreamsOf(partition).kept.Prefetch(partition);
   acks = AcksOr(acks);
   if (acks <= 1) return {};
   const ReplicaSet& set = table_.sets[partition];
@@ -69,34 +99,58 @@ Status ReplicatorImpl::Check(PartitionId partition, std::uint32_t acks) {
                   " can be had now: bring nodes back, or ask for fewer (--write-acks)");
 }
 
-Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, const RecordView& record) {
-  return SubmitEncoded(partition, false, /*skip=*/false,
-                       [&](std::string& out) { AppendMutation(partition, record, out); });
-}
-
-Replicator::Ticket ReplicatorImpl::SubmitRemoval(const Key& key, Version version) {
-  return SubmitEncoded(key.partition, false, faults_.skip_tombstones,
-                       [&](std::string& out) { AppendRemoval(key, version, out); });
-}
-
-Replicator::Ticket ReplicatorImpl::SubmitFlush(PartitionId partition, Version version) {
-  return SubmitEncoded(partition, true, false,
-                       [&](std::string& out) { AppendFlush(partition, version, out); });
-}
-
-template <typename Append>
-Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_flush, bool skip,
-                                                 Append&& append) {
+Replicator::Ticket ReplicatorImpl::Submit(PartitionId partition, std::span<const Effect> group) {
   ReplicaSet& set = table_.sets[partition];
-  if (set.count == 0) return 0;
+  if (set.has_taken) [[unlikely]]
+    SubmitTaken(partition);
+  if (IsHeard(partition)) {
+    Encode(group);
+    return SubmitEncoded(partition);
+  }
+  set.NoteUnordered();
+  return 0;
+}
+
+// Whether there is another copy, or somebody reads.
+bool ReplicatorImpl::IsHeard(PartitionId partition) const {
+  return table_.sets[partition].count != 0 ||
+         (table_.ordered.load(std::memory_order_relaxed) && table_.readers.Reads(partition));
+}
+
+// What was taken from another copy becomes a group. It is in flight until that is.
+[[gnu::noinline]] void ReplicatorImpl::SubmitTaken(PartitionId partition) {
+  std::atomic<std::uint32_t>& in_flight = table_.in_flight[partition];
+  in_flight.fetch_add(1, std::memory_order_relaxed);
+  TakenEffects::Group taken = table_.TakeTaken(partition);
+  if (IsHeard(partition)) {
+    effects_ = std::move(taken.effects);
+    mutations_ = taken.mutations;
+    (void)SubmitEncoded(partition);
+  }
+  in_flight.fetch_sub(1, std::memory_order_release);
+}
+
+// What stands in `effects_`.
+Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition) {
+  ReplicaSet& set = table_.sets[partition];
+  if (set.count == 0) {
+    SubmitToReaders(partition);
+    return 0;
+  }
+  const bool ordered = table_.ordered.load(std::memory_order_relaxed);
   const Ticket ticket = next_ticket_++;
   Write& write = window_.emplace_back();
   write.partition = partition;
-  write.overruled = table_.self_fence.overruled();
-  if (options_.leases != nullptr) write.submitted = options_.leases->Now();
+  write.submitted = table_.fence.MarkWrite();
   write.revision = table_.revision.load(std::memory_order_acquire);
-  const bool dropped = faults_.drop_every != 0 && ++submitted_ % faults_.drop_every == 0;
-  const bool fault = skip || dropped;
+  GroupView view{.partition = partition, .position = {}, .base = {}, .effects = effects_};
+  if (ordered) {
+    Order(view);
+    write.position = view.position;
+  } else {
+    set.NoteUnordered();
+  }
+  const bool nothing = !ordered && effects_.empty();  // in records that is not said at all
   for (std::uint8_t i = 0; i < set.count; ++i) {
     ReplicaSet::Target& target = set.targets[i];
     if (target.standing == ReplicaSet::Standing::kLagging) continue;
@@ -109,25 +163,80 @@ Replicator::Ticket ReplicatorImpl::SubmitEncoded(PartitionId partition, bool is_
     write.targets[write.count++] = &queue;
     write.current |= bit;
     if (target.complete) write.complete |= bit;
-    if (fault) {
+    if (nothing) {
       write.acked |= bit;
       write.settled |= bit;
       continue;
     }
     table_.in_flight[partition].fetch_add(1, std::memory_order_relaxed);
-    counters_.sent.fetch_add(1, std::memory_order_relaxed);
-    if (write.source != nullptr) {
-      queue.AddCopy(*write.source, write.source->entries[write.source_entry]);
-      continue;
+    counters_[&ReplicatorStats::mutations_sent].Add(1);
+    ReplicaBatch& batch = queue.Open(ordered ? BatchForm::kGroups : BatchForm::kRecords);
+    ReplicaBatch::Entry entry{.ticket = ticket,
+                              .partition = partition,
+                              .mutations = mutations_,
+                              .position = view.position,
+                              .offset = batch.payload.size()};
+    if (ordered) {
+      AppendGroup(view, batch.payload);
+    } else {
+      batch.payload.append(effects_);
     }
-    ReplicaBatch& batch = queue.Open();
-    const std::size_t offset = batch.payload.size();
-    append(batch.payload);
-    write.source = queue.Added(ticket, partition, is_flush, offset);
-    write.source_entry = write.source->entries.size() - 1;
+    const ReplicaBatchPtr added = queue.Added(entry);
+    if (write.source != nullptr) continue;
+    write.source = added;
+    write.source_entry = added->entries.size() - 1;
   }
+  if (write.settled == write.all()) NoteSettled(write.partition, write.position);
+  if (effects_.capacity() > kEffectsBytesKept) effects_ = std::string();
   EnsureTick();
   return ticket;
+}
+
+// There is no other copy, and somebody reads.
+[[gnu::noinline]] void ReplicatorImpl::SubmitToReaders(PartitionId partition) {
+  GroupView view{.partition = partition, .position = {}, .base = {}, .effects = effects_};
+  Order(view);
+  NoteSettled(partition, view.position);
+}
+
+// The group's effects, in `effects_`.
+void ReplicatorImpl::Encode(std::span<const Effect> group) {
+  effects_.clear();
+  mutations_ = 0;
+  if (faults_.skip_every != 0 && ++submitted_ % faults_.skip_every == 0) group = {};
+  if (faults_.tear_every != 0 && group.size() > 1 &&
+      ++several_submitted_ % faults_.tear_every == 0) {
+    group = group.first(1);
+  }
+  for (const Effect& effect : group) {
+    if (faults_.skip_tombstones && effect.kind == Effect::Kind::kRemove) continue;
+    AppendEffect(effect, effects_);
+    if (effect.kind != Effect::Kind::kFlush) ++mutations_;
+  }
+}
+
+// Gives the group its place in the stream. The caller holds the shard's mutex, which the analysis cannot
+// see from here.
+void ReplicatorImpl::Order(GroupView& group) {
+  table_.OpenTerm(group.partition, engine_.ShardOf(group.partition));
+  KeptStream& kept = table_.StreamsOf(group.partition).kept;
+  group.position = kept.last(group.partition).next();
+  if (group.position.number == 1) group.base = kept.base(group.partition);
+  Shard& shard = engine_.ShardOf(group.partition);
+  const Version forgotten = table_.ForgetSettled(group.partition, shard, group.position);
+  if (forgotten != 0) AppendForgotten(forgotten, effects_);
+  if (shard.info(group.partition).has_evicted) AppendEvicted(group.partition, shard);
+  group.effects = effects_;
+  if (shard.info(group.partition).tombstones != 0) NoteRemovals(group.partition);
+  kept.Append(group.partition, group.position, group.effects);
+}
+
+// What left the partition since the last group goes with this one.
+void ReplicatorImpl::AppendEvicted(PartitionId partition, Shard& shard) {
+  evicted_.clear();
+  shard.TakeEvicted(partition, kEvictedAtOnce, evicted_);
+  if (faults_.skip_evictions) return;
+  AppendEvictions(evicted_, shard.key_hash(partition).id().tag, effects_);
 }
 
 ReplicaQueue& ReplicatorImpl::QueueOf(const NodeId& node) {
@@ -144,8 +253,8 @@ void ReplicatorImpl::MarkLagging(ReplicaSet::Target& target) {
   target.standing = ReplicaSet::Standing::kLagging;
   target.complete = false;
   table_.revision.fetch_add(1, std::memory_order_release);
-  counters_.dropped.fetch_add(1, std::memory_order_relaxed);
-  counters_.resyncs.fetch_add(1, std::memory_order_relaxed);
+  counters_[&ReplicatorStats::mutations_dropped].Add(1);
+  counters_[&ReplicatorStats::resyncs].Add(1);
 }
 
 // ---- Sending ----------------------------------------------------------------------------------
@@ -158,11 +267,15 @@ void ReplicatorImpl::Flush() {
 
 void ReplicatorImpl::Send(ReplicaQueue& queue) {
   if (queue.waiting == 0 && queue.open == nullptr) return;
-  if (clock_() < queue.retry_at) return;  // what comes meanwhile gathers in the open batch
+  const TimePoint now = clock_();
+  if (queue.open != nullptr && queue.open->due == TimePoint{}) queue.open->due = now;
+  if (now < queue.retry_at) return;  // what comes meanwhile gathers in the open batch
   queue.Seal();
   if (queue.waiting != 0) {
     for (const ReplicaBatchPtr& batch : queue.batches) {
-      if (!batch->in_flight) SendBatch(queue, batch);
+      if (batch->in_flight) continue;
+      if (batch->due == TimePoint{}) batch->due = now;
+      SendBatch(queue, batch);
     }
   }
 }
@@ -189,7 +302,7 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
                              Result<std::string_view> reply) {
   if (batch->given_up) return;
   Result<ReplicateResult> result =
-      reply ? DecodeReplicateReply(*reply) : tl::unexpected<Error>(reply.error());
+      reply ? DecodeReplicateReply(*reply, batch->form) : tl::unexpected<Error>(reply.error());
   if (!result) {
     batch->in_flight = false;
     ++queue.waiting;
@@ -199,27 +312,96 @@ void ReplicatorImpl::OnReply(ReplicaQueue& queue, const ReplicaBatchPtr& batch,
   queue.retry_at = TimePoint{};
   queue.Remove(batch);
   std::sort(result->refused.begin(), result->refused.end());
+  std::sort(result->absent.begin(), result->absent.end());
   std::sort(result->failed.begin(), result->failed.end());
   for (PartitionId partition : result->refused) {
-    NoteRefused(partition, queue.node, batch->revision);
+    const bool absent = std::binary_search(result->absent.begin(), result->absent.end(), partition);
+    NoteRefused(partition, queue.node, batch->revision, absent);
   }
-  std::uint32_t mutation = 0;
+  std::map<PartitionId, std::vector<const ReplicaBatch::Entry*>> missing;
+  std::uint32_t number = 0;  // of the group in the batch, or of the first of its records
   for (const ReplicaBatch::Entry& entry : batch->entries) {
-    const auto contains = [](const auto& list, std::uint32_t value) {
-      return std::binary_search(list.begin(), list.end(), value);
-    };
-    const bool refused = contains(result->refused, entry.partition);
-    const bool failed = !entry.is_flush && contains(result->failed, mutation);
-    if (!entry.is_flush) ++mutation;
+    const std::uint32_t count = batch->form == BatchForm::kGroups ? 1 : entry.mutations;
+    const auto failure = std::lower_bound(result->failed.begin(), result->failed.end(), number);
+    const bool failed = failure != result->failed.end() && *failure < number + count;
+    number += count;
+    if (const auto* behind = FindBehind(*result, entry.partition);
+        behind != nullptr && entry.position > behind->position) {
+      if (entry.ticket != 0) {
+        missing[entry.partition].push_back(&entry);
+      } else {
+        Settle(queue, entry, false, false);  // it is sent again where a write needs it
+      }
+      continue;
+    }
+    const bool refused =
+        std::binary_search(result->refused.begin(), result->refused.end(), entry.partition);
     Settle(queue, entry, !refused && !failed, failed);
   }
+  for (const auto& [partition, entries] : missing) {
+    SendMissing(queue, *batch, *FindBehind(*result, partition), entries);
+  }
+  if (!missing.empty()) Send(queue);
   TrimWindow();
   DecideCopies();
 }
 
-// The node holds nothing of the partition: until it pulls from here, nothing more is sent to it.
+// The node lacks what comes before these writes of one partition.
+void ReplicatorImpl::SendMissing(ReplicaQueue& queue, const ReplicaBatch& batch,
+                                 const ReplicateResult::Behind& behind,
+                                 const std::vector<const ReplicaBatch::Entry*>& missing) {
+  const StreamPosition before = missing.front()->position;
+  // What this term has and is no longer kept is still in the queues of the other loops, for a while.
+  const bool is_queued =
+      behind.position.term == before.term && missing.front()->behind < kBehindMax;
+  const Kept kept = SendKept(queue, behind.partition, behind.position, before);
+  if (kept == Kept::kSent || (kept == Kept::kGone && is_queued)) {
+    for (const ReplicaBatch::Entry* entry : missing) {
+      ReplicaBatch::Entry again = *entry;
+      if (again.behind < kBehindMax) ++again.behind;
+      queue.AddCopy(batch, again);
+    }
+    return;
+  }
+  if (kept == Kept::kGone) MarkBehind(queue, behind.partition);
+  for (const ReplicaBatch::Entry* entry : missing) Settle(queue, *entry, false, false);
+}
+
+// Sends what is kept of the partition after `after` and before `before`, or as much of it as a batch
+// holds: the node then says again how far it is.
+ReplicatorImpl::Kept ReplicatorImpl::SendKept(ReplicaQueue& queue, PartitionId partition,
+                                              StreamPosition after, StreamPosition before) {
+  MutexLock lock(engine_.ShardOf(partition).mutex());
+  const ReplicaSet::Target* const target = FindTarget(table_.sets[partition], queue.node);
+  if (target == nullptr || target->standing == ReplicaSet::Standing::kLagging)
+    return Kept::kUnwanted;
+  const KeptStream::Outcome outcome = table_.StreamsOf(partition).kept.Read(
+      partition, after, kCatchUpBytesMax, KeptStream::Which::kAll,
+      [&](const KeptStream::Group& group) {
+        if (group.position >= before) return;
+        ReplicaBatch& batch = queue.Open(BatchForm::kGroups);
+        const std::size_t offset = batch.payload.size();
+        AppendGroup({partition, group.position, group.predecessor, group.bytes}, batch.payload);
+        queue.Added({.partition = partition, .position = group.position, .offset = offset});
+        table_.in_flight[partition].fetch_add(1, std::memory_order_relaxed);
+        counters_[&ReplicatorStats::groups_resent].Add(1);
+      });
+  return outcome == KeptStream::Outcome::kGap ? Kept::kGone : Kept::kSent;
+}
+
+// It must pull again.
+void ReplicatorImpl::MarkBehind(ReplicaQueue& queue, PartitionId partition) {
+  MutexLock lock(engine_.ShardOf(partition).mutex());
+  ReplicaSet::Target* const target = FindTarget(table_.sets[partition], queue.node);
+  if (target != nullptr && target->standing != ReplicaSet::Standing::kLagging) {
+    MarkLagging(*target);
+  }
+}
+
+// The node holds nothing of the partition (`absent`), or follows nobody or another owner: until it pulls
+// from here, nothing more is sent to it.
 void ReplicatorImpl::NoteRefused(PartitionId partition, const NodeId& node,
-                                 std::uint64_t sent_revision) {
+                                 std::uint64_t sent_revision, bool absent) {
   if (partition >= table_.sets.size()) return;  // a peer's word
   MutexLock lock(engine_.ShardOf(partition).mutex());
   ReplicaSet& set = table_.sets[partition];
@@ -231,6 +413,7 @@ void ReplicatorImpl::NoteRefused(PartitionId partition, const NodeId& node,
     if (target.node != node || began_since) continue;
     target.standing = ReplicaSet::Standing::kLagging;
     target.complete = false;
+    target.absent = absent;
     table_.revision.fetch_add(1, std::memory_order_release);
   }
 }
@@ -246,11 +429,22 @@ void ReplicatorImpl::Settle(ReplicaQueue& queue, const ReplicaBatch::Entry& entr
       if (failed) write->failed |= Bit(i);
     }
     if (write->waited) Decide(entry.ticket);
-    if (write->settled == write->all() && !write->waited) write->source.reset();
+    if (write->settled == write->all()) {
+      NoteSettled(write->partition, write->position);
+      if (!write->waited) write->source.reset();
+    }
   }
-  (acked ? counters_.acked : counters_.dropped).fetch_add(1, std::memory_order_relaxed);
+  (acked ? counters_[&ReplicatorStats::mutations_acked]
+         : counters_[&ReplicatorStats::mutations_dropped])
+      .Add(1);
   // Last: a handover that sees zero may change the targets by which the write was just judged.
   table_.in_flight[entry.partition].fetch_sub(1, std::memory_order_release);
+}
+
+void ReplicatorImpl::NoteSettled(PartitionId partition, StreamPosition position) {
+  if (!position.is_known()) return;
+  table_.StreamsOf(partition).kept.Settle(partition, position);
+  table_.readers.Settled(partition);
 }
 
 // The node died: what it did not acknowledge is no longer waited for. If it comes back, it begins
@@ -305,7 +499,7 @@ void ReplicatorImpl::Refresh([[maybe_unused]] Ticket ticket, Write& write) {
       write.settled &= static_cast<std::uint8_t>(~bit);
       queue.AddCopy(*write.source, write.source->entries[write.source_entry]);
       table_.in_flight[write.partition].fetch_add(1, std::memory_order_relaxed);
-      counters_.sent.fetch_add(1, std::memory_order_relaxed);
+      counters_[&ReplicatorStats::mutations_sent].Add(1);
     }
     write.current |= bit;
     if (target.complete) write.complete |= bit;
@@ -315,14 +509,23 @@ void ReplicatorImpl::Refresh([[maybe_unused]] Ticket ticket, Write& write) {
 
 ReplicatorImpl::Verdict ReplicatorImpl::Judge(Ticket ticket, Write& write, std::uint32_t acks) {
   const Verdict verdict = JudgeCopies(ticket, write, acks);
-  if (verdict != Verdict::kEnough || acks <= 1) return verdict;
-  if (write.overruled != table_.self_fence.overruled()) return Verdict::kOverruled;
-  return table_.self_fence.Holds() ? Verdict::kEnough : Verdict::kPending;
+  if (verdict != Verdict::kEnough) return verdict;
+  switch (table_.fence.Judge(write.submitted, write.partition)) {
+    case WriteFence::Verdict::kHolds:
+      return Verdict::kEnough;
+    case WriteFence::Verdict::kUnsure:
+      return Verdict::kPending;
+    case WriteFence::Verdict::kOverruled:
+      return Verdict::kOverruled;
+    case WriteFence::Verdict::kLapsed:
+      break;
+  }
+  return Verdict::kLapsed;
 }
 
 ReplicatorImpl::Verdict ReplicatorImpl::JudgeCopies(Ticket ticket, Write& write,
                                                     std::uint32_t acks) {
-  if (acks <= 1 || faults_.ack_before_replication) return Verdict::kEnough;
+  if (faults_.ack_before_replication) return Verdict::kEnough;
   if (write.revision != table_.revision.load(std::memory_order_acquire)) Refresh(ticket, write);
   const int needed = static_cast<int>(acks) - 1;
   const unsigned acked = write.acked & write.current;
@@ -334,22 +537,32 @@ ReplicatorImpl::Verdict ReplicatorImpl::JudgeCopies(Ticket ticket, Write& write,
   return std::popcount(acked & counted) >= needed ? Verdict::kEnough : Verdict::kPending;
 }
 
-Status ReplicatorImpl::Outcome(const Write& write) const {
-  LeaseTable* const leases = options_.leases;
-  if (leases == nullptr || leases->HeldSince(write.partition, write.submitted, leases->Now())) {
-    return {};
+// Of a write that is no longer pending.
+Status ReplicatorImpl::StatusOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kPending:
+    case Verdict::kEnough:
+      break;
+    case Verdict::kFailed:
+      return tl::unexpected<Error>(
+          UnknownOutcome("a replica has no room for it, or has a newer one of another node"));
+    case Verdict::kOverruled:
+      return tl::unexpected<Error>(
+          UnknownOutcome("this node had been declared dead, and another owns the key now"));
+    case Verdict::kLapsed:
+      return tl::unexpected<Error>(
+          UnknownOutcome("this node no longer heard from a majority of the ring"));
   }
-  leases->CountOverrun();
-  return tl::unexpected<Error>(
-      UnknownOutcome("this node no longer heard from a majority of the ring"));
+  return {};
 }
 
 void ReplicatorImpl::Await(Ticket ticket, std::uint32_t acks, Done done) {
   acks = AcksOr(acks);
-  Write* write = Find(ticket);
   if (acks <= 1 || ticket == 0) return done({});
+  Write* const write = Find(ticket);
   if (write == nullptr) return done(tl::unexpected<Error>(UnknownOutcome("it is forgotten")));
-  if (Judge(ticket, *write, acks) == Verdict::kEnough) return done(Outcome(*write));
+  const Verdict verdict = Judge(ticket, *write, acks);
+  if (verdict == Verdict::kEnough || verdict == Verdict::kLapsed) return done(StatusOf(verdict));
   write->waited = true;
   waiters_[ticket].push_back({acks, clock_() + options_.ack_timeout, std::move(done)});
   EnsureTick();
@@ -362,27 +575,13 @@ void ReplicatorImpl::Decide(Ticket ticket) {
   const TimePoint now = clock_();
   std::vector<std::pair<Done, Status>> decided;
   std::erase_if(found->second, [&](Waiter& waiter) {
-    switch (Judge(ticket, *write, waiter.acks)) {
-      case Verdict::kEnough:
-        decided.emplace_back(std::move(waiter.done), Outcome(*write));
-        return true;
-      case Verdict::kFailed:
-        decided.emplace_back(
-            std::move(waiter.done),
-            tl::unexpected<Error>(UnknownOutcome(
-                "a replica has no room for it, or has a newer one of another node")));
-        return true;
-      case Verdict::kOverruled:
-        decided.emplace_back(
-            std::move(waiter.done),
-            tl::unexpected<Error>(
-                UnknownOutcome("this node had been declared dead, and another owns the key now")));
-        return true;
-      case Verdict::kPending:
-        break;
+    const Verdict verdict = Judge(ticket, *write, waiter.acks);
+    if (verdict != Verdict::kPending) {
+      decided.emplace_back(std::move(waiter.done), StatusOf(verdict));
+      return true;
     }
     if (now < waiter.deadline) return false;
-    counters_.late.fetch_add(1, std::memory_order_relaxed);
+    counters_[&ReplicatorStats::acks_late].Add(1);
     decided.emplace_back(
         std::move(waiter.done),
         tl::unexpected<Error>(UnknownOutcome("its replicas did not acknowledge it in time")));
@@ -443,6 +642,39 @@ void ReplicatorImpl::DecideCopies() {
   for (auto& [done, have] : decided) done(have);
 }
 
+// ---- Removals ---------------------------------------------------------------------------------
+
+void ReplicatorImpl::NoteRemovals(PartitionId partition) {
+  if (is_unforgotten_[partition] || !table_.forgets.load(std::memory_order_relaxed)) return;
+  is_unforgotten_[partition] = true;
+  unforgotten_.push_back({partition, {}});
+}
+
+// Where no further write says that the last removals may be forgotten, a group without effects does.
+void ReplicatorImpl::ForgetQuietRemovals() {
+  const TimePoint now = clock_();
+  if (unforgotten_.empty() || now < next_forgetting_) return;
+  next_forgetting_ = now + kForgetInterval;
+  const bool may_order = table_.fence.MayOrder();
+  std::erase_if(unforgotten_, [&](Unforgotten& each) {
+    Shard& shard = engine_.ShardOf(each.partition);
+    MutexLock lock(shard.mutex());
+    if (shard.info(each.partition).role != Role::kOwner ||
+        shard.OldestRemoval(each.partition) == 0) {
+      is_unforgotten_[each.partition] = false;
+      return true;
+    }
+    const StreamPosition before = std::exchange(each.last, table_.LastOf(each.partition));
+    const bool quiet = each.last == before;
+    if (quiet && may_order && table_.sets[each.partition].IsWhole() &&
+        table_.in_flight[each.partition].load(std::memory_order_acquire) == 0) {
+      Submit(each.partition, {});
+      each.last = table_.LastOf(each.partition);
+    }
+    return false;
+  });
+}
+
 // ---- Time -------------------------------------------------------------------------------------
 
 void ReplicatorImpl::EnsureTick() {
@@ -458,15 +690,20 @@ void ReplicatorImpl::Tick() {
   NoteView();
   DecideAll();
   DecideCopies();
+  ForgetQuietRemovals();
   Flush();
   TrimWindow();
   std::size_t bytes = 0;
-  bool busy = !waiters_.empty() || !copies_waiters_.empty();
+  const TimePoint now = clock_();
+  TimePoint owed_since = now;
+  bool busy = !waiters_.empty() || !copies_waiters_.empty() || !unforgotten_.empty();
   for (const auto& [node, queue] : queues_) {
     bytes += queue->bytes;
+    owed_since = std::min(owed_since, queue->owed_since());
     busy = busy || !queue->idle();
   }
-  counters_.queue_bytes.store(bytes, std::memory_order_relaxed);
+  counters_[&ReplicatorStats::queue_bytes].Set(bytes);
+  counters_[&ReplicatorStats::lag_ns].Set(static_cast<std::uint64_t>((now - owed_since).count()));
   if (busy) EnsureTick();
 }
 
@@ -486,17 +723,6 @@ bool ReplicatorImpl::Serves(const NodeId& node) const {
   if (view_ == nullptr) return true;
   const MemberIndex member = view_->Find(node);
   return member != kNoMember && view_->members[member].serving();
-}
-
-ReplicatorStats ReplicatorImpl::stats() const {
-  ReplicatorStats stats;
-  stats.mutations_sent = counters_.sent.load(std::memory_order_relaxed);
-  stats.mutations_acked = counters_.acked.load(std::memory_order_relaxed);
-  stats.mutations_dropped = counters_.dropped.load(std::memory_order_relaxed);
-  stats.resyncs = counters_.resyncs.load(std::memory_order_relaxed);
-  stats.acks_late = counters_.late.load(std::memory_order_relaxed);
-  stats.queue_bytes = counters_.queue_bytes.load(std::memory_order_relaxed);
-  return stats;
 }
 
 }  // namespace gyre

@@ -153,7 +153,7 @@ class RuntimeNode final : private Handler {
     const Result<RecordView> stored =
         shard.Store(key, "value", kNeverExpires, 0, shard.NextVersion(loop_->unix_now()));
     if (!stored) return false;
-    ticket = part_->replicator.Submit(key.partition, *stored);
+    ticket = part_->replicator.SubmitOne(Effect::Put(key, *stored));
     return true;
   }
 

@@ -10,6 +10,7 @@
 #include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 #include "support/colliding_keys.h"
+#include "support/key_hashes.h"
 
 namespace gyre {
 namespace {
@@ -231,14 +232,47 @@ TEST_F(PeerServiceTest, DigestsAndVersionsTellWhatIsThere) {
   request.mutable_versions()->set_partition(partition);
   reply = Ask(request);
   ASSERT_EQ(reply.versions().key_hashes_size(), 1);
-  EXPECT_EQ(reply.versions().key_hashes(0), HashKey("k"));
+  EXPECT_EQ(reply.versions().key_hashes(0), KeyHash::Plain()("k"));
   EXPECT_TRUE(reply.versions().done());
   request.Clear();
   request.mutable_fetch()->set_partition(partition);
-  request.mutable_fetch()->add_key_hashes(HashKey("k"));
+  request.mutable_fetch()->add_key_hashes(KeyHash::Plain()("k"));
   reply = Ask(request);
   ASSERT_EQ(reply.pull().mutations_size(), 1);
   EXPECT_EQ(reply.pull().mutations(0).key(), "k");
+}
+
+// Positions and hashes of another secret than the copy's are refused, and what is told says of which it is.
+TEST_F(PeerServiceTest, PlacesInTheOrderOfAnotherSecretAreRefused) {
+  MakeOwner({});
+  const std::uint64_t tag = TestKeyHash(1)->id().tag;
+  ASSERT_TRUE(n(0).engine->UseKeyHash(TestKeyHash(1)));
+  n(0).Write("k", "v");
+  const PartitionId partition = n(0).engine->KeyOf("k").partition;
+  wire::PeerRequest request;
+  request.mutable_digests()->add_partitions(partition);
+  EXPECT_EQ(Ask(request).digests().digests(0).key_hash(), tag);
+  request.mutable_versions()->set_partition(partition);
+  const wire::PeerReply versions = Ask(request);
+  EXPECT_EQ(versions.versions().key_hash(), tag);
+  ASSERT_EQ(versions.versions().key_hashes_size(), 1);
+  EXPECT_EQ(versions.versions().key_hashes(0), (*TestKeyHash(1))("k"));
+
+  wire::Fetch& fetch = *request.mutable_fetch();
+  fetch.set_partition(partition);
+  fetch.add_key_hashes(versions.versions().key_hashes(0));
+  EXPECT_TRUE(Ask(request).pull().refused());
+  request.mutable_fetch()->set_key_hash(tag);
+  EXPECT_EQ(Ask(request).pull().mutations_size(), 1);
+
+  wire::Pull& pull = *request.mutable_pull();
+  pull.set_from(std::string(n(1).id.raw()));
+  pull.set_partition(partition);
+  EXPECT_EQ(Ask(request).pull().key_hash(), tag) << "the first page needs no place";
+  request.mutable_pull()->set_cursor(1);
+  EXPECT_TRUE(Ask(request).pull().refused());
+  request.mutable_pull()->set_key_hash(tag);
+  EXPECT_FALSE(Ask(request).pull().refused());
 }
 
 TEST_F(PeerServiceTest, DecisionsGoToTheControlThread) {

@@ -136,7 +136,7 @@ TEST_F(LeaseTest, ItIsRenewedAndRunsOutInTheMinority) {
   Run(kLease);
   EXPECT_FALSE(Holds(0));
   EXPECT_EQ(nodes_[0]->stats(now_).lapses, 1U);
-  EXPECT_FALSE(nodes_[0]->stats(now_).majority);
+  EXPECT_EQ(nodes_[0]->stats(now_).majority, 0U);
   cut_ = {};
   Run(kLeaseRenew * 2);
   EXPECT_TRUE(Holds(0)) << "nobody took it";

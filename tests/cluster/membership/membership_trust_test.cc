@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cluster/level.h"
 #include "cluster/membership_fixture.h"
 #include "membership/state_codec.h"
 #include "support/test_signer.h"
@@ -30,6 +31,7 @@ class MembershipTrust : public MembershipTest {
     wire::GossipMessage message;
     message.set_cluster(ClusterHash("gyre"));
     message.set_protocol_version(1);
+    message.set_level(kLevel);
     message.set_from(std::string(TestId(from).raw()));
     message.set_to(std::string(TestId(to).raw()));
     message.set_epoch(cluster.running(from) ? cluster.at(from).epoch() : 1);
@@ -314,7 +316,7 @@ TEST_F(MembershipTrust, ANewcomerIsNotLetInWhereItCannotBeCalled) {
   cluster.Route(lost.host, std::nullopt);
   cluster.Run(seconds(10));
   EXPECT_TRUE(HasLog(5, "start it with --advertise")) << "the joiner's operator is told";
-  EXPECT_TRUE(HasLog(0, "tells the address 127.0.0.1:7700")) << "and the ring's";
+  EXPECT_TRUE(HasLog(0, "address=127.0.0.1:7700")) << "and the ring's";
   EXPECT_FALSE(cluster.at(5).joined());
   cluster.Kill(5);
   ExpectUnharmed(3);
@@ -350,6 +352,7 @@ TEST_F(MembershipTrust, StrangersLearnNothingFromAPushPull) {
   Form(3);
   wire::PushPull ask;
   ask.set_cluster(ClusterHash("gyre"));
+  ask.set_level(kLevel);
   ask.set_from(std::string(TestId(kStranger).raw()));
   ask.set_partition_count(VirtualCluster::kPartitions);
   ask.set_replicas(VirtualCluster::kReplicas);

@@ -301,6 +301,62 @@ TEST_F(OwnershipOfThreeCopies, ACopyThatLivesAndDoesNotAnswerIsWaitedForSomeTime
             0U);
 }
 
+// What one copy brings may be what another lacks that was compared before.
+TEST(OwnershipTest, WhereACopyBringsSomethingAllAreComparedAgain) {
+  OwnershipCluster cluster{4};
+  std::vector<NodeId> nodes;
+  for (int node = 1; node <= 4; ++node) nodes.push_back(cluster.Start(node, node == 1));
+  cluster.Pass(seconds(2));
+  cluster.SetGainsFrom(nodes[2]);
+  cluster.Kill(nodes[1]);
+  cluster.Pass(seconds(1));
+  EXPECT_EQ(cluster.WrongOwners(), "");
+  const std::size_t taken = cluster.at(nodes[0]).ownership->stats().takeovers;
+  ASSERT_GT(taken, 0U);
+  auto& compared = cluster.at(nodes[0]).compared_with;
+  EXPECT_EQ(compared[nodes[2]], 2 * taken);
+  EXPECT_GE(compared[nodes[3]], taken);
+  EXPECT_GT(compared[nodes[2]] + compared[nodes[3]], 3 * taken) << "some were agreed before";
+}
+
+TEST_F(ThreeNodes, AnOwnerKnowsWhetherAllServeWhomTheRingGivesThePartition) {
+  OwnershipCluster::Machine& owner = cluster.at(n1);
+  std::map<PartitionId, NodeId> others;  // [partition of n1] who has the other copy
+  for (const auto& [partition, role] : owner.roles) {
+    if (role != Role::kOwner) continue;
+    EXPECT_TRUE(owner.all_serve.contains(partition)) << partition;
+    others[partition] = owner.targets[partition].front().node;
+  }
+  cluster.Kill(n2);
+  cluster.Pass(seconds(1));
+  std::size_t bereft = 0;
+  for (const auto& [partition, other] : others) {
+    EXPECT_EQ(owner.all_serve.contains(partition), other != n2) << partition;
+    EXPECT_EQ(owner.targets[partition].front().node, n3) << "it has the copies of n2 now";
+    bereft += other == n2 ? 1 : 0;
+  }
+  EXPECT_GT(bereft, 0U);
+}
+
+TEST_F(OwnershipOfThreeCopies, WhereACopyWasNotComparedNotAllServe) {
+  cluster.Kill(n2);
+  cluster.Pass(seconds(1));
+  cluster.SetPullsEnd(false);  // it gets nothing back yet
+  n2 = cluster.Start(2);
+  cluster.Pass(seconds(7));
+  std::size_t uncompared = 0;
+  std::size_t cut_short = 0;
+  for (const NodeId& id : {n1, n3}) {
+    cut_short += cluster.at(id).ownership->stats().recoveries_cut_short;
+    for (const auto& [partition, role] : cluster.at(id).roles) {
+      const bool all_serve = cluster.at(id).all_serve.contains(partition);
+      uncompared += role == Role::kOwner && !all_serve ? 1 : 0;
+    }
+  }
+  EXPECT_GT(cut_short, 0U);
+  EXPECT_EQ(uncompared, cut_short);
+}
+
 TEST(OwnershipTest, AGrantThatIsNeverTakenComesBack) {
   OwnershipCluster cluster;
   const NodeId n1 = cluster.Start(1, true);

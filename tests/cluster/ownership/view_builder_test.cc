@@ -130,5 +130,47 @@ RC_GTEST_PROP(ViewBuilderProperty, ReplicasAreNeverInOneZoneWhileAnotherLives, (
   RC_ASSERT(SpreadsOverZones(state, Build(state).view));
 }
 
+bool Same(const ClusterView& a, const ClusterView& b) {
+  return a.digest == b.digest && a.owner == b.owner && a.holders == b.holders &&
+         a.complete == b.complete;
+}
+
+RC_GTEST_PROP(ViewBuilderProperty, WhatIsUpdatedIsAsIfItWasBuiltAnew, ()) {
+  ClusterState state;
+  state.partition_count = 64;
+  const auto members = *rc::gen::inRange<std::uint64_t>(1, 12);
+  Prng prng(*rc::gen::arbitrary<std::uint64_t>());
+  for (std::uint64_t number = 0; number < members; ++number) {
+    Add(state, number, std::string(1, static_cast<char>('a' + prng.Below(3))));
+    const NodeId id = TestId(number);
+    if (prng.Below(4) == 0) state.ring.at(id).removed = true;
+    state.holdings[id] = {state.members.at(id).incarnation, 1, PartitionSet(64), PartitionSet(64)};
+  }
+  const Placement placement =
+      ComputePlacement(RingMembersOf(state), state.replicas, state.partition_count);
+  std::vector<LocalKnowledge> local(state.partition_count);
+  ViewBuilder builder(state, placement, local);
+  builder.Rebuild();
+  for (int round = 0; round < 20; ++round) {
+    PartitionSet changed(64);
+    for (std::uint64_t change = prng.Below(4); change > 0; --change) {
+      const auto partition = static_cast<PartitionId>(prng.Below(64));
+      const NodeId id = TestId(prng.Below(members));
+      changed.Set(partition);
+      state.holdings.at(id).complete.Assign(partition, prng.Below(2) == 0);
+      state.holdings.at(id).owned.Assign(partition, prng.Below(2) == 0);
+      local[partition].complete = prng.Below(2) == 0;
+      local[partition].owns = local[partition].complete && prng.Below(2) == 0;
+      if (prng.Below(4) == 0) local[partition].granted_to = id;
+      if (prng.Below(4) == 0) local[partition].taken_from = id;
+      if (prng.Below(4) == 0) local[partition].last_owner = id;
+    }
+    builder.Update(changed);
+    const BuiltView anew = BuildView(state, placement, local);
+    RC_ASSERT(Same(builder.built().view, anew.view));
+    RC_ASSERT(builder.built().claimant == anew.claimant);
+  }
+}
+
 }  // namespace
 }  // namespace gyre

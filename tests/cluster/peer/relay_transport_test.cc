@@ -119,7 +119,7 @@ TEST_F(RelayTest, AWriteIsAcknowledgedRoundACutLink) {
     MutexLock lock(shard.mutex());
     const auto stored =
         shard.Store(key, "v", kNeverExpires, 0, shard.NextVersion(world.unix_now()));
-    ticket = replicator.Submit(key.partition, *stored);
+    ticket = replicator.SubmitOne(Effect::Put(key, *stored));
   }
   replicator.Await(ticket, 2, [&status](Status outcome) { status = std::move(outcome); });
   replicator.Flush();

@@ -8,6 +8,7 @@
 #include "repair/hash_ranges.h"
 #include "repair/transfer.h"
 #include "support/colliding_keys.h"
+#include "support/key_hashes.h"
 
 namespace gyre {
 namespace {
@@ -42,6 +43,15 @@ TEST(MayOffer, OnlyWhatTheOwnerCannotHaveRemoved) {
        {VersionAt(2000), true, 0, VersionAt(3000), 1000},
        true},
       {"a tombstone that the owner has forgotten", {VersionAt(500), true, 1500, 0, 1000}, false},
+      {"removed, and forgotten since all holders had that",
+       {VersionAt(2000), false, 3000, 0, 1000, VersionAt(2000)},
+       false},
+      {"a removal that was forgotten for the same reason",
+       {VersionAt(2000), true, 3000, 0, 1000, VersionAt(2001)},
+       false},
+      {"written after what was forgotten",
+       {VersionAt(2000), false, 3000, 0, 1000, VersionAt(1999)},
+       true},
   };
   for (const Case& each : cases) EXPECT_EQ(MayOffer(each.record), each.offered) << each.what;
 }
@@ -99,7 +109,25 @@ class DifferenceTest : public DataTest {
       shard.BeginRestore(partition, as_of, 0, Now());
     }
   }
+  // Puts all that the node has in the order of another secret.
+  void Rehash(std::size_t node, std::uint64_t number) {
+    ASSERT_TRUE(n(node).engine->UseKeyHash(TestKeyHash(number)));
+    SettleEngine(node);
+  }
+  void SettleEngine(std::size_t node) {
+    for (std::uint32_t i = 0; i < n(node).engine->shard_count(); ++i) {
+      Shard& shard = n(node).engine->shard(i);
+      MutexLock lock(shard.mutex());
+      while (shard.Tick(Now(), 100'000)) {
+      }
+    }
+  }
   void Pull() {
+    BeginPull();
+    world.Run(seconds(3));
+    EXPECT_EQ(filled_, kPartitions);
+  }
+  void BeginPull() {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       n(1).SetRole(partition, Role::kWarming);
     }
@@ -110,8 +138,6 @@ class DifferenceTest : public DataTest {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       transfer->Start(partition, n(0).id, 100 + partition);
     }
-    world.Run(seconds(3));
-    EXPECT_EQ(filled_, kPartitions);
   }
   void ExpectSame(std::size_t a, std::size_t b) {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
@@ -142,6 +168,61 @@ TEST_F(DifferenceTest, KeysOfOneHashAreAllPulled) {
   Pull();
   for (std::uint32_t i = 0; i < 12; ++i) {
     EXPECT_EQ(n(1).Read(CollidingKey(i)), n(0).Read(CollidingKey(i))) << i;
+  }
+}
+
+// Ranges of two hashes have nothing in common: what is missing in one may be anywhere.
+TEST_F(DifferenceTest, CopiesInTheOrderOfOtherSecretsAreNotCompared) {
+  for (int i = 0; i < 3000; ++i) PutAtAll("k" + std::to_string(i), "same", Now() - 5000);
+  WasWhole(Now() - 1000);
+  for (int i = 0; i < 50; ++i) Put(1, "only here" + std::to_string(i), "kept", Now() - 2000);
+  Put(0, "k7", "newer", Now() - 500);
+  Rehash(1, 1);
+  BeginPull();
+  world.Run(seconds(3));
+  EXPECT_EQ(filled_, 0U);
+  EXPECT_EQ(transfer->stats().records_forgotten, 0U);
+  EXPECT_EQ(n(1).Read("only here3"), "kept");
+  for (const std::size_t node : {0U, 2U}) Rehash(node, 1);
+  Pull();
+  EXPECT_EQ(n(1).Read("k7"), "newer");
+  EXPECT_EQ(n(0).Read("only here3"), "kept");
+  EXPECT_EQ(transfer->stats().records, 1U) << "only what differs moves";
+  ExpectSame(0, 1);
+}
+
+// Whichever side comes to another secret while they compare, and wherever they are: the pull ends, nothing
+// is forgotten that the owner has, and the next one evens out.
+TEST_F(DifferenceTest, ASecretThatComesMeanwhileEndsThePull) {
+  std::uint64_t secrets = 0;
+  for (int round = 0; round < 40; ++round) {
+    const std::string prefix = std::to_string(round) + ":";
+    for (int i = 0; i < 300; ++i) PutAtAll(prefix + std::to_string(i), "same", Now() - 5000);
+    WasWhole(Now() - 1000);
+    for (int i = 0; i < 30; ++i) {
+      Put(1, prefix + "here" + std::to_string(i), "kept", Now() - 2000);
+      Put(0, prefix + "there" + std::to_string(i), "new", Now() - 500);
+    }
+    filled_ = 0;
+    BeginPull();
+    world.Run(std::chrono::microseconds(500 * (round % 20)));
+    const std::size_t first = round < 20 ? 1 : 0;
+    ++secrets;
+    Rehash(first, secrets);
+    world.Run(seconds(1));
+    for (const std::size_t node : {0U, 1U, 2U}) {
+      if (node != first) Rehash(node, secrets);
+    }
+    filled_ = 0;
+    Pull();
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_EQ(n(1).Read(prefix + std::to_string(i)), "same") << round;
+    }
+    for (int i = 0; i < 30; ++i) {
+      ASSERT_EQ(n(0).Read(prefix + "here" + std::to_string(i)), "kept") << round;
+      ASSERT_EQ(n(1).Read(prefix + "there" + std::to_string(i)), "new") << round;
+    }
+    ExpectSame(0, 1);
   }
 }
 

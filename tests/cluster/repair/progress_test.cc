@@ -77,18 +77,33 @@ TEST(RateMeterTest, ForgetsWhatIsOld) {
 
 TEST(LoadGaugeTest, PullsAreNoLoadAndALoadIsRememberedForAWhile) {
   LoadGauge load;
-  load.Report(2, milliseconds(50), milliseconds(100));
+  constexpr std::uint64_t kMany = 10'000;
+  load.Report(2, milliseconds(50), kMany, milliseconds(100));
   EXPECT_EQ(load.permille(), 250U);
-  load.Report(2, milliseconds(0), milliseconds(100));
+  load.Report(2, milliseconds(0), kMany, milliseconds(100));
   EXPECT_EQ(load.permille(), 200U);
-  for (int i = 0; i < 40; ++i) load.Report(2, milliseconds(0), milliseconds(100));
+  for (int i = 0; i < 40; ++i) load.Report(2, milliseconds(0), kMany, milliseconds(100));
   EXPECT_EQ(load.permille(), 0U);
   load.AddPullTime(milliseconds(20));
-  load.Report(1, milliseconds(40), milliseconds(100));
+  load.Report(1, milliseconds(40), kMany, milliseconds(100));
   EXPECT_EQ(load.permille(), 0U) << "the loop was busy with pulls alone";
-  load.Report(0, milliseconds(40), milliseconds(100));
-  load.Report(1, milliseconds(40), Duration{});
+  load.Report(0, milliseconds(40), kMany, milliseconds(100));
+  load.Report(1, milliseconds(40), kMany, Duration{});
   EXPECT_EQ(load.permille(), 0U);
+}
+
+// The machine is short of CPUs: the loops wait for one while they serve pulls.
+TEST(LoadGaugeTest, WithoutRequestsOfClientsALoopIsNotBusyForThem) {
+  LoadGauge load;
+  for (int i = 0; i < 10; ++i) load.AddPullTime(milliseconds(1));
+  load.Report(1, milliseconds(90), 10, milliseconds(100));
+  EXPECT_EQ(load.permille(), 0U);
+  for (int i = 0; i < 10; ++i) load.AddPullTime(milliseconds(1));
+  load.Report(1, milliseconds(90), 60, milliseconds(100));
+  EXPECT_EQ(load.permille(), 100U);
+  for (int i = 0; i < 10; ++i) load.AddPullTime(milliseconds(1));
+  load.Report(1, milliseconds(90), 5000, milliseconds(100));
+  EXPECT_EQ(load.permille(), 700U);
 }
 
 TEST(Yield, NothingWhileIdleMostOfTheTimeUnderLoadAndNeverForLong) {
@@ -101,7 +116,7 @@ TEST(Yield, NothingWhileIdleMostOfTheTimeUnderLoadAndNeverForLong) {
 }
 
 // A view of four nodes with one partition; node 3 looks.
-ClusterView ViewOf(std::uint32_t replicas, const std::vector<MemberIndex>& complete) {
+ClusterView ViewOf(std::uint32_t replicas, const MemberList& complete) {
   ClusterView view;
   view.replicas = replicas;
   view.members.resize(4);

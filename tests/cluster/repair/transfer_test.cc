@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 #include "cluster/data_fixture.h"
 #include "proto_gen/cluster.pb.h"
@@ -17,7 +18,8 @@ class TransferTest : public DataTest {
  protected:
   TransferTest() { MakeOwner({}); }
 
-  void Warm(TransferOptions options = {}) {
+  void WarmFor(bool writes_only) { Warm({}, writes_only); }
+  void Warm(TransferOptions options = {}, bool writes_only = false) {
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
       n(1).SetRole(partition, Role::kWarming);
     }
@@ -26,9 +28,10 @@ class TransferTest : public DataTest {
         [this](PartitionId partition, std::uint64_t pull, bool filled) {
           ended.emplace_back(partition, pull, filled);
         },
-        [this] { return world.now(); }, [this] { return world.unix_now(); }, &n(1).views, &load);
+        [this] { return world.now() + (spent += step); }, [this] { return world.unix_now(); },
+        &n(1).views, &load);
     for (PartitionId partition = 0; partition < kPartitions; ++partition) {
-      transfer->Start(partition, n(0).id, 100 + partition);
+      transfer->Start(partition, n(0).id, 100 + partition, writes_only);
     }
   }
   std::size_t Filled() const {
@@ -53,6 +56,8 @@ class TransferTest : public DataTest {
   }
 
   LoadGauge load;
+  Duration step{};  // that passes between two looks at the clock
+  Duration spent{};
   std::unique_ptr<Transfer> transfer;
   std::vector<std::tuple<PartitionId, std::uint64_t, bool>> ended;
 };
@@ -87,6 +92,30 @@ TEST_F(TransferTest, EverythingArrivesValuesFlagsExpiriesAndTombstones) {
   EXPECT_EQ(stats.partitions_left, 0U);
   EXPECT_EQ(stats.partitions_done, kPartitions);
   EXPECT_GE(stats.records, 2002U);
+}
+
+// As one does that stands by for a node that is expected back.
+TEST_F(TransferTest, WhoWantsTheWritesAloneGetsNoRecords) {
+  for (int i = 0; i < 500; ++i) n(0).Write("k" + std::to_string(i), "old");
+  WarmFor(/*writes_only=*/true);
+  world.Run(seconds(1));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().records, 0U);
+  EXPECT_EQ(transfer->stats().partitions_done, 0U);
+  EXPECT_EQ(transfer->stats().partitions_left, 0U);
+  const auto outcome = WriteAndAwait("k7", "new", 2);
+  world.Run(milliseconds(50));
+  EXPECT_TRUE(outcome->ok());
+  EXPECT_EQ(n(1).Read("k7"), "new");
+  EXPECT_EQ(n(1).Read("k8"), "-");
+  EXPECT_TRUE(n(0).Targets(0).targets[0].writes_only);
+
+  WarmFor(/*writes_only=*/false);
+  world.Run(seconds(1));
+  EXPECT_EQ(n(1).Read("k7"), "new");
+  EXPECT_EQ(n(1).Read("k8"), "old");
+  EXPECT_EQ(transfer->stats().partitions_done, kPartitions);
+  EXPECT_FALSE(n(0).Targets(0).targets[0].writes_only);
 }
 
 TEST_F(TransferTest, APageThatLeadsNowhereEndsThePull) {
@@ -134,7 +163,7 @@ TEST_F(TransferTest, EmptyPartitionsTakeARoundTripEach) {
 TEST_F(TransferTest, FromTheFirstPageOnWritesGoToThePuller) {
   for (int i = 0; i < 5000; ++i) n(0).Write("k" + std::to_string(i), "old");
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(3));
   ASSERT_LT(Filled(), kPartitions);
@@ -183,7 +212,7 @@ TEST_F(TransferTest, ANodeThatDoesNotOrderTheWritesRefuses) {
 TEST_F(TransferTest, APullerThatMissedAWriteMustBeginAgain) {
   for (int i = 0; i < 3000; ++i) n(0).Write("k" + std::to_string(i), "v");
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(3));
   ReplicaSet set = n(0).Targets(0);
@@ -198,7 +227,7 @@ TEST_F(TransferTest, APullerThatMissedAWriteMustBeginAgain) {
 TEST_F(TransferTest, AStoppedPullEndsSilently) {
   for (int i = 0; i < 3000; ++i) n(0).Write("k" + std::to_string(i), "v");
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(2));
   for (PartitionId partition = 0; partition < kPartitions; ++partition) transfer->Stop(partition);
@@ -210,7 +239,7 @@ TEST_F(TransferTest, AStoppedPullEndsSilently) {
 TEST_F(TransferTest, ASourceThatDiesEndsThePull) {
   for (int i = 0; i < 3000; ++i) n(0).Write("k" + std::to_string(i), "v");
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(2));
   world.Crash(0);
@@ -219,11 +248,154 @@ TEST_F(TransferTest, ASourceThatDiesEndsThePull) {
   EXPECT_EQ(Filled(), 0U);
 }
 
+// ---- Pulls that broke off ----------------------------------------------------------------------
+
+class BrokenPullTest : public TransferTest {
+ protected:
+  // Nodes 0 and 2 are whole; 0 orders the writes.
+  BrokenPullTest() { MakeOwner({2}); }
+
+  void Own(std::size_t node) {
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      n(node).SetRole(partition, Role::kOwner);
+      n(node).SetTargets(partition, {});
+    }
+  }
+  void BeginSlowly(std::size_t page_bytes) {
+    TransferOptions slow;
+    slow.page_bytes = slow.calm_page_bytes = page_bytes;
+    Warm(slow);
+  }
+  // Likewise, what is known of earlier pulls being kept.
+  void GoOn(std::size_t source) {
+    ended.clear();
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      transfer->Start(partition, n(source).id, 200 + partition);
+    }
+  }
+  std::uint64_t Digest(std::size_t node, PartitionId partition) {
+    Shard& shard = n(node).engine->ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    return shard.info(partition).digest;
+  }
+  void Replicated() {
+    n(0).replicator->Flush();
+    world.Run(seconds(1));
+  }
+};
+
+TEST_F(BrokenPullTest, GoesOnFromAnotherNodeWhereItWas) {
+  Fill(8000, 100);
+  Replicated();
+  BeginSlowly(2000);
+  world.Run(milliseconds(60));
+  const std::uint64_t before = transfer->stats().records;
+  ASSERT_GT(before, 1000U);
+  ASSERT_LT(before, 7000U);
+  world.Crash(0);
+  world.Run(seconds(20));
+  ASSERT_EQ(ended.size() - Filled(), kPartitions - Filled());
+  Own(2);
+  GoOn(2);
+  world.Run(seconds(20));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_LE(transfer->stats().records, 8000U + 50 * kPartitions) << "one page of each, at most";
+  EXPECT_GT(transfer->stats().records_matched, before * 9 / 10);
+  EXPECT_GT(transfer->stats().pulls_resumed, 0U);
+  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_EQ(Digest(1, partition), Digest(2, partition)) << partition;
+  }
+}
+
+// Its source died before it had settled with it.
+TEST_F(BrokenPullTest, WhatWasFilledIsComparedAndNotPulledAgain) {
+  Fill(3000, 100);
+  Replicated();
+  Warm();
+  world.Run(seconds(1));
+  ASSERT_EQ(Filled(), kPartitions);
+  world.Crash(0);
+  Own(2);
+  n(2).Write("k5", "newer");
+  GoOn(2);
+  world.Run(seconds(2));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().records, 3001U);
+  EXPECT_EQ(n(1).Read("k5"), "newer");
+}
+
+TEST_F(BrokenPullTest, ACopyThatWasDroppedMeanwhileIsPulledAnew) {
+  Fill(3000, 100);
+  Replicated();
+  BeginSlowly(2000);
+  world.Run(milliseconds(30));
+  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    transfer->Stop(partition);
+    Shard& shard = n(1).engine->ShardOf(partition);
+    MutexLock lock(shard.mutex());
+    shard.Drop(partition);
+    shard.SetRole(partition, Role::kWarming);
+  }
+  GoOn(0);
+  world.Run(seconds(20));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().pulls_resumed, 0U);
+  for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_EQ(Digest(1, partition), Digest(0, partition)) << partition;
+  }
+}
+
+// One pull that breaks off, wherever that is, is stopped once more, and goes on at another node, whatever
+// became of the records there.
+class AnyBrokenPull : public BrokenPullTest {
+ public:
+  void TestBody() override {
+    const int records = *rc::gen::inRange(0, 3000);
+    Fill(records, 60);
+    Replicated();
+    BeginSlowly(*rc::gen::inRange<std::size_t>(200, 6000));
+    world.Run(milliseconds(*rc::gen::inRange(0, 60)));
+    const std::uint64_t before = transfer->stats().records;
+    world.Crash(0);
+    world.Run(seconds(20));
+    Own(2);
+    const int changes = *rc::gen::inRange(0, 60);
+    for (int i = 0; i < changes; ++i) {
+      const std::string key = "k" + std::to_string(*rc::gen::inRange(0, 3200));
+      if (i % 3 == 0) {
+        n(2).Delete(key);
+      } else {
+        n(2).Write(key, "changed" + std::to_string(i));
+      }
+    }
+    GoOn(2);
+    world.Run(milliseconds(*rc::gen::inRange(0, 60)));
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) transfer->Stop(partition);
+    GoOn(2);
+    world.Run(seconds(20));
+    RC_ASSERT(Filled() == kPartitions);
+    for (PartitionId partition = 0; partition < kPartitions; ++partition) {
+      RC_ASSERT(Digest(1, partition) == Digest(2, partition));
+    }
+    // What was on its way when it broke off, twice: a page of each.
+    const auto all = static_cast<std::uint64_t>(records + changes);
+    RC_ASSERT(transfer->stats().records <= all + std::uint64_t{2} * 100 * kPartitions);
+    RC_CLASSIFY(before > 0 && before < all);
+  }
+};
+
+TEST(BrokenPulls, EndWithWhatTheOwnerHas) {
+  rc::check("the same as the last owner, by little more than what was lacking",
+            [] { AnyBrokenPull().TestBody(); });
+}
+
+// ------------------------------------------------------------------------------------------------
+
 TEST_F(TransferTest, TheRateLimitHolds) {
   for (int i = 0; i < 1000; ++i) n(0).Write("k" + std::to_string(i), std::string(1000, 'v'));
   TransferOptions limited;
   limited.bytes_per_second = 500'000;
-  limited.page_bytes = 20'000;
+  limited.page_bytes = limited.calm_page_bytes = 20'000;
   Warm(limited);
   world.Run(seconds(1));
   EXPECT_LT(Filled(), kPartitions);
@@ -236,7 +408,7 @@ TEST_F(TransferTest, APauseHoldsUpMovesAndTheyGoOnWhereTheyWere) {
   Fill(3000, 100);
   PublishCopies(true);
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   world.Run(milliseconds(30));
   transfer->Restrain(true, 0);
@@ -271,7 +443,7 @@ TEST_F(TransferTest, AMoveWhoseOtherCopyDiesIsARepairFromThenOn) {
   Fill(3000, 100);
   PublishCopies(true);
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   transfer->Restrain(true, 0);
   world.Run(seconds(5));
@@ -285,7 +457,7 @@ TEST_F(TransferTest, ARepairThatIsNoLongerNeededIsHeldUpAsAMove) {
   Fill(5000, 100);
   PublishCopies(false);
   TransferOptions slow;
-  slow.page_bytes = 1000;
+  slow.page_bytes = slow.calm_page_bytes = 1000;
   Warm(slow);
   transfer->Restrain(true, 0);
   world.Run(milliseconds(30));
@@ -302,7 +474,7 @@ TEST_F(TransferTest, ARepairThatIsNoLongerNeededIsHeldUpAsAMove) {
 TEST_F(TransferTest, ALimitGivenWhileItRunsHolds) {
   Fill(2000, 1000);
   TransferOptions small;
-  small.page_bytes = 20'000;
+  small.page_bytes = small.calm_page_bytes = 20'000;
   Warm(small);
   transfer->Restrain(false, 200'000);
   world.Run(seconds(2));
@@ -313,10 +485,52 @@ TEST_F(TransferTest, ALimitGivenWhileItRunsHolds) {
   EXPECT_EQ(Filled(), kPartitions);
 }
 
+// Each by itself, it would take as long as a timer does at least: a millisecond.
+TEST_F(TransferTest, RestsThatAreTooShortForATimerAreTakenTogether) {
+  Fill(400, 100);
+  load.Report(1, milliseconds(150), 10'000, seconds(1));
+  step = std::chrono::microseconds(30);
+  Warm();
+  world.Run(seconds(1));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_EQ(transfer->stats().yielded_ns, 0U) << "a page of each partition";
+}
+
+TEST_F(TransferTest, RestsAddUpToWhatClientsAreOwed) {
+  Fill(4000, 100);
+  load.Report(1, milliseconds(150), 10'000, seconds(1));
+  step = std::chrono::microseconds(30);
+  TransferOptions small;
+  small.page_bytes = small.calm_page_bytes = 1000;
+  Warm(small);
+  world.Run(seconds(20));
+  ASSERT_EQ(Filled(), kPartitions);
+  EXPECT_GE(transfer->stats().yielded_ns, 3'000'000U);
+  EXPECT_LE(transfer->stats().yielded_ns, 30'000'000U);
+}
+
+TEST_F(TransferTest, PagesAreLargerWhileThereAreNoClients) {
+  const auto pulled = [this](Duration busy) {
+    load.Report(1, busy, 10'000, seconds(1));
+    TransferOptions options;
+    options.page_bytes = 1000;
+    options.calm_page_bytes = 8000;
+    Warm(options);
+    const std::uint64_t before = transfer->stats().records;
+    world.Run(milliseconds(20));
+    return transfer->stats().records - before;
+  };
+  Fill(20'000, 100);
+  const std::uint64_t calm = pulled(Duration{});
+  const std::uint64_t busy = pulled(milliseconds(500));
+  ASSERT_LT(calm, 20'000U);
+  EXPECT_GT(calm, 4 * busy);
+}
+
 TEST_F(TransferTest, TheProgressRisesToTheEnd) {
   Fill(4000, 500);
   TransferOptions slow;
-  slow.page_bytes = 20'000;
+  slow.page_bytes = slow.calm_page_bytes = 20'000;
   slow.bytes_per_second = 500'000;
   Warm(slow);
   double last = 0;

@@ -30,14 +30,20 @@ TEST_F(ReplicatorTest, AnAnswerOfImpossiblePartitionsAndPositionsIsSteppedOver) 
   for (const std::uint32_t number : {kPartitions, kPartitions + 1, 1U << 31, ~0U}) {
     nonsense.refused.push_back(number);
     nonsense.failed.push_back(number);
+    nonsense.behind.push_back({number, {number, number}});
   }
-  world.Boot(1,
-             [&](sim::NodeIndex, FrameType, const std::string&,
-                 std::function<void(std::string)> reply) { reply(EncodeReplicateReply(nonsense)); },
-             nullptr, {});
-  const auto outcome = WriteAndAwait("k", "v", 2);
-  world.RunUntil([&] { return outcome->status.has_value(); }, seconds(1));
-  EXPECT_TRUE(outcome->ok());
+  for (const BatchForm form : {BatchForm::kRecords, BatchForm::kGroups}) {
+    n(0).table->ordered = form == BatchForm::kGroups;
+    world.Boot(
+        1,
+        [&](sim::NodeIndex, FrameType, const std::string&, std::function<void(std::string)> reply) {
+          reply(EncodeReplicateReply(nonsense, form));
+        },
+        nullptr, {});
+    const auto outcome = WriteAndAwait("k", "v", 2);
+    world.RunUntil([&] { return outcome->status.has_value(); }, seconds(1));
+    EXPECT_TRUE(outcome->ok());
+  }
 }
 
 TEST_F(ReplicatorTest, OneAckIsThereAtOnceTwoOnlyWithTheCopy) {
@@ -69,7 +75,7 @@ TEST_F(ReplicatorTest, ADeletionAndAFlushTravelToo) {
     MutexLock lock(shard.mutex());
     version = shard.NextVersion(world.unix_now());
     shard.Flush(partition, version);
-    n(0).replicator->SubmitFlush(partition, version);
+    n(0).replicator->SubmitOne(Effect::Flush(Key{.partition = partition}, version));
   }
   n(0).replicator->Flush();
   world.Run(milliseconds(10));
@@ -128,10 +134,12 @@ TEST_F(ReplicatorTest, WhatALinkLostIsSentAgain) {
   world.Run(seconds(1));
   EXPECT_FALSE(outcome->status.has_value());
   EXPECT_EQ(InFlight(), 1U);
+  EXPECT_NEAR(static_cast<double>(n(0).replicator->stats().lag_ns), 1e9, 5e7);
   world.Heal();
   world.Run(seconds(4));
   EXPECT_EQ(InFlight(), 0U) << "acknowledged once the link was back";
   EXPECT_EQ(n(0).replicator->stats().queue_bytes, 0U);
+  EXPECT_EQ(n(0).replicator->stats().lag_ns, 0U);
 }
 
 TEST_F(ReplicatorTest, ABrokenLinkIsRetriedWithinTheTimeout) {
@@ -204,6 +212,39 @@ TEST_F(ReplicatorTest, ANodeThatHoldsNothingDoesNotCountAsACopy) {
   EXPECT_FALSE(n(0).Check(partition, 2));
   world.Run(seconds(3));
   EXPECT_TRUE(outcome->unknown());
+}
+
+TEST_F(ReplicatorTest, AGroupIsAcknowledgedAsAWhole) {
+  MakeOwner({1});
+  // Large enough that they do not stand in one batch.
+  const std::string value(ReplicaQueue::kBatchBytesMax, 'x');
+  const Key keys[] = {n(0).engine->KeyOf("{k}1"), n(0).engine->KeyOf("{k}2"),
+                      n(0).engine->KeyOf("{k}3")};
+  Replicator::Ticket ticket = 0;
+  {
+    Shard& shard = n(0).engine->ShardOf(keys[0].partition);
+    MutexLock lock(shard.mutex());
+    std::vector<Effect> group;
+    for (const Key& key : keys) {
+      const auto stored =
+          shard.Store(key, value, kNeverExpires, 0, shard.NextVersion(world.unix_now()));
+      ASSERT_TRUE(stored);
+      group.push_back(Effect::Put(key, *stored));
+    }
+    ticket = n(0).replicator->Submit(keys[0].partition, group);
+  }
+  std::vector<Status> told;
+  n(0).replicator->Await(ticket, 2, [&told](const Status& status) { told.push_back(status); });
+  n(0).replicator->Await(ticket, 3, [&told](const Status& status) { told.push_back(status); });
+  n(0).replicator->Flush();
+  EXPECT_TRUE(told.empty());
+  world.Run(milliseconds(100));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0]);
+  for (const Key& key : keys) EXPECT_EQ(n(1).Read(std::string(key.bytes)), value);
+  world.Run(seconds(3));
+  ASSERT_EQ(told.size(), 2U) << "with three copies that there are not: once, with the first error";
+  EXPECT_EQ(told[1].error().code, ErrorCode::kUnknownOutcome);
 }
 
 TEST_F(ReplicatorTest, WaitCountsTheNodesThatHaveAllOfIt) {

@@ -3,10 +3,12 @@
 //   e2e_history --seeds HOST:PORT,... [options]
 //
 // Clients of the C++ library write and read keys of their own (own_keys.h) and keys that they share
-// (shared_keys.h), while the nemesis breaks things. It says so on standard input, one command a
+// (shared_keys.h) and sets of keys that are written together (group_keys.h), while the nemesis breaks things. It says so on standard input, one command a
 // line; each is answered by one line of JSON:
 //
 //   resume [own]           the load runs (it stands still at first); own: without the shared keys
+//   cut, heal              something is about to break; all is whole again. Between the two an owner
+//                          may change without a handover (tests/history/streams.h)
 //   mark NAME              a window ends, another begins: the figures of the one that ended
 //   figures                those of the whole run so far
 //   judge HOST:PORT,...    the load stands still; every key is read through each of these nodes;
@@ -22,6 +24,7 @@
 #include <vector>
 
 #include "e2e/history/figures.h"
+#include "e2e/history/group_keys.h"
 #include "e2e/history/journal.h"
 #include "e2e/history/judge.h"
 #include "e2e/history/own_keys.h"
@@ -40,6 +43,12 @@ struct Flags {
   std::size_t keys = 64;
   std::size_t value_bytes = 0;
   bool evicts = false;
+  std::string level = "records";
+  bool acks_may_be_lost = false;
+  bool stale_reads = false;
+  std::size_t groups = 0;
+  std::size_t group_value_bytes = 0;
+  std::uint32_t group_interval_ms = 20;
   std::size_t counters = 8;
   std::size_t swaps = 8;
   std::size_t contenders = 4;
@@ -68,17 +77,29 @@ class Run {
       : own_(Names("own:", flags.keys)),
         shared_{Names("counter:", flags.counters), Names("swap:", flags.swaps)},
         clients_(std::move(clients)),
-        journal_(flags.history, flags.evicts),
+        journal_(
+            flags.history,
+            {.level = flags.level == "stream" ? history::Level::kStream : history::Level::kRecords,
+             .durable = !flags.acks_may_be_lost,
+             .fresh = !flags.stale_reads},
+            flags.evicts),
         figures_(own_, Now()),
-        own_keys_(clients_, journal_, figures_, own_, flags.value_bytes,
+        own_keys_(clients_, journal_, figures_, own_, flags.value_bytes, flags.evicts,
                   std::chrono::milliseconds(flags.interval_ms)),
         shared_keys_(clients_, journal_, figures_, shared_, flags.contenders,
-                     std::chrono::milliseconds(flags.interval_ms)) {}
+                     std::chrono::milliseconds(flags.interval_ms)),
+        group_keys_(clients_, journal_, figures_, flags.groups, flags.group_value_bytes,
+                    std::chrono::milliseconds(flags.group_interval_ms)) {}
 
   bool good() const { return journal_.good(); }
 
   json Do(const std::string& command, const std::string& argument) {
     if (command == "resume") return Resume(argument != "own");
+    if (command == "cut" || command == "heal") {
+      if (command == "cut") group_keys_.NoteCut();
+      command == "cut" ? journal_.BeginCut() : journal_.EndCut();
+      return json::object();
+    }
     if (command == "mark") return figures_.Mark(argument, Now());
     if (command == "figures") return Totals();
     if (command == "judge") return Judge(SplitAtCommas(argument));
@@ -105,6 +126,7 @@ class Run {
   json Resume(bool shared) {
     figures_.Resume(Now());
     own_keys_.Resume();
+    group_keys_.Resume();
     if (shared) shared_keys_.Resume();
     return json::object();
   }
@@ -112,17 +134,24 @@ class Run {
   json Judge(const std::vector<std::string>& nodes) {
     figures_.Pause(Now());
     own_keys_.Pause();
+    group_keys_.Pause();
     shared_keys_.Pause();
     std::vector<std::string> keys = own_;
     keys.insert(keys.end(), shared_.counters.begin(), shared_.counters.end());
     keys.insert(keys.end(), shared_.swaps.begin(), shared_.swaps.end());
-    ReadAll(clients_.front(), nodes, keys, journal_);
+    ReadAll(clients_.front(), nodes, keys, group_keys_.blocks(), journal_);
     return Verdict();
   }
 
   json Verdict() const {
     const Journal::Verdict verdict = journal_.verdict();
-    return {{"violations", verdict.violations}, {"late", verdict.late}, {"texts", verdict.texts}};
+    return {{"violations", verdict.violations},
+            {"late", verdict.late},
+            {"texts", verdict.texts},
+            {"beyond", verdict.beyond},
+            {"beyond_texts", verdict.beyond_texts},
+            {"by_fault", verdict.by_fault},
+            {"checked", verdict.checked}};
   }
 
   const std::vector<std::string> own_;
@@ -132,6 +161,7 @@ class Run {
   Figures figures_;
   OwnKeys own_keys_;
   SharedKeys shared_keys_;
+  GroupKeys group_keys_;
 };
 
 int Serve(const Flags& flags) {
@@ -175,6 +205,17 @@ int main(int argc, char** argv) {
   app.add_option("--keys", flags.keys, "keys with one writer each")->check(CLI::PositiveNumber);
   app.add_option("--value-bytes", flags.value_bytes, "of those keys, at least");
   app.add_option("--evicts", flags.evicts, "the ring evicts: a missing key is no violation");
+  app.add_option("--level", flags.level,
+                 "records or stream: what is promised of the order of writes")
+      ->check(CLI::IsMember({"records", "stream"}));
+  app.add_option("--acks-may-be-lost", flags.acks_may_be_lost,
+                 "at a cut (--write-acks 1): the end of what was acknowledged");
+  app.add_option("--stale-reads", flags.stale_reads,
+                 "a copy that stands in for its owner may lack what was acknowledged");
+  app.add_option("--groups", flags.groups, "sets of keys that are written and read together");
+  app.add_option("--group-value-bytes", flags.group_value_bytes, "of those keys, at least");
+  app.add_option("--group-interval-ms", flags.group_interval_ms, "between two reads of a set")
+      ->check(CLI::PositiveNumber);
   app.add_option("--counters", flags.counters, "keys that all contenders increment");
   app.add_option("--swaps", flags.swaps, "keys that all contenders compare and set");
   app.add_option("--contenders", flags.contenders, "clients of the shared keys");

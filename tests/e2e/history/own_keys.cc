@@ -19,17 +19,19 @@ std::uint64_t NumberOf(const std::string& text) {
 }  // namespace
 
 OwnKeys::OwnKeys(std::vector<client::Client>& clients, Journal& journal, Figures& figures,
-                 const std::vector<std::string>& names, std::size_t value_bytes,
+                 const std::vector<std::string>& names, std::size_t value_bytes, bool may_miss,
                  std::chrono::microseconds interval)
     : clients_(clients),
       journal_(journal),
       figures_(figures),
       value_bytes_(value_bytes),
+      may_miss_(may_miss),
       interval_(interval) {
   for (const std::string& name : names) {
     Key& key = keys_.emplace_back();
     key.name = name;
     key.index = keys_.size() - 1;
+    key.partition = clients_.front().Locate(name).partition;
   }
   thread_ = std::thread([this] { Run(); });
 }
@@ -96,8 +98,7 @@ void OwnKeys::Read(Key& key) {
     std::lock_guard lock(mutex_);
     floor = key.acknowledged;
   }
-  clients_[key.index % clients_.size()].GetAsync(
-      key.name,
+  clients_[key.index % clients_.size()].GetAsync(key.name).Then(
       [this, &key, begun, floor](const auto& result) { OnRead(key, begun, floor, result); });
 }
 
@@ -110,7 +111,7 @@ void OwnKeys::OnRead(Key& key, Instant begun, const Seen& floor,
     if (result && *result) {
       stale = NumberOf((*result)->value) < floor.number;
     } else if (result) {
-      stale = floor.number > 0 && !floor.is_delete && key.last_delete < floor.number;
+      stale = !may_miss_ && floor.number > 0 && !floor.is_delete && key.last_delete < floor.number;
     }
   }
   figures_.ReadDone(key.index, begun, ended, result ? "" : result.error().message, stale);
@@ -122,7 +123,8 @@ void OwnKeys::OnRead(Key& key, Instant begun, const Seen& floor,
 void OwnKeys::Write(Key& key) {
   history::Operation operation{.kind = history::Kind::kSet,
                                .client = static_cast<std::uint32_t>(key.index),
-                               .key = key.name};
+                               .key = key.name,
+                               .partition = key.partition};
   // Only this key's writer changes these, and it is at rest.
   if (++key.writes % kDeleteEvery == 0) operation.kind = history::Kind::kDelete;
   operation = journal_.Begin(std::move(operation));
@@ -135,11 +137,11 @@ void OwnKeys::Write(Key& key) {
     OnWritten(key, operation, result);
   };
   if (operation.kind == history::Kind::kDelete) {
-    client.DelAsync(key.name, std::move(done));
+    client.DelAsync(key.name).Then(std::move(done));
   } else {
     std::string value = std::to_string(operation.number);
     value.resize(std::max(value.size(), value_bytes_), ' ');
-    client.SetAsync(key.name, value, {}, std::move(done));
+    client.SetAsync(key.name, value).Then(std::move(done));
   }
 }
 
@@ -147,7 +149,7 @@ void OwnKeys::OnWritten(Key& key, const history::Operation& operation,
                         const client::Result<bool>& result) {
   const Instant ended = std::chrono::steady_clock::now();
   const WriteOutcome outcome = OutcomeOf(result);
-  journal_.End(operation, outcome);
+  journal_.EndAll({operation}, outcome, result ? "" : result.error().message);
   figures_.WriteDone(key.index, outcome, ended, result ? "" : result.error().message);
   std::lock_guard lock(mutex_);
   if (outcome == WriteOutcome::kAcknowledged) {

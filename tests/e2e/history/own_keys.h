@@ -28,9 +28,10 @@ namespace gyre::e2e {
 class OwnKeys {
  public:
   // The key numbered n goes through the client numbered n mod clients. All outlive this. Values are
-  // numbers, with blanks behind them up to `value_bytes`.
+  // numbers, with blanks behind them up to `value_bytes`. `may_miss`: the ring evicts, and a read that
+  // finds nothing is not stale.
   OwnKeys(std::vector<client::Client>& clients, Journal& journal, Figures& figures,
-          const std::vector<std::string>& names, std::size_t value_bytes,
+          const std::vector<std::string>& names, std::size_t value_bytes, bool may_miss,
           std::chrono::microseconds interval);
   ~OwnKeys();
   OwnKeys(const OwnKeys&) = delete;
@@ -52,6 +53,7 @@ class OwnKeys {
   struct Key {
     std::string name;
     std::size_t index = 0;
+    std::uint32_t partition = 0;
     bool writing = false;
     std::uint64_t writes = 0;
     Seen acknowledged;              // the newest acknowledged write
@@ -70,6 +72,7 @@ class OwnKeys {
   Journal& journal_;
   Figures& figures_;
   const std::size_t value_bytes_;
+  const bool may_miss_;
   const std::chrono::microseconds interval_;
 
   std::mutex mutex_;
