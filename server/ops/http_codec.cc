@@ -17,6 +17,12 @@ constexpr int kNotModified = 304;
 constexpr int kBadRequest = 400;
 constexpr int kBodyTooLarge = 413;
 constexpr int kHeaderTooLarge = 431;
+constexpr int kInternalError = 500;
+constexpr int kUnavailable = 503;
+
+constexpr std::string_view kNoRoom =
+    "pages that others have asked for and not read yet hold all the memory of --http-port: "
+    "ask again in a moment\n";
 
 constexpr std::string_view kIfNoneMatch = "if-none-match";
 
@@ -60,8 +66,12 @@ std::string EncodeHttpResponse(const HttpResponse& response, bool keep_alive, bo
 }
 
 void HttpWriter::Fail(const Error& error) {
-  out_.Append(EncodeHttpResponse(HttpResponse::Text(error_status_, error.message + '\n'),
-                                 /*keep_alive=*/false, /*head_only=*/false));
+  // A page that found no room: the connection would name a bound that is not this port's.
+  const bool no_room = error_status_ == kInternalError && error.code == ErrorCode::kTooLarge;
+  const HttpResponse response =
+      no_room ? HttpResponse::Text(kUnavailable, std::string(kNoRoom))
+              : HttpResponse::Text(error_status_, error.message + '\n');
+  out_.Append(EncodeHttpResponse(response, /*keep_alive=*/false, /*head_only=*/false));
 }
 
 HttpCodec::HttpCodec(const HttpLimits& limits) : limits_(limits) { BeginMessage(); }
@@ -73,7 +83,7 @@ void HttpCodec::BeginMessage() {
   header_name_ = header_value_ = if_none_match_ = {};
   body_.clear();
   header_complete_ = body_too_large_ = complete_ = keep_alive_ = false;
-  error_status_ = 500;
+  error_status_ = kInternalError;
 }
 
 const http_parser_settings& HttpCodec::Settings() {
@@ -190,7 +200,7 @@ Decoded HttpCodec::Refuse(int status, ErrorCode code, std::string message) {
 }
 
 ReplyWriter* HttpCodec::WriterFor(const Request&, Buffer& out) {
-  return new HttpWriter(std::exchange(error_status_, 500), out);
+  return new HttpWriter(std::exchange(error_status_, kInternalError), out);
 }
 
 void HttpCodec::Recycle(ReplyWriter* writer) {
