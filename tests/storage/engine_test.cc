@@ -9,8 +9,6 @@
 namespace gyre {
 namespace {
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
-
 TEST(EngineTest, ChoosesShardsFromThreadsAndMemory) {
   struct {
     std::size_t memory;

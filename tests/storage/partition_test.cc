@@ -115,8 +115,6 @@ class Index {
   PartitionIndex index_;
 };
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
-
 TEST(PartitionIndexTest, EmptyFindsNothing) {
   Index index(kMiB);
   EXPECT_EQ(index.Find("k"), 0u);

@@ -13,6 +13,7 @@
 
 namespace gyre {
 
+inline constexpr std::size_t kMiB = std::size_t{1} << 20;
 inline constexpr UnixMillis kTestStart = 1'700'000'000'000;
 
 // Readable in failures, and different at every offset.
@@ -33,7 +34,6 @@ inline std::string ValueOf(const RecordView& record) {
 class StorageTest : public ::testing::Test {
  protected:
   static constexpr std::uint32_t kPartitions = 16;
-  static constexpr std::size_t kMiB = std::size_t{1} << 20;
 
   StorageTest() { Open(64 * kMiB); }
 
