@@ -2,7 +2,8 @@
 
 One worker loop, so that all share it. The sizes are such that a command that ran in one go would take seconds. What counts
 is the processor time that the node spent while the PING waited. Other work on the machine, which shares caches and cores,
-makes it up to three times as long, not more.
+makes it up to three times as long, not more; and memory that the kernel gives out for the first time costs some
+microseconds a page, up to fifty on a virtual machine, so that values are no larger than they must be.
 """
 
 import collections
@@ -20,10 +21,12 @@ WORK_SECONDS_MAX = 0.15 * harness.PATIENCE
 # And a node that sleeps works little.
 PING_SECONDS_MAX = 2 * harness.PATIENCE
 
-# In a process of its own: what the test does with its replies must not count. Ends with its input. The clock is that of
-# clock_getcpuclockid(3).
+# In a process of its own: what the test does with its replies must not count. Nor must what the node does after the reply,
+# until the pinger has a core: it goes first where it may. Ends with its input. The clock is that of clock_getcpuclockid(3).
 PINGER = r"""
-import select, socket, sys, time
+import contextlib, os, select, socket, sys, time
+with contextlib.suppress(PermissionError):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 work = (~int(sys.argv[2]) << 3) | 2
 link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -109,8 +112,8 @@ def test_keys_with_a_costly_pattern(loop, client):
 
 
 @pytest.mark.parametrize("command, bytes_of_value, count", [
-    (["APPEND", "big", "x"], 4_000_000, 400),
-    (["SETRANGE", "big", 5, "x"], 4_000_000, 400),
+    (["APPEND", "big", "x"], 1_000_000, 1000),
+    (["SETRANGE", "big", 5, "x"], 1_000_000, 1000),
     (["GETRANGE", "big", 0, 1_000_000], 4_000_000, 400),
     (["COMMAND"], 0, 300),
     (["INFO", "everything"], 0, 1000),
