@@ -73,9 +73,10 @@ class Load(harness.Process):
         beyond what the level promises: {"beyond", "beyond_texts"}; {"by_fault"} counts both, {"checked"} says of what."""
         return self.ask("judge " + ",".join(node.address for node in nodes))
 
-    def cut(self):
-        """From now until `heal` an owner may change without a handover, and the end of its writes go with it."""
-        self.ask("cut")
+    def cut(self, divided=False):
+        """From now until `heal` an owner may change without a handover, and the end of its writes go with it. `divided`:
+        each side of a cut network may have one, and reads show what the side has that they got to."""
+        self.ask("cut divided" if divided else "cut")
 
     def heal(self):
         self.ask("heal")
@@ -167,7 +168,7 @@ class Scene:
         time.sleep(1)
         self.load.mark(fault.name)
         if not (fault.planned or fault.cuts):
-            self.load.cut()
+            self.load.cut(divided=fault.network and not self.majority)
         try:
             what = fault.act(self, random)
         finally:

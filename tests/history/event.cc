@@ -30,6 +30,7 @@ std::string ToLine(const Event& event) {
   line["event"] = kWhats[static_cast<std::size_t>(event.what)];
   if (event.is_cut()) {
     line["start"] = event.start;
+    if (event.is_divided) line["divided"] = true;
     return line.dump();
   }
   line["kind"] = kKinds[static_cast<std::size_t>(event.kind)];
@@ -62,6 +63,7 @@ std::optional<Event> FromLine(const std::string& line, std::string& error) {
     if (event.is_cut()) {
       event.kind = Kind::kGet;
       event.start = json.at("start").get<std::int64_t>();
+      event.is_divided = json.value("divided", false);
       return event;
     }
     const std::string kind = json.value("kind", event.what == What::kRead ? "get" : "");

@@ -8,7 +8,9 @@
 //   event     issue, ack, unknown, refuse: a write began, was acknowledged, has an outcome that
 //             nobody knows, or did nothing; read: a read was answered (reads without an answer are
 //             not recorded); late: see Registers; cut, heal: from the one to the other an owner
-//             may change without a handover (streams.h); they have a start and no more
+//             may change without a handover (streams.h); they have a start and no more, but for
+//   divided   cut: the network is cut so that each side may have an owner, and nobody promises more
+//             than that the newer version is left once all is whole
 //   kind      set, delete: a register. incr: a counter, by one. cas: a key changed by
 //             compare-and-swap. get
 //   client    who; one client does one thing at a time
@@ -54,6 +56,7 @@ struct Event {
   std::int64_t start = 0;
   std::int64_t end = 0;
   bool is_final = false;
+  bool is_divided = false;
   std::string note;
   std::optional<std::uint32_t> partition = std::nullopt;
   std::uint64_t group = 0;

@@ -23,12 +23,13 @@ void History::Tell(What what, const Operation& operation, std::int64_t now, std:
   sink_(event);
 }
 
-void History::TellCut(What what, std::int64_t now) {
+void History::TellCut(What what, std::int64_t now, Cut cut) {
   if (!sink_) return;
   Event event;
   event.what = what;
   event.kind = Kind::kGet;
   event.start = now;
+  event.is_divided = cut == Cut::kDivided;
   sink_(event);
 }
 
@@ -107,9 +108,10 @@ void History::ExecutedLate(const Operation& operation, std::int64_t now) {
   }
 }
 
-void History::BeginCut(std::int64_t now) {
+void History::BeginCut(std::int64_t now, Cut cut) {
   if (streams_.cut_open()) return;
-  TellCut(What::kCut, now);
+  cut_ = cut;
+  TellCut(What::kCut, now, cut);
   streams_.BeginCut(now);
 }
 
@@ -173,13 +175,15 @@ void History::JudgeRegister(const Read& read, const ReadValue& value, std::int64
                             bool is_final, const std::string& when) {
   const std::uint64_t before = violations_.found();
   const bool cut = streams_.cut_open() || streams_.cuts_begun() != read.before.cuts;
+  const bool divided = cut && cut_ == Cut::kDivided && !is_final;
   if (promise_.fresh || is_final) {
-    registers_.Judge(read.key, cut && !promise_.durable ? 0 : read.floor, value.number, is_final,
-                     when);
+    const bool binds = !divided && (!cut || promise_.durable);
+    registers_.Judge(read.key, binds ? read.floor : 0, value.number, is_final, when);
   }
   // Final reads with no write between are of one state: a snapshot, of a number that no caller has.
   constexpr std::uint64_t kFinal = std::uint64_t{1} << 63;
-  const std::uint64_t snapshot = is_final && read.snapshot == 0 ? kFinal + writes_ : read.snapshot;
+  const std::uint64_t step = divided ? 0 : read.snapshot;  // sides meet record by record
+  const std::uint64_t snapshot = is_final && step == 0 ? kFinal + writes_ : step;
   streams_.Judge({read.key, value.number, read.start, now, snapshot, read.before,
                   violations_.found() != before, when});
 }

@@ -54,6 +54,15 @@ struct ReadValue {
   std::uint64_t token = 0;              // if it is known
 };
 
+// What breaks in a cut.
+enum class Cut : std::uint8_t {
+  kSuccession,  // an owner may be followed by another
+  // The network is cut, and each side may have an owner that goes on (no --consistency majority). A read
+  // shows what the side has that it got to, until the sides have met, record by record. Reads that have
+  // ended by then are held to nothing but that what they show was written.
+  kDivided,
+};
+
 // What the system under test promises.
 struct Promise {
   Level level = Level::kRecords;
@@ -91,7 +100,7 @@ class History {
 
   // From here on until EndCut an owner may change without a handover: a node dies, sleeps or is cut
   // off, and is not yet replaced.
-  void BeginCut(std::int64_t now);
+  void BeginCut(std::int64_t now, Cut cut = Cut::kSuccession);
   void EndCut(std::int64_t now);
 
   Read BeginRead(std::uint32_t client, const std::string& key, std::int64_t now,
@@ -118,11 +127,12 @@ class History {
   enum class Sort : std::uint8_t { kRegister, kCounter, kSwaps };
   static Sort SortOf(Kind kind);
   void Tell(What what, const Operation& operation, std::int64_t now, std::uint64_t result = 0);
-  void TellCut(What what, std::int64_t now);
+  void TellCut(What what, std::int64_t now, Cut cut = Cut::kSuccession);
   void JudgeRegister(const Read& read, const ReadValue& value, std::int64_t now, bool is_final,
                      const std::string& when);
 
   const Promise promise_;
+  Cut cut_ = Cut::kSuccession;  // the newest one
   std::function<void(const Event&)> sink_;
   Violations violations_;
   std::map<std::string, Sort> sorts_;

@@ -63,7 +63,7 @@ void Replay(const std::vector<Event>& events, History& history) {
                               event.group};
     switch (step.rank) {
       case Rank::kCut:
-        history.BeginCut(step.at);
+        history.BeginCut(step.at, event.is_divided ? Cut::kDivided : Cut::kSuccession);
         break;
       case Rank::kHeal:
         history.EndCut(step.at);

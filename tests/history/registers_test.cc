@@ -94,6 +94,32 @@ TEST_F(RegistersTest, AnUnknownWriteThatOvertakesANewerOneIsToldApart) {
   EXPECT_EQ(Found(), "none");
 }
 
+// Each side of a cut network shows what it has; once they have met, what was written last is there.
+TEST_F(RegistersTest, ReadsOfADividedRingAreHeldToNothingButThatItWasWritten) {
+  for (const Cut cut : {Cut::kSuccession, Cut::kDivided}) {
+    Set();
+    history_.BeginCut(++now_, cut);
+    const bool divided = cut == Cut::kDivided;
+    Set();
+    See(history_.BeginRead(2, "k", ++now_).floor - 1);
+    EXPECT_EQ(Found(), divided ? "none" : "lost");
+    Delete();
+    See(2);
+    EXPECT_EQ(Found(), divided ? "none" : "resurrected");
+    See(77);
+    EXPECT_EQ(Found(), "invented");
+    const Read late = BeginRead();
+    history_.EndCut(++now_);
+    EndRead(late, 2);
+    EXPECT_EQ(Found(), divided ? "none" : "resurrected")
+        << "it was asked while the ring was divided";
+    See(2);
+    EXPECT_EQ(Found(), "resurrected");
+    SeeLast(2);
+    EXPECT_EQ(Found(), "resurrected");
+  }
+}
+
 TEST_F(RegistersTest, SoIsAnUnknownDeletion) {
   const Operation slow = Begin(Kind::kDelete);
   Unknown(slow);

@@ -79,9 +79,9 @@ void Journal::EndReads(const std::vector<history::Read>& reads,
   }
 }
 
-void Journal::BeginCut() {
+void Journal::BeginCut(history::Cut cut) {
   std::lock_guard lock(mutex_);
-  history_.BeginCut(NowMicroseconds());
+  history_.BeginCut(NowMicroseconds(), cut);
 }
 
 void Journal::EndCut() {

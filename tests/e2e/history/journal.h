@@ -45,7 +45,7 @@ class Journal {
                 const std::vector<history::ReadValue>& values);
 
   // Something is about to break; and all is whole again.
-  void BeginCut();
+  void BeginCut(history::Cut cut);
   void EndCut();
 
   // A final read was answered.

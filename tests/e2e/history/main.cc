@@ -7,8 +7,9 @@
 // line; each is answered by one line of JSON:
 //
 //   resume [own]           the load runs (it stands still at first); own: without the shared keys
-//   cut, heal              something is about to break; all is whole again. Between the two an owner
-//                          may change without a handover (tests/history/streams.h)
+//   cut [divided], heal    something is about to break; all is whole again. Between the two an owner
+//                          may change without a handover (tests/history/streams.h); divided: each
+//                          side of a cut network may have one
 //   mark NAME              a window ends, another begins: the figures of the one that ended
 //   figures                those of the whole run so far
 //   judge HOST:PORT,...    the load stands still; every key is read through each of these nodes;
@@ -97,7 +98,8 @@ class Run {
     if (command == "resume") return Resume(argument != "own");
     if (command == "cut" || command == "heal") {
       if (command == "cut") group_keys_.NoteCut();
-      command == "cut" ? journal_.BeginCut() : journal_.EndCut();
+      const auto cut = argument == "divided" ? history::Cut::kDivided : history::Cut::kSuccession;
+      command == "cut" ? journal_.BeginCut(cut) : journal_.EndCut();
       return json::object();
     }
     if (command == "mark") return figures_.Mark(argument, Now());
