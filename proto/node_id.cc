@@ -3,20 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proto/hex.h"
+
 namespace gyre {
 namespace {
 
-constexpr std::string_view kHexDigits = "0123456789abcdef";
-
 bool IsDashPosition(std::size_t byte_index) {
   return byte_index == 4 || byte_index == 6 || byte_index == 8 || byte_index == 10;
-}
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 }  // namespace
@@ -37,8 +30,8 @@ std::optional<NodeId> NodeId::Parse(std::string_view text) {
       ++at;
     }
     if (at + 2 > text.size()) return std::nullopt;
-    const int high = HexValue(text[at]);
-    const int low = HexValue(text[at + 1]);
+    const int high = HexDigit(text[at]);
+    const int low = HexDigit(text[at + 1]);
     if (high < 0 || low < 0) return std::nullopt;
     id.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
     at += 2;
@@ -52,8 +45,7 @@ std::string NodeId::ToString() const {
   text.reserve(36);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     if (IsDashPosition(i)) text.push_back('-');
-    text.push_back(kHexDigits[bytes[i] >> 4]);
-    text.push_back(kHexDigits[bytes[i] & 15]);
+    AppendHex(bytes[i], text);
   }
   return text;
 }

@@ -11,6 +11,7 @@
 
 #include "client/shell/json_fields.h"
 #include "client/shell/printer.h"
+#include "proto/hex.h"
 #include "proto/limits.h"
 
 namespace gyre::client {
@@ -63,21 +64,15 @@ bool TakeEntry(std::string_view& payload, Entry& entry) {
 }
 
 std::string HexOf(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
-  }
+  for (const char c : bytes) AppendHex(static_cast<unsigned char>(c), hex);
   return hex;
 }
 
 std::string_view IdBytes(const BackupId& id) { return {id.data(), id.size()}; }
 
 std::optional<BackupId> IdOfHex(const std::string& hex) {
-  if (hex.size() != 2 * kBackupIdBytes ||
-      hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+  if (hex.size() != 2 * kBackupIdBytes || hex.find_first_not_of(kHexDigits) != std::string::npos) {
     return std::nullopt;
   }
   BackupId id;

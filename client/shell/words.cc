@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "proto/hex.h"
+
 namespace gyre::client {
 namespace {
 
@@ -16,12 +18,6 @@ constexpr std::size_t kNearMatchesMax = 4;
 constexpr std::size_t kTypedBytesMax = 64;
 
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 // Reads one escape behind a backslash at `at`, and moves `at` behind it.
 char Unescape(std::string_view line, std::size_t& at) {

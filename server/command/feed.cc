@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "command/arguments.h"
-#include "peer/peer_codec.h"
+#include "peer/effect_codec.h"
 
 namespace gyre {
 

@@ -44,7 +44,7 @@
 #include "base/tally.h"
 #include "command/command_context.h"
 #include "command/command_counts.h"
-#include "peer/peer_codec.h"
+#include "peer/effect_codec.h"
 #include "protocol/push.h"
 #include "stream/kept_stream.h"
 #include "stream/stream_readers.h"

@@ -37,8 +37,10 @@ class AgentAskers {
  public:
   // Who has not asked for this long has gone. HAProxy asks every two seconds by default.
   static constexpr Duration kKept = std::chrono::seconds(10);
-  // From when it was told until it acts by it. Connections that it had begun by then are served.
-  static constexpr Duration kUntilHeeded = std::chrono::milliseconds(250);
+  // From when an address was first told until all who ask from there act by it: HAProxy asks for each
+  // backend by a timer of its own, every two seconds by default, and connections that it had begun by then
+  // are served.
+  static constexpr Duration kUntilHeeded = std::chrono::milliseconds(2250);
 
   // By address; of more only the first are waited for.
   static constexpr std::size_t kAskersMax = 64;

@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "base/file.h"
+#include "proto/hex.h"
 
 namespace gyre {
 namespace {
-
-constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 tl::unexpected<Error> Damaged(std::string what) {
   return Fail(ErrorCode::kInvalidArgument, std::move(what));
@@ -27,8 +26,7 @@ std::string EncodeWord(std::string_view text) {
       word += c;
     } else {
       word += '%';
-      word += kHexDigits[byte >> 4];
-      word += kHexDigits[byte & 0xf];
+      AppendHex(byte, word);
     }
   }
   return word;

@@ -52,39 +52,38 @@ std::uint32_t PartitionIndex::BucketsFor(std::uint32_t records) {
 
 // ---- Records -----------------------------------------------------------------------------------
 
-Ref PartitionIndex::Find(std::string_view key, std::uint64_t hash, const IndexSpace& space) const {
-  const Spot spot = SpotOf(key, hash, space);
-  if (spot.link->records == 0) return 0;
-  const Bucket* const buckets = BucketsOf(*spot.link, space);
+template <typename IsIt>
+inline PartitionIndex::Entry PartitionIndex::FindEntry(const Spot& spot, std::uint64_t hash,
+                                                       const IndexSpace& space, IsIt&& is_it) {
+  if (spot.link->records == 0) return {};
+  Bucket* const buckets = BucketsOf(*spot.link, space);
   const std::uint8_t tag = TagOf(hash);
   const std::uint32_t home = spot.home();
   const std::uint32_t reach = buckets[home].reach;
   for (std::uint32_t step = 0; step <= reach; ++step) {
-    const Bucket& bucket = buckets[Wrapped(home + step, spot.link->buckets)];
+    Bucket& bucket = buckets[Wrapped(home + step, spot.link->buckets)];
     for (std::uint32_t left = Matches(bucket, tag); left != 0; left &= left - 1) {
-      const Ref ref = bucket.refs[std::countr_zero(left)];
-      if (space.KeyOf(ref) == key) return ref;
+      const auto at = static_cast<std::uint32_t>(std::countr_zero(left));
+      if (is_it(bucket.refs[at])) return {&bucket, at};
     }
   }
-  return 0;
+  return {};
+}
+
+Ref PartitionIndex::Find(std::string_view key, std::uint64_t hash, const IndexSpace& space) const {
+  return FindEntry(SpotOf(key, hash, space), hash, space,
+                   [&](Ref ref) { return space.KeyOf(ref) == key; })
+      .ref();
 }
 
 Ref PartitionIndex::FindVersion(std::uint64_t hash, Version version,
                                 const IndexSpace& space) const {
-  const Spot spot = SpotOf(hash, space, [] { return 0U; });
-  if (spot.link->records == 0) return 0;
-  const Bucket* const buckets = BucketsOf(*spot.link, space);
-  const std::uint8_t tag = TagOf(hash);
-  const std::uint32_t home = spot.home();
-  const std::uint32_t reach = buckets[home].reach;
-  for (std::uint32_t step = 0; step <= reach; ++step) {
-    const Bucket& bucket = buckets[Wrapped(home + step, spot.link->buckets)];
-    for (std::uint32_t left = Matches(bucket, tag); left != 0; left &= left - 1) {
-      const Ref ref = bucket.refs[std::countr_zero(left)];
-      if (ItemView(space.At(ref)).version() == version && HashOf(ref, space) == hash) return ref;
-    }
-  }
-  return 0;
+  return FindEntry(SpotOf(hash, space, [] { return 0U; }), hash, space,
+                   [&](Ref ref) {
+                     return ItemView(space.At(ref)).version() == version &&
+                            HashOf(ref, space) == hash;
+                   })
+      .ref();
 }
 
 void PartitionIndex::PrefetchRecords(std::uint64_t hash, const IndexSpace& space) const {
@@ -101,19 +100,7 @@ void PartitionIndex::PrefetchRecords(std::uint64_t hash, const IndexSpace& space
 
 PartitionIndex::Entry PartitionIndex::EntryOf(const Spot& spot, std::uint64_t hash, Ref ref,
                                               const IndexSpace& space) {
-  if (spot.link->records == 0) return {};
-  Bucket* const buckets = BucketsOf(*spot.link, space);
-  const std::uint8_t tag = TagOf(hash);
-  const std::uint32_t home = spot.home();
-  const std::uint32_t reach = buckets[home].reach;
-  for (std::uint32_t step = 0; step <= reach; ++step) {
-    Bucket& bucket = buckets[Wrapped(home + step, spot.link->buckets)];
-    for (std::uint32_t left = Matches(bucket, tag); left != 0; left &= left - 1) {
-      const auto entry = static_cast<std::uint32_t>(std::countr_zero(left));
-      if (bucket.refs[entry] == ref) return {&bucket, entry};
-    }
-  }
-  return {};
+  return FindEntry(spot, hash, space, [ref](Ref each) { return each == ref; });
 }
 
 bool PartitionIndex::Contains(std::uint64_t hash, Ref ref, const IndexSpace& space) const {

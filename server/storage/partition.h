@@ -270,6 +270,8 @@ class PartitionIndex {
   struct Entry {
     Bucket* bucket = nullptr;
     std::uint32_t at = 0;
+
+    Ref ref() const { return bucket == nullptr ? 0 : bucket->refs[at]; }
   };
 
   // Links are changed by whoever changes the index; that a leaf is found does not change it.
@@ -304,6 +306,10 @@ class PartitionIndex {
   static Bucket* BucketsOf(const SegmentLink& link, const IndexSpace& space) {
     return reinterpret_cast<Bucket*>(space.At(link.at));
   }
+  // Of the records whose hash may be `hash`, the first for which `is_it` holds.
+  template <typename IsIt>
+  static Entry FindEntry(const Spot& spot, std::uint64_t hash, const IndexSpace& space,
+                         IsIt&& is_it);
   static Entry EntryOf(const Spot& spot, std::uint64_t hash, Ref ref, const IndexSpace& space);
   static void Add(const Spot& spot, std::uint64_t hash, Ref ref, const IndexSpace& space);
   static void Clear(const SegmentLink& link, const IndexSpace& space);

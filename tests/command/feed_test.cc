@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "command/test_cluster.h"
-#include "peer/peer_codec.h"
+#include "peer/effect_codec.h"
 #include "proto/frame.h"
 #include "protocol/native_codec.h"
 

@@ -15,8 +15,10 @@
 #include "control/coordinator.h"
 #include "control/peer_service.h"
 #include "membership/state_codec.h"
+#include "peer/effect_codec.h"
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
+#include "peer/pull_codec.h"
 #include "repair/transfer.h"
 
 namespace {

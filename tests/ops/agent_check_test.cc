@@ -37,6 +37,10 @@ TEST(AgentAskersTest, KnowsWhenAllWereTold) {
   askers.Told(told, "b", true);
   EXPECT_FALSE(askers.AllKnow(told)) << "b has not acted by it yet";
   EXPECT_TRUE(askers.AllKnow(told + AgentAskers::kUntilHeeded));
+  const TimePoint again = told + std::chrono::seconds(2);
+  askers.Told(again, "b", true);
+  EXPECT_FALSE(askers.AllKnow(again)) << "another backend of b's, maybe: it acts by it soon";
+  EXPECT_TRUE(askers.AllKnow(again + std::chrono::milliseconds(250)));
   askers.Told(start + std::chrono::seconds(3), "c", false);
   EXPECT_FALSE(askers.AllKnow(start + std::chrono::seconds(12)));
   EXPECT_TRUE(askers.AllKnow(start + std::chrono::seconds(13))) << "c has gone";

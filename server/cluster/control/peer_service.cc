@@ -7,8 +7,10 @@
 #include <protozero/pbf_reader.hpp>
 #include <unordered_set>
 
+#include "peer/effect_codec.h"
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
+#include "peer/pull_codec.h"
 #include "proto_gen/cluster.pb.h"
 #include "replication/copy_rules.h"
 

@@ -18,7 +18,7 @@
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "membership/signer.h"
-#include "peer/peer_codec.h"
+#include "peer/pull_codec.h"
 #include "repair/difference_service.h"
 #include "repair/load_gauge.h"
 #include "replication/group_receiver.h"

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "peer/effect_codec.h"
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
 

@@ -6,6 +6,7 @@
 
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
+#include "peer/pull_codec.h"
 #include "repair/range_comparison.h"
 
 namespace gyre {

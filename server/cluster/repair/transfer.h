@@ -36,7 +36,7 @@
 #include "cluster/transport.h"
 #include "cluster/view.h"
 #include "common/mutex.h"
-#include "peer/peer_codec.h"
+#include "peer/pull_codec.h"
 #include "proto/node_id.h"
 #include "repair/difference_pull.h"
 #include "repair/load_gauge.h"

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/statistic.h"
 #include "base/tally.h"
+#include "peer/effect_codec.h"
 #include "peer/peer_codec.h"
 #include "replication/replication_table.h"
 #include "storage/engine.h"

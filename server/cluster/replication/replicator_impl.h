@@ -84,6 +84,7 @@ class ReplicatorImpl final : public Replicator {
     ReplicaBatchPtr source;  // a batch that has its bytes, while they may be needed again
     std::size_t source_entry = 0;
 
+    static std::uint8_t Bit(std::size_t index) { return static_cast<std::uint8_t>(1U << index); }
     std::uint8_t all() const { return static_cast<std::uint8_t>((1U << count) - 1U); }
   };
   struct Waiter {

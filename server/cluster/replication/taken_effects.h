@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "peer/peer_codec.h"
+#include "peer/effect_codec.h"
 
 namespace gyre {
 

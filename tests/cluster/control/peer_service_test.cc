@@ -6,6 +6,7 @@
 #include <set>
 
 #include "cluster/data_fixture.h"
+#include "peer/effect_codec.h"
 #include "peer/peer_bounds.h"
 #include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cluster/data_fixture.h"
+#include "peer/effect_codec.h"
 #include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 #include "replication/eviction_teller.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/data_fixture.h"
+#include "peer/effect_codec.h"
 #include "peer/peer_codec.h"
 #include "proto_gen/cluster.pb.h"
 
