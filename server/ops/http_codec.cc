@@ -68,9 +68,8 @@ std::string EncodeHttpResponse(const HttpResponse& response, bool keep_alive, bo
 void HttpWriter::Fail(const Error& error) {
   // A page that found no room: the connection would name a bound that is not this port's.
   const bool no_room = error_status_ == kInternalError && error.code == ErrorCode::kTooLarge;
-  const HttpResponse response =
-      no_room ? HttpResponse::Text(kUnavailable, std::string(kNoRoom))
-              : HttpResponse::Text(error_status_, error.message + '\n');
+  const HttpResponse response = no_room ? HttpResponse::Text(kUnavailable, std::string(kNoRoom))
+                                        : HttpResponse::Text(error_status_, error.message + '\n');
   out_.Append(EncodeHttpResponse(response, /*keep_alive=*/false, /*head_only=*/false));
 }
 
