@@ -27,7 +27,7 @@ constexpr long kValueBytesMax = 1024;
 
 std::array<char, kReadBytes> scratch;
 std::string reply = "+OK\r\n";
-std::string replies;  // kRepliesMax of it
+std::string replies;            // kRepliesMax of it
 std::size_t request_bytes = 0;  // --bytes
 
 struct Client {
