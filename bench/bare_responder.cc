@@ -2,10 +2,11 @@
 // constant. It parses nothing, stores nothing, and does with the kernel exactly what gyred does:
 // one read, one write.
 //
-//   bare_responder [--port 7600] [--bytes N]
+//   bare_responder [--port 7600] [--bytes N] [--value N]
 //
 // A request is counted where a RESP command begins: a '*' at the start of a line. With --bytes N
-// each N bytes are one request. Values that hold a line with a '*' in front would be counted, too:
+// each N bytes are one request. The answer is +OK, as to a SET; with --value N a bulk string of N
+// bytes, as to a GET. Values that hold a line with a '*' in front would be counted, too:
 // the load generators write none.
 #include <uv.h>
 
@@ -20,13 +21,13 @@
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
-constexpr char kReply[] = "+OK\r\n";
-constexpr std::size_t kReplyBytes = sizeof kReply - 1;
 // A read of nothing but '*' lines of two bytes holds so many requests.
 constexpr std::size_t kRepliesMax = kReadBytes;
+constexpr long kValueBytesMax = 1024;
 
 std::array<char, kReadBytes> scratch;
-std::array<char, kRepliesMax * kReplyBytes> replies;
+std::string reply = "+OK\r\n";
+std::string replies;            // kRepliesMax of it
 std::size_t request_bytes = 0;  // --bytes
 
 struct Client {
@@ -81,7 +82,7 @@ void OnRead(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   if (count < 0) return CloseClient(stream);
   auto& client = *static_cast<Client*>(stream->data);
   const std::size_t size =
-      CountCommands(client, buffer->base, static_cast<std::size_t>(count)) * kReplyBytes;
+      CountCommands(client, buffer->base, static_cast<std::size_t>(count)) * reply.size();
   if (size == 0) return;
   uv_buf_t output = uv_buf_init(replies.data(), static_cast<unsigned>(size));
   const int written = uv_try_write(stream, &output, 1);
@@ -90,7 +91,7 @@ void OnRead(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   if (done < size) {
     std::memmove(replies.data(), replies.data() + done, size - done);
     WriteLater(stream, size - done);
-    for (std::size_t i = 0; i < size; ++i) replies[i] = kReply[i % kReplyBytes];
+    for (std::size_t i = 0; i < size; ++i) replies[i] = reply[i % reply.size()];
   }
 }
 
@@ -111,7 +112,7 @@ void OnConnection(uv_stream_t* listener, int status) {
 }
 
 [[noreturn]] void Usage() {
-  std::fputs("usage: bare_responder [--port N] [--bytes N]\n", stderr);
+  std::fputs("usage: bare_responder [--port N] [--bytes N] [--value N]\n", stderr);
   std::exit(2);
 }
 
@@ -128,11 +129,14 @@ int main(int argc, char** argv) {
       port = static_cast<int>(value);
     } else if (flag == "--bytes") {
       request_bytes = static_cast<std::size_t>(value);
+    } else if (flag == "--value" && value <= kValueBytesMax) {
+      reply = "$" + std::to_string(value) + "\r\n" + std::string(value, 'x') + "\r\n";
     } else {
       Usage();
     }
   }
-  for (std::size_t i = 0; i < replies.size(); ++i) replies[i] = kReply[i % kReplyBytes];
+  replies.reserve(kRepliesMax * reply.size());
+  for (std::size_t i = 0; i < kRepliesMax; ++i) replies += reply;
 
   uv_loop_t* loop = uv_default_loop();
   uv_tcp_t listener;
