@@ -102,6 +102,13 @@ def test_the_doctor_finds_options_that_differ():
         assert gyre("doctor", "-o", "json", node=ring.nodes[0]).json()["healthy"] is False
 
 
+def expect_edited_lines(terminal):
+    """Back in the shell, whose prompt comes a moment after what was on the screen is put back."""
+    terminal.wait_last("$", "the shell goes on")
+    terminal.enter("clear; stty -a | grep -c ' icanon'")
+    terminal.wait(lambda _: terminal.lines()[:1] == ["1"], "lines are edited as before")
+
+
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_screens_fit_80_columns(ring, locale):
     """On a terminal, as a person sees them."""
@@ -120,8 +127,7 @@ def test_screens_fit_80_columns(ring, locale):
         terminal.wait(lambda shown: "all nodes" not in shown, "n shows one node")
         terminal.keys("q")
         terminal.wait(lambda shown: "OPS/s" not in shown, "q puts back what was there")
-        terminal.enter("stty -a | grep -c ' icanon'")
-        terminal.wait("\n1\n", "the terminal is as before")
+        expect_edited_lines(terminal)
 
 
 @pytest.mark.parametrize("number", ["TERM", "HUP"])
@@ -133,6 +139,5 @@ def test_top_that_is_ended_leaves_a_terminal_that_can_be_used(ring, number):
         pid = int(pathlib.Path(terminal.folder, "pid").read_text())
         os.kill(pid, getattr(signal, f"SIG{number}"))
         terminal.wait(lambda shown: "OPS/s" not in shown, "what was there is put back")
-        terminal.enter("stty -a | grep -c ' icanon'")
-        terminal.wait("\n1\n", "lines are edited as before")
+        expect_edited_lines(terminal)
         terminal.wait(lambda _: terminal.cursor_shown(), "the cursor is there")
