@@ -30,6 +30,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    # Behind the name, which may hold spaces: field 3 is the state, 14 and 15 are user and system time.
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
 class Server:
     """One server process, on `cores` (default: any), that listens on `ports` of 127.0.0.1. `with` waits and stops."""
 
@@ -69,9 +76,7 @@ class Server:
         return pathlib.Path(self.log.name).read_text()
 
     def cpu_seconds(self):
-        # Behind the name, which may hold spaces: field 3 is the state, 14 and 15 are user and system time.
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_seconds(self.process.pid)
 
     def resident_bytes(self):
         """Now, and at the most since the start or reset_resident_peak."""
